@@ -1,1 +1,7 @@
-pub fn x(){}
+//! Is there a usable backup in another region, how old is it, and would we notice if that stopped being true?
+
+pub mod backup;
+pub mod clock;
+pub mod config;
+pub mod provider;
+pub mod target;

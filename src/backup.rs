@@ -1,0 +1,219 @@
+//! The vocabulary: what a backup set is, whichever vendor it came from.
+//!
+//! Not here: how a vendor spells it (`provider/*/wire.rs`), what it means for an objective (`posture`).
+//! Values are made by `provider/*/normalise.rs` and kept by `facts`.
+
+use chrono::{DateTime, Duration, Utc};
+
+/// How far ahead of our clock a vendor's time may lie before it is not believed.
+///
+/// Vendors' clocks and ours differ by seconds; an age computed from a later time would be negative for long, and an
+/// alert on it would stay silent.
+pub const CLOCK_TOLERANCE: Duration = Duration::minutes(5);
+
+/// Where a backup set is kept, as seen from its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// In the instance's own region: it is lost together with the instance.
+    Local,
+    /// In another region: it survives the loss of the instance's own.
+    CrossRegion,
+}
+
+impl Scope {
+    /// The value of the label `scope`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::CrossRegion => "cross_region",
+        }
+    }
+}
+
+/// What a backup set holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BackupType {
+    /// Everything that is needed to restore.
+    Full,
+    /// The changes since an earlier set.
+    Incremental,
+    /// Transaction log (binlog, WAL).
+    Log,
+}
+
+impl BackupType {
+    /// The value of the label `backup_type`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Incremental => "incremental",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// What became of a backup set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// The vendor says that it is whole.
+    Completed,
+    /// The vendor says that it failed.
+    Failed,
+    /// Still being written.
+    Running,
+    /// Being removed: it can no longer be relied on.
+    Deleting,
+    /// The vendor said something that we do not understand. Never taken for a success.
+    Unknown,
+}
+
+impl Status {
+    /// Every status, in the order in which a page shows them.
+    pub const ALL: [Self; 5] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Running,
+        Self::Deleting,
+        Self::Unknown,
+    ];
+
+    /// The value of the label `status`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Running => "running",
+            Self::Deleting => "deleting",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One row of a provider's backup listing, normalised. Times are UTC, sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSet {
+    /// Local or in another region.
+    pub scope: Scope,
+    /// The region that keeps it; empty where the vendor does not say.
+    pub backup_region: String,
+    /// Full, incremental or log.
+    pub backup_type: BackupType,
+    /// What became of it.
+    pub status: Status,
+    /// When the backup began.
+    pub started: Option<DateTime<Utc>>,
+    /// When it was finished, or given up.
+    pub ended: Option<DateTime<Utc>>,
+    /// Its size in bytes, as billed by the vendor.
+    pub size_bytes: Option<u64>,
+    /// The instant at which its data is consistent.
+    pub recovery_point: Option<DateTime<Utc>>,
+    /// When the vendor will remove it, where the vendor tells.
+    pub expires: Option<DateTime<Utc>>,
+    /// `false` where the vendor lists it but says that it cannot be restored.
+    pub available: bool,
+    /// The regions to which the vendor would restore it; empty where the vendor does not say.
+    pub restore_regions: Vec<String>,
+}
+
+impl BackupSet {
+    /// Whether one could restore from it at `now`: completed, available and not expired.
+    pub fn is_usable(&self, now: DateTime<Utc>) -> bool {
+        self.status == Status::Completed
+            && self.available
+            && self.expires.is_none_or(|expires| expires > now)
+    }
+
+    /// The instant by which sets are ordered and aged: the end, else the start.
+    pub fn finished(&self) -> Option<DateTime<Utc>> {
+        self.ended.or(self.started)
+    }
+
+    /// The instant that decides whether a set lies in the look-back: the start, else the end.
+    pub fn dated(&self) -> Option<DateTime<Utc>> {
+        self.started.or(self.ended)
+    }
+}
+
+/// What can be asked of a provider about one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ListingKind {
+    /// The sets kept in other regions.
+    CrossRegion,
+    /// The sets kept in the instance's own region.
+    Local,
+}
+
+impl ListingKind {
+    /// Every listing, in the order in which a page shows them.
+    pub const ALL: [Self; 2] = [Self::CrossRegion, Self::Local];
+
+    /// The value of the label `listing`, and the name in the configuration file.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::CrossRegion => "cross_region",
+            Self::Local => "local",
+        }
+    }
+
+    /// The listing of this name, if there is one.
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.label() == label)
+    }
+}
+
+/// In which way a row was not fully understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anomaly {
+    /// A status or a backup type that the vendor's pages do not name.
+    UnknownStatus,
+    /// A time that could not be read, or an end before its start.
+    BadTime,
+    /// A size that is negative or no number.
+    BadSize,
+    /// A time further ahead of our clock than [`CLOCK_TOLERANCE`].
+    FutureTime,
+    /// A row that an earlier page had already.
+    Duplicate,
+    /// A row that says it belongs to another instance.
+    ForeignInstance,
+}
+
+impl Anomaly {
+    /// Every kind of anomaly.
+    pub const ALL: [Self; 6] = [
+        Self::UnknownStatus,
+        Self::BadTime,
+        Self::BadSize,
+        Self::FutureTime,
+        Self::Duplicate,
+        Self::ForeignInstance,
+    ];
+
+    /// The value of the label `kind`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::UnknownStatus => "unknown_status",
+            Self::BadTime => "bad_time",
+            Self::BadSize => "bad_size",
+            Self::FutureTime => "future_time",
+            Self::Duplicate => "duplicate",
+            Self::ForeignInstance => "foreign_instance",
+        }
+    }
+}
+
+/// What a provider answered about one instance: everything that it listed in the look-back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The sets, in the vendor's order, without duplicates.
+    pub sets: Vec<BackupSet>,
+    /// One entry for each oddity of a row.
+    pub anomalies: Vec<Anomaly>,
+    /// `false` when the page cap was reached or the provider's total disagrees with the rows read.
+    pub complete: bool,
+    /// The engine that the rows name, in lower case and in our spelling (`mysql`, `sqlserver`, …).
+    pub engine: Option<String>,
+    /// The engine's version as the rows name it.
+    pub engine_version: Option<String>,
+}
