@@ -3,5 +3,6 @@
 pub mod backup;
 pub mod clock;
 pub mod config;
+pub mod metrics;
 pub mod provider;
 pub mod target;

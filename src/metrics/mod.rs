@@ -1,0 +1,5 @@
+//! What `/metrics` says.
+
+mod exposition;
+
+pub use exposition::Format;
