@@ -136,7 +136,8 @@ impl RateLimit {
     /// # Errors
     /// Says in words what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is no rate; expected such as `5/s`, `300/m` or `1000/h`");
+        let expected =
+            || format!("`{text}` is no rate; expected such as `5/s`, `300/m` or `1000/h`");
         let (requests, unit) = text.split_once('/').ok_or_else(expected)?;
         let requests: u32 = requests.trim().parse().map_err(|_| expected())?;
         let per = match unit.trim() {
@@ -149,5 +150,17 @@ impl RateLimit {
             return Err(expected());
         }
         Ok(Self { requests, per })
+    }
+}
+
+impl SecretSource {
+    /// placeholder until the config branch lands
+    pub fn read(&self) -> Result<Secret, String> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => std::fs::read_to_string(path)
+                .map(|s| Secret::new(s.trim().to_owned()))
+                .map_err(|e| e.to_string()),
+        }
     }
 }

@@ -1,8 +1,32 @@
-//! The vendors: a closed set, and what each can list.
+//! The vendors: a closed set, what each can list, and how one of its listings is read.
+//!
+//! A provider knows its vendor's requests and answers. It does not retry, wait or count: each request goes through the
+//! [`Courier`] that `poll` hands in. Unknown values become anomalies, and only answers that are no listing are errors.
 
+pub mod alibaba;
+pub mod credentials;
+pub mod error;
+pub mod http;
+mod page;
+mod scalar;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backup::ListingKind;
+use chrono::{DateTime, Utc};
+
+use self::alibaba::Alibaba;
+use self::credentials::{Credential, CredentialSource};
+use self::error::ListError;
+use self::http::{Answer, HttpClient};
+use crate::backup::{Listing, ListingKind};
+use crate::clock::Clock;
+use crate::config::AccountConfig;
+use crate::target::Target;
+
+/// The environment variables as they were at the start.
+pub type Environment = BTreeMap<String, String>;
 
 /// A vendor whose backups can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +71,127 @@ impl Kind {
     pub const fn listings(self) -> &'static [ListingKind] {
         match self {
             Self::Alibaba => &[ListingKind::CrossRegion, ListingKind::Local],
+        }
+    }
+
+    /// The vendor's name of the operation behind a listing.
+    pub const fn operation(self, listing: ListingKind) -> &'static str {
+        match self {
+            Self::Alibaba => alibaba::operation(listing),
+        }
+    }
+
+    /// How fast an account is asked by default.
+    pub const fn default_pace(self) -> DefaultPace {
+        match self {
+            // Alibaba publishes no figure for RDS. Quotas are counted per operation and account and are shared with the
+            // console and with every other tool, so one request a second for each operation leaves room for them.
+            Self::Alibaba => DefaultPace {
+                spacing: Duration::from_secs(1),
+                per_operation: true,
+            },
+        }
+    }
+}
+
+/// The part of time that is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The present.
+    pub now: DateTime<Utc>,
+    /// How far back.
+    pub lookback: Duration,
+}
+
+impl Window {
+    /// The beginning of the window.
+    pub fn from(self) -> DateTime<Utc> {
+        chrono::Duration::from_std(self.lookback)
+            .ok()
+            .and_then(|lookback| self.now.checked_sub_signed(lookback))
+            .unwrap_or(DateTime::UNIX_EPOCH)
+    }
+}
+
+/// One request, before it is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The vendor's name of the operation.
+    pub operation: &'static str,
+    /// The instance that is asked about.
+    pub instance: Arc<str>,
+    /// The region that is asked.
+    pub region: Arc<str>,
+    /// The parameters.
+    pub query: Vec<(&'static str, String)>,
+}
+
+/// Carries a call to the vendor: `poll` implements it with its limiter, back-off, breaker and deadlines.
+pub trait Courier: Sync {
+    /// Sends the call, again if that may help, until `read` makes sense of an answer or nothing is left to try.
+    fn send<T: Send>(
+        &self,
+        call: &Call,
+        read: impl Fn(&Answer) -> Result<T, ListError> + Send + Sync,
+    ) -> impl Future<Output = Result<T, ListError>> + Send;
+}
+
+/// One account with its vendor.
+#[derive(Debug)]
+pub enum Provider {
+    /// Alibaba Cloud RDS.
+    Alibaba(Alibaba),
+}
+
+impl Provider {
+    /// Makes the client of an account; no connection is opened yet.
+    pub fn new(
+        account: &AccountConfig,
+        http: HttpClient,
+        clock: Clock,
+        environment: &Environment,
+    ) -> Self {
+        match account.provider {
+            Kind::Alibaba => Self::Alibaba(Alibaba::new(account, http, clock, environment)),
+        }
+    }
+
+    /// Where the account's keys come from.
+    pub fn credentials(&self) -> &CredentialSource {
+        match self {
+            Self::Alibaba(alibaba) => alibaba.credentials(),
+        }
+    }
+
+    /// Reads one listing of one instance.
+    pub async fn list(
+        &self,
+        listing: ListingKind,
+        target: &Target,
+        window: Window,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        match self {
+            Self::Alibaba(alibaba) => alibaba.list(listing, target, window, courier).await,
+        }
+    }
+
+    /// Signs a call and sends it once.
+    pub async fn attempt(
+        &self,
+        call: &Call,
+        credential: &Credential,
+        timeout: Duration,
+    ) -> Result<Answer, ListError> {
+        match self {
+            Self::Alibaba(alibaba) => alibaba.attempt(call, credential, timeout).await,
+        }
+    }
+
+    /// How long the vendor asks everybody who shares the quota to wait, whatever else it answered.
+    pub fn requested_pause(&self, answer: &Answer) -> Option<Duration> {
+        match self {
+            Self::Alibaba(_) => alibaba::requested_pause(answer),
         }
     }
 }

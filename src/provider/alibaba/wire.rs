@@ -1,0 +1,92 @@
+//! The fields that we read of Alibaba's answers, and nothing else.
+//!
+//! Everything is optional, unknown fields are ignored, and the download links (`CrossBackupDownloadLink`,
+//! `BackupDownloadURL`), which carry a signature, are not even declared.
+
+use serde::Deserialize;
+
+use crate::provider::scalar::{Names, Row, Scalar};
+
+/// One page of `DescribeCrossRegionBackups`, or an error in its place.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct CrossRegionPage {
+    #[serde(default)]
+    pub total_record_count: Scalar,
+    pub items: Option<CrossRegionItems>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CrossRegionItems {
+    #[serde(rename = "Item")]
+    pub rows: Option<Vec<Row<CrossRegionRow>>>,
+}
+
+/// A set in another region. The row does not say whose it is: `InstanceId` is the number of a host.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct CrossRegionRow {
+    pub backup_end_time: Scalar,
+    pub backup_set_status: Scalar,
+    pub backup_start_time: Scalar,
+    pub backup_type: Scalar,
+    pub consistent_time: Scalar,
+    pub cross_backup_id: Scalar,
+    pub cross_backup_region: Scalar,
+    pub cross_backup_set_file: Scalar,
+    pub cross_backup_set_size: Scalar,
+    pub engine: Scalar,
+    pub engine_version: Scalar,
+    pub restore_regions: Names,
+}
+
+/// One page of `DescribeBackups`, or an error in its place.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct LocalPage {
+    #[serde(default)]
+    pub total_record_count: Scalar,
+    pub items: Option<LocalItems>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LocalItems {
+    #[serde(rename = "Backup")]
+    pub rows: Option<Vec<Row<LocalRow>>>,
+}
+
+/// A set in the instance's own region.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct LocalRow {
+    pub backup_end_time: Scalar,
+    pub backup_id: Scalar,
+    pub backup_size: Scalar,
+    pub backup_start_time: Scalar,
+    pub backup_status: Scalar,
+    pub backup_type: Scalar,
+    pub consistent_time: Scalar,
+    #[serde(rename = "DBInstanceId")]
+    pub db_instance_id: Scalar,
+    pub engine: Scalar,
+    pub engine_version: Scalar,
+    pub expect_expire_time: Scalar,
+    pub is_avail: Scalar,
+}
+
+/// The body of an error. The SDKs accept both spellings of the keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ErrorEnvelope {
+    #[serde(alias = "code")]
+    pub code: Scalar,
+    #[serde(alias = "requestId")]
+    pub request_id: Scalar,
+    pub access_denied_detail: Option<AccessDeniedDetail>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct AccessDeniedDetail {
+    pub auth_action: Scalar,
+}

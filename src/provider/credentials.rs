@@ -1,0 +1,117 @@
+//! The keys that sign an account's requests, as they are at this moment.
+//!
+//! Files are read again for every request, which costs less than one request and can miss no change. While a file
+//! cannot be read, the keys that were read last go on serving: a secret that is being replaced is no outage.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::{Secret, SecretSource};
+
+/// One set of keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Credential {
+    /// Who signs.
+    pub access_key_id: Secret,
+    /// What is signed with.
+    pub access_key_secret: Secret,
+    /// Goes with temporary keys.
+    pub security_token: Option<Secret>,
+}
+
+/// Tells one credential from another without holding it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+impl Credential {
+    /// The fingerprint; equal for equal keys within one process.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        Fingerprint(hasher.finish())
+    }
+}
+
+/// Where an account's keys come from.
+#[derive(Debug)]
+pub enum CredentialSource {
+    /// Named in the configuration, as values or as files.
+    Configured {
+        /// Who signs.
+        access_key_id: SecretSource,
+        /// What is signed with.
+        access_key_secret: SecretSource,
+        /// Goes with temporary keys.
+        security_token: Option<SecretSource>,
+        /// What was read last.
+        last_read: Mutex<Option<Credential>>,
+    },
+    /// The vendor's environment variables; `None` when they are not set.
+    Environment(Option<Credential>),
+}
+
+impl CredentialSource {
+    /// Keys that the configuration names.
+    pub const fn configured(
+        access_key_id: SecretSource,
+        access_key_secret: SecretSource,
+        security_token: Option<SecretSource>,
+    ) -> Self {
+        Self::Configured {
+            access_key_id,
+            access_key_secret,
+            security_token,
+            last_read: Mutex::new(None),
+        }
+    }
+
+    /// The keys as they are now.
+    ///
+    /// # Errors
+    /// Says where keys were looked for, and why there are none; never repeats a part of one.
+    pub fn current(&self) -> Result<Credential, String> {
+        match self {
+            Self::Environment(Some(credential)) => Ok(credential.clone()),
+            Self::Environment(None) => Err(
+                "no keys: neither `credentials` in the configuration nor the vendor's environment variables"
+                    .to_owned(),
+            ),
+            Self::Configured {
+                access_key_id,
+                access_key_secret,
+                security_token,
+                last_read,
+            } => {
+                let read = || {
+                    Ok(Credential {
+                        access_key_id: access_key_id.read()?,
+                        access_key_secret: access_key_secret.read()?,
+                        security_token: security_token.as_ref().map(SecretSource::read).transpose()?,
+                    })
+                };
+                let mut last_read = last_read.lock().unwrap_or_else(PoisonError::into_inner);
+                match read() {
+                    Ok(credential) => {
+                        *last_read = Some(credential.clone());
+                        Ok(credential)
+                    }
+                    Err(problem) => last_read.clone().ok_or(problem),
+                }
+            }
+        }
+    }
+
+    /// Where the keys come from, in words that hold no part of them.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::Configured {
+                access_key_secret: SecretSource::File(_),
+                ..
+            } => "files named in the configuration",
+            Self::Configured { .. } => "the configuration",
+            Self::Environment(Some(_)) => "the environment",
+            Self::Environment(None) => "nowhere: the environment has no keys",
+        }
+    }
+}

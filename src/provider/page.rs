@@ -1,0 +1,149 @@
+//! Reading a listing page by page: when to stop, and whether what was read is the whole.
+//!
+//! No I/O: a provider asks for the next page number, fetches it, and tells what was in it.
+
+use std::collections::HashSet;
+
+/// After so many pages of one listing we stop, and say that the listing is incomplete.
+///
+/// 100 pages of 100 rows are a backup every 4.5 minutes over 31 days.
+pub const PAGE_CAP: u32 = 100;
+
+/// Where in a listing we are. Pages are counted from 1.
+#[derive(Debug)]
+pub struct Paging {
+    page_size: usize,
+    next: Option<u32>,
+    rows: u64,
+    total: Option<u64>,
+    cut: bool,
+    seen: HashSet<String>,
+}
+
+/// What one page held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRead {
+    /// Rows on the page, duplicates included.
+    pub rows: usize,
+    /// Rows that no earlier page had.
+    pub new_rows: usize,
+    /// The provider's count of all rows, where it gave one that can be read.
+    pub total: Option<u64>,
+}
+
+impl Paging {
+    /// Begins with the first page.
+    pub fn new(page_size: usize) -> Self {
+        Self {
+            page_size,
+            next: Some(1),
+            rows: 0,
+            total: None,
+            cut: false,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// The page to ask for, or `None` at the end.
+    pub fn next_page(&self) -> Option<u32> {
+        self.next
+    }
+
+    /// Whether a row with this identity is met for the first time. A row without one is always new: Alibaba's own
+    /// sample has `CrossBackupId` 0, which names nothing.
+    pub fn is_new(&mut self, identity: Option<String>) -> bool {
+        identity.is_none_or(|identity| self.seen.insert(identity))
+    }
+
+    /// Takes note of a page and decides whether there is another.
+    ///
+    /// The total alone never keeps us going, because samples of the vendors' have totals of 100 beside one row; a short
+    /// page ends the listing. Nor do we ask past the end, which Alibaba answers with an error.
+    pub fn read(&mut self, page: PageRead) {
+        let Some(number) = self.next else { return };
+        self.rows += page.rows as u64;
+        self.total = page.total.or(self.total);
+        let short = page.rows < self.page_size;
+        let goes_round = page.rows > 0 && page.new_rows == 0;
+        self.next = if short || self.total == Some(self.rows) {
+            None
+        } else if goes_round || number >= PAGE_CAP {
+            self.cut = true;
+            None
+        } else {
+            Some(number + 1)
+        };
+    }
+
+    /// The provider says that this page does not exist: the page before was the last.
+    pub fn past_the_end(&mut self) {
+        self.next = None;
+    }
+
+    /// Whether everything was read, as far as the provider's total tells.
+    pub fn is_complete(&self) -> bool {
+        !self.cut && self.total.is_none_or(|total| total == self.rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 3;
+
+    /// Reads pages of (rows, new rows, total) for as long as the paging asks for one.
+    fn check(pages: &[(usize, usize, Option<u64>)], asked: usize, complete: bool) {
+        let mut paging = Paging::new(SIZE);
+        let mut read = 0;
+        while let Some(number) = paging.next_page() {
+            read += 1;
+            assert_eq!(number as usize, read);
+            match pages.get(read - 1) {
+                Some(&(rows, new_rows, total)) => paging.read(PageRead {
+                    rows,
+                    new_rows,
+                    total,
+                }),
+                None => paging.past_the_end(),
+            }
+        }
+        assert_eq!((read, paging.is_complete()), (asked, complete), "{pages:?}");
+    }
+
+    #[test]
+    fn a_listing_ends_where_its_rows_end_and_says_whether_it_is_whole() {
+        check(&[(0, 0, Some(0))], 1, true);
+        check(&[(2, 2, Some(2))], 1, true);
+        check(&[(3, 3, Some(3))], 1, true);
+        check(&[(3, 3, Some(5)), (2, 2, Some(5))], 2, true);
+        check(&[(3, 3, None), (1, 1, None)], 2, true);
+        // The vendor's own sample: a total of 100 beside one row.
+        check(&[(1, 1, Some(100))], 1, false);
+        // A total that is too small does not hide the rows after it, and the page past the end is no failure.
+        check(&[(3, 3, Some(1)), (3, 3, Some(1))], 3, false);
+        // Without a total the page past the end is the only end of a full last page.
+        check(&[(3, 3, None)], 2, true);
+        // A row that moved to the next page while we read counts as read.
+        check(&[(3, 3, Some(6)), (3, 2, Some(6))], 2, true);
+        // The same page for ever.
+        check(&[(3, 3, Some(9)), (3, 0, Some(9))], 2, false);
+        // A listing that shrank or grew while we read it: the newest total counts.
+        check(&[(3, 3, Some(6)), (2, 2, Some(5))], 2, true);
+    }
+
+    #[test]
+    fn a_listing_without_end_is_cut_at_the_page_cap() {
+        let pages = vec![(SIZE, SIZE, Some(1_000_000)); 200];
+        check(&pages, PAGE_CAP as usize, false);
+    }
+
+    #[test]
+    fn a_row_without_an_identity_is_never_a_duplicate() {
+        let mut paging = Paging::new(SIZE);
+        assert!(paging.is_new(None));
+        assert!(paging.is_new(None));
+        assert!(paging.is_new(Some("14358".to_owned())));
+        assert!(!paging.is_new(Some("14358".to_owned())));
+    }
+}
