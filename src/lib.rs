@@ -3,6 +3,10 @@
 pub mod backup;
 pub mod clock;
 pub mod config;
+pub mod facts;
 pub mod metrics;
+pub mod poll;
+pub mod posture;
 pub mod provider;
+pub mod tally;
 pub mod target;

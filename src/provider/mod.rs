@@ -7,8 +7,8 @@ pub mod alibaba;
 pub mod credentials;
 pub mod error;
 pub mod http;
-mod page;
-mod scalar;
+pub mod page;
+pub mod scalar;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,633 @@
+//! Every metric, one row each: name, type, labels, help, samples. `docs/metrics.md` is written from the same table.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use super::exposition::{Exposition, Family, FamilyType, Label, as_float};
+use super::{Assessed, Scrape};
+use crate::backup::ListingKind;
+use crate::posture::{Copy, Place, Success};
+use crate::tally::{AccountCounts, AccountKey, DURATION_BOUNDS};
+
+/// One metric.
+pub struct Row {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub family_type: FamilyType,
+    /// Its labels, in the order in which they are written.
+    pub labels: Labels,
+    /// What it means, with its unit.
+    pub help: &'static str,
+    /// Writes its samples.
+    samples: fn(&Scrape<'_>, &mut Family<'_>),
+}
+
+/// Which labels a metric has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Labels {
+    /// Those of an instance, and these.
+    Instance(&'static [&'static str]),
+    /// Those of an instance, the scope and the region that keeps the backups.
+    Place,
+    /// Those of a place, the backup type, and these.
+    Copy(&'static [&'static str]),
+    /// Only these.
+    Only(&'static [&'static str]),
+}
+
+const INSTANCE: [&str; 4] = ["provider", "account", "source_region", "instance_id"];
+const PLACE: [&str; 2] = ["scope", "backup_region"];
+
+impl Labels {
+    /// The names, in order.
+    pub fn names(self) -> Vec<&'static str> {
+        match self {
+            Self::Instance(more) => [&INSTANCE[..], more].concat(),
+            Self::Place => [&INSTANCE[..], &PLACE].concat(),
+            Self::Copy(more) => [&INSTANCE[..], &PLACE, &["backup_type"], more].concat(),
+            Self::Only(names) => names.to_vec(),
+        }
+    }
+}
+
+/// Writes every family that has a sample.
+pub(super) fn write(scrape: &Scrape<'_>, exposition: &mut Exposition) {
+    for row in CATALOGUE {
+        let mut family = exposition.family(row.name, row.family_type, row.help);
+        (row.samples)(scrape, &mut family);
+    }
+}
+
+/// The page that lists every metric, in Markdown.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         This page is written from the table in `src/metrics/catalogue.rs`; a test compares the two.\n\
+         To write it anew: `UPDATE_DOCS=1 cargo test --test it docs`.\n\n\
+         Sizes are in bytes, times in Unix seconds, durations and ages in seconds.\n\
+         Ages are computed at the scrape, from facts that `poll` read in the background: they go on growing while polls fail.\n\
+         Beside these, the standard `process_*` metrics are served.\n\n\
+         | name | type | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for row in CATALOGUE {
+        let labels: Vec<_> = row
+            .labels
+            .names()
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let written = writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            row.name,
+            row.family_type.label(),
+            labels.join(", "),
+            row.help
+        );
+        debug_assert!(written.is_ok());
+    }
+    page
+}
+
+/// The table.
+pub const CATALOGUE: &[Row] = &[
+    Row {
+        name: "cloud_backup_instance_info",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["product", "engine", "engine_version", "name"]),
+        help: "Always 1. The engine is in lower case and empty until a listing named it; the name is the configuration's.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                let target = &instance.facts.target;
+                let more = [
+                    ("product", target.product),
+                    ("engine", &instance.posture.engine),
+                    ("engine_version", &instance.posture.engine_version),
+                    ("name", target.name.as_deref().unwrap_or_default()),
+                ];
+                family.sample(&[labels, &more].concat(), 1.0);
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_instance_protected",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&[]),
+        help: "0: the provider has no cross-region backup for this instance; absent while not known.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                if let Some(protected) = instance.posture.protected {
+                    family.sample(labels, truth(protected));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_instances",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Only(&["provider", "account", "source_region", "state"]),
+        help: "Configured instances. monitored: polled; gone: the provider says that it does not exist.",
+        samples: instances_by_state,
+    },
+    Row {
+        name: "cloud_backup_last_success_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "End of the newest usable backup set, in Unix seconds; absent if there is none.",
+        samples: |scrape, family| {
+            each_success(scrape, family, |_, success| Some(unix(success.ended)));
+        },
+    },
+    Row {
+        name: "cloud_backup_last_success_age_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Seconds from the end of the newest usable backup set to this scrape.",
+        samples: |scrape, family| {
+            each_success(scrape, family, |scrape, success| {
+                Some(age(scrape, success.ended))
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_last_success_size_bytes",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Size of the newest usable backup set in bytes (Alibaba: CrossBackupSetSize, BackupSize, both in bytes).",
+        samples: |scrape, family| {
+            each_success(scrape, family, |_, success| {
+                success.size_bytes.map(as_float)
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_last_success_duration_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Seconds from the start to the end of the newest usable backup set.",
+        samples: |scrape, family| {
+            each_success(scrape, family, |_, success| {
+                success.duration.map(|duration| seconds(duration))
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_last_failure_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "End, else start, of the newest failed backup set in the look-back, in Unix seconds; absent if there is none.",
+        samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.last_failure.map(unix)),
+    },
+    Row {
+        name: "cloud_backup_last_attempt_success",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Whether the newest finished backup set is usable (1) or failed (0); a running one changes nothing.",
+        samples: |scrape, family| {
+            each_copy(scrape, family, |_, copy| {
+                copy.last_attempt_success.map(truth)
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_consecutive_failures",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Failed backup sets newer than the newest usable one.",
+        samples: |scrape, family| {
+            each_copy(scrape, family, |_, copy| {
+                Some(as_float(copy.consecutive_failures))
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_sets",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&["status"]),
+        help: "Backup sets in the look-back by status; completed and failed are always there, also as 0.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for copy in &instance.posture.copies {
+                    for (status, sets) in &copy.sets {
+                        let more = [("status", status.label())];
+                        family.sample(
+                            &[labels, &copy_labels(copy), &more].concat(),
+                            as_float(*sets),
+                        );
+                    }
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_stored_bytes",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Sum of the sizes of the usable backup sets in the look-back, in bytes.",
+        samples: |scrape, family| {
+            each_copy(scrape, family, |_, copy| Some(as_float(copy.stored_bytes)));
+        },
+    },
+    Row {
+        name: "cloud_backup_oldest_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "End of the oldest usable backup set in the look-back, in Unix seconds; absent if there is none.",
+        samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.oldest.map(unix)),
+    },
+    Row {
+        name: "cloud_backup_running_since_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "Start of the oldest backup set that is still running, in Unix seconds; absent if none is.",
+        samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.running_since.map(unix)),
+    },
+    Row {
+        name: "cloud_backup_recovery_point_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Place,
+        help: "The newest instant to which the usable backup sets of this place restore, in Unix seconds (Alibaba: ConsistentTime, else the start of the set).",
+        samples: |scrape, family| each_recovery_point(scrape, family, |_, point| unix(point)),
+    },
+    Row {
+        name: "cloud_backup_recovery_point_age_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Place,
+        help: "Seconds from the newest recovery point to this scrape: the data that a restore from this place would lose.",
+        samples: |scrape, family| each_recovery_point(scrape, family, age),
+    },
+    Row {
+        name: "cloud_backup_restorable_sets",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["restore_region"]),
+        help: "Usable cross-region backup sets in the look-back that the provider would restore to this region (Alibaba: RestoreRegions).",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for (region, sets) in &instance.posture.restorable_sets {
+                    let more = [("restore_region", region.as_str())];
+                    family.sample(&[labels, &more].concat(), as_float(*sets));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_uncopied_sets",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["backup_region"]),
+        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for uncopied in &instance.posture.uncopied {
+                    let more = [("backup_region", uncopied.backup_region.as_str())];
+                    family.sample(&[labels, &more].concat(), as_float(uncopied.sets));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_oldest_uncopied_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["backup_region"]),
+        help: "End of the oldest local full backup set without a copy in this expected region, in Unix seconds; absent if there is none.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for uncopied in &instance.posture.uncopied {
+                    if let Some(oldest) = uncopied.oldest {
+                        let more = [("backup_region", uncopied.backup_region.as_str())];
+                        family.sample(&[labels, &more].concat(), unix(oldest));
+                    }
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_objective_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["objective"]),
+        help: "What was promised for this instance, in seconds, from the configuration.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for verdict in &instance.posture.verdicts {
+                    let more = [("objective", verdict.objective.label())];
+                    family.sample(&[labels, &more].concat(), verdict.promise.as_secs_f64());
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_objective_met",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["objective"]),
+        help: "Whether the promise holds at this scrape; absent while a listing that it depends on was never read.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for verdict in &instance.posture.verdicts {
+                    if let Some(met) = verdict.met {
+                        let more = [("objective", verdict.objective.label())];
+                        family.sample(&[labels, &more].concat(), truth(met));
+                    }
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_poll_success",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["listing"]),
+        help: "Whether the last attempt at this listing succeeded; absent before the first.",
+        samples: |scrape, family| {
+            each_listing(scrape, family, |listing| listing.success.map(truth));
+        },
+    },
+    Row {
+        name: "cloud_backup_last_poll_success_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["listing"]),
+        help: "When this listing was last read, in Unix seconds; absent until the first time.",
+        samples: |scrape, family| {
+            each_listing(scrape, family, |listing| listing.last_success.map(unix));
+        },
+    },
+    Row {
+        name: "cloud_backup_listing_complete",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Instance(&["listing"]),
+        help: "0: not all rows were read, because the page cap was reached or the provider's total disagrees with the rows.",
+        samples: |scrape, family| {
+            each_listing(scrape, family, |listing| listing.complete.map(truth));
+        },
+    },
+    Row {
+        name: "cloud_backup_poll_failures_total",
+        family_type: FamilyType::Counter,
+        labels: Labels::Only(&["provider", "account", "listing", "reason"]),
+        help: "Attempts at a listing that failed for good, retries included in the one attempt.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                for ((listing, reason), failures) in &account.poll_failures {
+                    let more = [("listing", listing.label()), ("reason", reason.label())];
+                    family.sample(&[labels, &more].concat(), as_float(*failures));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_anomalies_total",
+        family_type: FamilyType::Counter,
+        labels: Labels::Only(&["provider", "listing", "kind"]),
+        help: "Rows of a listing that were not fully understood; counted again at each poll that meets them.",
+        samples: |scrape, family| {
+            for ((provider, listing, anomaly), rows) in &scrape.counts.anomalies {
+                let labels = [
+                    ("provider", *provider),
+                    ("listing", listing.label()),
+                    ("kind", anomaly.label()),
+                ];
+                family.sample(&labels, as_float(*rows));
+            }
+        },
+    },
+    Row {
+        name: "cloud_backup_api_requests_total",
+        family_type: FamilyType::Counter,
+        labels: Labels::Only(&["provider", "account", "operation"]),
+        help: "HTTP requests sent to the provider, retries included.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                for (operation, requests) in &account.requests {
+                    let more = [("operation", *operation)];
+                    family.sample(&[labels, &more].concat(), as_float(*requests));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_api_request_failures_total",
+        family_type: FamilyType::Counter,
+        labels: Labels::Only(&["provider", "account", "operation", "reason"]),
+        help: "HTTP requests that failed, those that a retry mended included.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                for ((operation, reason), failures) in &account.request_failures {
+                    let more = [("operation", *operation), ("reason", reason.label())];
+                    family.sample(&[labels, &more].concat(), as_float(*failures));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_api_request_duration_seconds",
+        family_type: FamilyType::Histogram,
+        labels: Labels::Only(&["provider", "operation"]),
+        help: "Seconds from sending a request to the end of its answer.",
+        samples: |scrape, family| {
+            for ((provider, operation), histogram) in &scrape.counts.durations {
+                let labels = [("provider", *provider), ("operation", *operation)];
+                family.histogram(
+                    &labels,
+                    &DURATION_BOUNDS,
+                    &histogram.buckets,
+                    histogram.sum_seconds,
+                );
+            }
+        },
+    },
+    Row {
+        name: "cloud_backup_sweep_duration_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Only(&["provider", "account"]),
+        help: "Wall time of the last full round over the account's instances; polls are spread over the interval, so it comes close to it.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                if let Some(duration) = account.last_sweep {
+                    family.sample(labels, duration.as_secs_f64());
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_poll_interval_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Only(&["provider", "account"]),
+        help: "How often each listing is read, from the configuration.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                family.sample(labels, account.poll_interval.as_secs_f64());
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_exporter_build_info",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Only(&["version", "revision", "rustversion"]),
+        help: "Always 1; says what is running.",
+        samples: |_, family| {
+            let labels = [
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("revision", env!("BUILD_REVISION")),
+                ("rustversion", env!("BUILD_RUST_VERSION")),
+            ];
+            family.sample(&labels, 1.0);
+        },
+    },
+    Row {
+        name: "cloud_backup_exporter_config_last_reload_successful",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "Whether the last attempt to load the configuration succeeded.",
+        samples: |scrape, family| family.sample(&[], truth(scrape.reload.successful)),
+    },
+    Row {
+        name: "cloud_backup_exporter_config_last_reload_success_timestamp_seconds",
+        family_type: FamilyType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "When the configuration was last loaded, in Unix seconds.",
+        samples: |scrape, family| family.sample(&[], unix(scrape.reload.last_success)),
+    },
+];
+
+fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
+    let mut regions = std::collections::BTreeMap::new();
+    for instance in scrape.instances {
+        let key = &instance.facts.target.key;
+        let region = (key.provider, &key.account, &key.source_region);
+        let (monitored, gone) = regions.entry(region).or_insert((0, 0));
+        *(if instance.posture.gone {
+            gone
+        } else {
+            monitored
+        }) += 1;
+    }
+    for ((provider, account, source_region), (monitored, gone)) in regions {
+        for (state, instances) in [("monitored", monitored), ("gone", gone)] {
+            let labels = [
+                ("provider", provider),
+                ("account", account),
+                ("source_region", source_region),
+                ("state", state),
+            ];
+            family.sample(&labels, as_float(instances));
+        }
+    }
+}
+
+fn each_instance(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    write: impl Fn(&Assessed, &mut Family<'_>, &[Label<'_>]),
+) {
+    for instance in scrape.instances {
+        let key = &instance.facts.target.key;
+        let labels = [
+            (INSTANCE[0], key.provider),
+            (INSTANCE[1], &key.account),
+            (INSTANCE[2], &key.source_region),
+            (INSTANCE[3], &key.instance_id),
+        ];
+        write(instance, family, &labels);
+    }
+}
+
+fn each_copy(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&Scrape<'_>, &Copy) -> Option<f64>,
+) {
+    each_instance(scrape, family, |instance, family, labels| {
+        for copy in &instance.posture.copies {
+            if let Some(value) = value(scrape, copy) {
+                family.sample(&[labels, &copy_labels(copy)].concat(), value);
+            }
+        }
+    });
+}
+
+fn each_success(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&Scrape<'_>, Success) -> Option<f64>,
+) {
+    each_copy(scrape, family, |scrape, copy| {
+        copy.last_success.and_then(|success| value(scrape, success))
+    });
+}
+
+fn each_recovery_point(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&Scrape<'_>, DateTime<Utc>) -> f64,
+) {
+    each_instance(scrape, family, |instance, family, labels| {
+        for (place, point) in &instance.posture.recovery_points {
+            family.sample(
+                &[labels, &place_labels(place)].concat(),
+                value(scrape, *point),
+            );
+        }
+    });
+}
+
+fn each_listing(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&crate::posture::ListingPosture) -> Option<f64>,
+) {
+    each_instance(scrape, family, |instance, family, labels| {
+        for listing in &instance.posture.listings {
+            if let Some(value) = value(listing) {
+                let more = [("listing", ListingKind::label(listing.kind))];
+                family.sample(&[labels, &more].concat(), value);
+            }
+        }
+    });
+}
+
+fn each_account(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    write: impl Fn(&AccountCounts, &mut Family<'_>, &[Label<'_>]),
+) {
+    for (AccountKey { provider, account }, counts) in &scrape.counts.accounts {
+        let labels = [("provider", *provider), ("account", &**account)];
+        write(counts, family, &labels);
+    }
+}
+
+fn place_labels(place: &Place) -> [Label<'_>; 2] {
+    [
+        (PLACE[0], place.scope.label()),
+        (PLACE[1], &place.backup_region),
+    ]
+}
+
+fn copy_labels(copy: &Copy) -> [Label<'_>; 3] {
+    let [scope, backup_region] = place_labels(&copy.place);
+    [
+        scope,
+        backup_region,
+        ("backup_type", copy.backup_type.label()),
+    ]
+}
+
+fn truth(value: bool) -> f64 {
+    if value { 1.0 } else { 0.0 }
+}
+
+fn unix(time: DateTime<Utc>) -> f64 {
+    seconds(time - DateTime::UNIX_EPOCH)
+}
+
+/// Whole seconds; a time that our clock has not reached yet has the age 0.
+fn age(scrape: &Scrape<'_>, time: DateTime<Utc>) -> f64 {
+    seconds((scrape.now - time).max(chrono::Duration::zero()))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "times and durations in seconds stay far below 2^53"
+)]
+fn seconds(duration: chrono::Duration) -> f64 {
+    duration.num_seconds() as f64
+}

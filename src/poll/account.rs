@@ -1,0 +1,314 @@
+//! One account being polled: everything that its calls share, and how one call gets through.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::backoff;
+use super::breaker::{Breaker, Evidence};
+use super::pace::{Lane, Pace, Paused};
+use super::sweep::Sweep;
+use crate::backup::ListingKind;
+use crate::config::{AccountConfig, PollConfig};
+use crate::provider::error::{ListError, Reason, Repeat};
+use crate::provider::http::Answer;
+use crate::provider::{Call, Courier, Provider};
+use crate::tally::{AccountKey, Tally};
+use crate::target::InstanceKey;
+
+/// Attempts at one request, the first included.
+const MOST_ATTEMPTS: u32 = 4;
+
+/// One listing of one instance: what is polled.
+pub(super) type ListingKey = (InstanceKey, ListingKind);
+
+/// An account with what all of its calls share.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub key: AccountKey,
+    pub provider: Provider,
+    pub poll: PollConfig,
+    sweep: Mutex<Sweep<ListingKey>>,
+    pace: Pace,
+    breaker: Breaker,
+    in_flight: Mutex<InFlight>,
+    tally: Arc<Tally>,
+}
+
+impl Account {
+    pub(super) fn new(
+        config: &AccountConfig,
+        poll: PollConfig,
+        provider: Provider,
+        tally: Arc<Tally>,
+    ) -> Self {
+        let account = Self {
+            key: account_key(config),
+            provider,
+            sweep: Mutex::new(Sweep::new(HashSet::new())),
+            pace: Pace::new(config.rate_limit, config.provider.default_pace()),
+            breaker: Breaker::new(poll.interval),
+            in_flight: Mutex::default(),
+            poll,
+            tally,
+        };
+        account.set_targets(config);
+        account
+    }
+
+    /// Takes note of which instances the account has now, while everything that its calls share stays.
+    pub(super) fn set_targets(&self, config: &AccountConfig) {
+        *self.lock_sweep() = Sweep::new(listing_keys(config).collect());
+        let regions: BTreeSet<_> = config
+            .targets
+            .iter()
+            .map(|target| Arc::clone(&target.key.source_region))
+            .collect();
+        let share = (self.poll.max_concurrency / regions.len().max(1)).max(1);
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        in_flight.share = share;
+        in_flight
+            .regions
+            .retain(|region, _| regions.contains(region));
+    }
+
+    pub(super) fn lock_sweep(&self) -> MutexGuard<'_, Sweep<ListingKey>> {
+        self.sweep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The region's share of the requests in flight.
+    fn share_of(&self, region: &Arc<str>) -> Arc<Semaphore> {
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let share = in_flight.share;
+        let semaphore = in_flight
+            .regions
+            .entry(Arc::clone(region))
+            .or_insert_with(|| Arc::new(Semaphore::new(share)));
+        Arc::clone(semaphore)
+    }
+
+    /// A courier for one attempt at a listing.
+    pub(super) fn courier(&self) -> ListingCourier<'_> {
+        ListingCourier {
+            account: self,
+            answering_millis: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Requests in flight, by region: a region whose endpoint hangs fills its own share and no other's.
+#[derive(Debug, Default)]
+struct InFlight {
+    share: usize,
+    regions: HashMap<Arc<str>, Arc<Semaphore>>,
+}
+
+/// The account as the labels name it.
+pub(super) fn account_key(config: &AccountConfig) -> AccountKey {
+    AccountKey {
+        provider: config.provider.label(),
+        account: Arc::clone(&config.name),
+    }
+}
+
+/// Every listing of the account's instances, one instance after the other.
+pub(super) fn listing_keys(config: &AccountConfig) -> impl Iterator<Item = ListingKey> {
+    config.targets.iter().flat_map(|target| {
+        let key = &target.key;
+        target.listings.iter().map(|kind| (key.clone(), *kind))
+    })
+}
+
+/// Carries the calls of one attempt at one listing.
+#[derive(Debug)]
+pub(super) struct ListingCourier<'a> {
+    account: &'a Account,
+    /// How long the vendor took over this listing so far. Waiting in line is not counted: an account with more
+    /// instances than its rate allows is read slowly, not never.
+    answering_millis: AtomicU64,
+}
+
+/// How one attempt went.
+enum Attempt<T> {
+    /// An answer came that makes sense.
+    Read(T),
+    /// It was sent, and failed.
+    Failed(ListError),
+    /// It was not even sent.
+    Withheld(ListError),
+}
+
+impl Courier for ListingCourier<'_> {
+    async fn send<T: Send>(
+        &self,
+        call: &Call,
+        read: impl Fn(&Answer) -> Result<T, ListError> + Send + Sync,
+    ) -> Result<T, ListError> {
+        let lane = self.account.pace.lane(call.operation);
+        let mut first_sent = None;
+        let mut failures = 0;
+        loop {
+            let repeat_until = first_sent.unwrap_or_else(Instant::now) + self.account.poll.interval;
+            let error = match self.attempt(call, &read, &lane, repeat_until).await {
+                Attempt::Read(value) => return Ok(value),
+                Attempt::Withheld(error) => return Err(error),
+                Attempt::Failed(error) => error,
+            };
+            first_sent = first_sent.or_else(|| Some(Instant::now()));
+            failures += 1;
+            match self.pause_before_repeat(&error, failures, &lane, repeat_until) {
+                None => return Err(error),
+                Some(pause) => sleep(pause).await,
+            }
+        }
+    }
+}
+
+impl ListingCourier<'_> {
+    async fn attempt<T>(
+        &self,
+        call: &Call,
+        read: &(impl Fn(&Answer) -> Result<T, ListError> + Send + Sync),
+        lane: &Lane,
+        wait_until: Instant,
+    ) -> Attempt<T> {
+        let account = self.account;
+        let withheld = |reason, detail: String| {
+            Attempt::Withheld(ListError {
+                detail: Some(detail),
+                ..ListError::of(call, reason)
+            })
+        };
+        let rejected = || {
+            let detail = "not sent: the key was rejected, and is tried once an interval";
+            withheld(Reason::Credentials, detail.to_owned())
+        };
+        let credential = match account.provider.credentials().current() {
+            Ok(credential) => credential,
+            Err(problem) => return withheld(Reason::Credentials, problem),
+        };
+        let Ok(ticket) = account.breaker.admit(credential.fingerprint()).await else {
+            return rejected();
+        };
+        let Ok(_permit) = self.turn(call, lane, wait_until).await else {
+            let detail = "not sent: the vendor asked for a longer pause";
+            return withheld(Reason::Throttled, detail.to_owned());
+        };
+        if ticket.still_good().is_err() {
+            return rejected();
+        }
+
+        let sent = Instant::now();
+        let answer = account
+            .provider
+            .attempt(call, &credential, self.time_left())
+            .await;
+        let took = sent.elapsed();
+        let asked_pause = answer
+            .as_ref()
+            .ok()
+            .and_then(|answer| account.provider.requested_pause(answer));
+        let outcome = answer.and_then(|answer| read(&answer));
+
+        let failure = outcome.as_ref().err();
+        let reason = failure.map(|error| error.reason);
+        ticket.settle(evidence(failure));
+        if reason != Some(Reason::Throttled) {
+            lane.answered(asked_pause);
+        }
+        account
+            .tally
+            .request(&account.key, call.operation, took, reason);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.answering_millis.fetch_add(millis, Ordering::Relaxed);
+        match outcome {
+            Ok(value) => Attempt::Read(value),
+            Err(error) => Attempt::Failed(error),
+        }
+    }
+
+    /// Waits until the call may be sent; gives up at once when the lane stays closed for longer than it may wait.
+    async fn turn(
+        &self,
+        call: &Call,
+        lane: &Lane,
+        wait_until: Instant,
+    ) -> Result<Option<OwnedSemaphorePermit>, Paused> {
+        loop {
+            // A closed lane is waited for without a permit, so that the other operations of the region go on.
+            if let Err(paused) = lane.open() {
+                if paused.until > wait_until {
+                    return Err(paused);
+                }
+                sleep_until(paused.until).await;
+                continue;
+            }
+            // The semaphore is never closed, so the error cannot happen.
+            let permit = self
+                .account
+                .share_of(&call.region)
+                .acquire_owned()
+                .await
+                .ok();
+            if lane.turn().await.is_ok() {
+                return Ok(permit);
+            }
+        }
+    }
+
+    /// How long to wait before the call is repeated; `None` when it is not.
+    fn pause_before_repeat(
+        &self,
+        error: &ListError,
+        failures: u32,
+        lane: &Lane,
+        repeat_until: Instant,
+    ) -> Option<Duration> {
+        // The lane learns of a throttled answer even if this call gives up: it is closed for everybody.
+        let paused = (error.reason == Reason::Throttled).then(|| lane.throttled(error.retry_after));
+        let pause = match (error.repeat, paused) {
+            (Repeat::Never, _) => return None,
+            (Repeat::Afresh, _) => Duration::ZERO,
+            (Repeat::AfterPause, Some(Paused { until })) => until - Instant::now(),
+            (Repeat::AfterPause, None) => backoff::delay(failures - 1),
+        };
+        let worth_it = failures < MOST_ATTEMPTS
+            && !self.time_left().is_zero()
+            && Instant::now() + pause < repeat_until;
+        worth_it.then_some(pause)
+    }
+
+    /// What is left for the next request: the configured deadline, and all of a listing within one interval.
+    fn time_left(&self) -> Duration {
+        let poll = &self.account.poll;
+        let whole = poll.interval.max(poll.timeout);
+        let answering = Duration::from_millis(self.answering_millis.load(Ordering::Relaxed));
+        whole.saturating_sub(answering).min(poll.timeout)
+    }
+}
+
+/// What the outcome of a call says about the key that signed it. Only an answer with the vendor's own code counts: a
+/// gateway's page says nothing, and some errors are found before the signature is looked at.
+fn evidence(failure: Option<&ListError>) -> Evidence {
+    let Some(error) = failure else {
+        return Evidence::Accepted;
+    };
+    match error.reason {
+        Reason::Credentials if error.repeat == Repeat::Afresh => Evidence::None,
+        Reason::Credentials => Evidence::Rejected,
+        Reason::Permission | Reason::NotFound | Reason::Unsupported if error.code.is_some() => {
+            Evidence::Accepted
+        }
+        _ => Evidence::None,
+    }
+}

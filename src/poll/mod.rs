@@ -1,0 +1,345 @@
+//! Asks: each listing of each instance once an interval, and never faster than the account allows.
+//!
+//! Each listing is a task of its own, so that a slow one delays nobody. What an account's tasks share - its rate, its
+//! breaker, its requests in flight - is in `account`. What was found goes to `facts`, what was done to `tally`; what it
+//! means is not asked here.
+
+mod account;
+mod backoff;
+mod breaker;
+mod pace;
+mod schedule;
+mod sweep;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::account::{Account, ListingKey, account_key, listing_keys};
+use self::schedule::Schedule;
+use crate::backup::{Listing, ListingKind};
+use crate::clock::Clock;
+use crate::config::{AccountConfig, Config, PollConfig};
+use crate::facts::{Facts, Failure};
+use crate::provider::error::{ListError, Reason};
+use crate::provider::http::HttpClient;
+use crate::provider::{Call, Environment, Provider, Window};
+use crate::tally::{AccountKey, AccountScope, Tally};
+use crate::target::Target;
+
+/// What polling needs, and where it leaves what it found.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// What was found.
+    pub facts: Arc<Facts>,
+    /// What was done.
+    pub tally: Arc<Tally>,
+    /// The time.
+    pub clock: Clock,
+    /// The client for all requests.
+    pub http: HttpClient,
+    /// The environment variables as they were at the start.
+    pub environment: Arc<Environment>,
+}
+
+/// Keeps the listings of a configuration fresh.
+#[derive(Debug)]
+pub struct Poller {
+    ground: Ground,
+    accounts: HashMap<AccountKey, Running>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// An account whose listings are being polled.
+#[derive(Debug)]
+struct Running {
+    account: Arc<Account>,
+    /// As configured, without the instances: when this changes, everything that its calls share is made anew.
+    config: AccountConfig,
+    listings: HashMap<ListingKey, AbortHandle>,
+}
+
+impl Poller {
+    /// Nothing is polled until a configuration is applied.
+    pub fn new(ground: Ground) -> Self {
+        Self {
+            ground,
+            accounts: HashMap::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Polls what this configuration names, and nothing else. What stays the same goes on undisturbed, so that a reload
+    /// costs no calls; what is known about instances that stay is kept.
+    pub fn apply(&mut self, config: &Config) {
+        adopt(&self.ground, config);
+        let mut before = std::mem::take(&mut self.accounts);
+        for account in &config.accounts {
+            let key = account_key(account);
+            let running = before.remove(&key);
+            let running = self.run_account(account, &config.poll, running);
+            self.accounts.insert(key, running);
+        }
+        for running in before.into_values() {
+            running.abandon();
+        }
+    }
+
+    /// Starts nothing new, waits up to `grace` for what is in flight, and leaves the rest.
+    pub async fn stop(self, grace: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                listings = self.tasks.len(),
+                "stopped while listings were being read"
+            );
+        }
+        for running in self.accounts.into_values() {
+            running.abandon();
+        }
+    }
+
+    fn run_account(
+        &self,
+        config: &AccountConfig,
+        poll: &PollConfig,
+        before: Option<Running>,
+    ) -> Running {
+        let shared = AccountConfig {
+            targets: Vec::new(),
+            ..config.clone()
+        };
+        let before = match before {
+            Some(running) if running.config == shared && running.account.poll == *poll => {
+                Some(running)
+            }
+            Some(changed) => {
+                changed.abandon();
+                None
+            }
+            None => None,
+        };
+        let account = match &before {
+            Some(running) => {
+                running.account.set_targets(config);
+                Arc::clone(&running.account)
+            }
+            None => Arc::new(new_account(&self.ground, config, poll)),
+        };
+        let mut known = before.map(|running| running.listings).unwrap_or_default();
+        let mut listings = HashMap::new();
+        let keys: Vec<_> = listing_keys(config).collect();
+        let start = Instant::now();
+        for (index, key) in keys.iter().enumerate() {
+            let task = known.remove(key).unwrap_or_else(|| {
+                let schedule = Schedule::spread(start, index, keys.len(), poll.interval);
+                self.tasks
+                    .spawn(poll_listing_for_ever(
+                        self.ground.clone(),
+                        Arc::clone(&account),
+                        key.clone(),
+                        schedule,
+                        self.stop.clone(),
+                    ))
+                    .abort_handle()
+            });
+            listings.insert(key.clone(), task);
+        }
+        for left in known.into_values() {
+            left.abort();
+        }
+        Running {
+            account,
+            config: shared,
+            listings,
+        }
+    }
+}
+
+impl Running {
+    fn abandon(self) {
+        for task in self.listings.into_values() {
+            task.abort();
+        }
+    }
+}
+
+/// Polls everything once, and tells after each listing how many are done, out of how many.
+pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usize, usize)) {
+    adopt(ground, config);
+    let mut tasks = JoinSet::new();
+    for account_config in &config.accounts {
+        let account = Arc::new(new_account(ground, account_config, &config.poll));
+        for key in listing_keys(account_config) {
+            let (ground, account) = (ground.clone(), Arc::clone(&account));
+            tasks.spawn(async move { poll_listing(&ground, &account, &key).await });
+        }
+    }
+    let all = tasks.len();
+    progress(0, all);
+    while tasks.join_next().await.is_some() {
+        progress(all - tasks.len(), all);
+    }
+}
+
+fn adopt(ground: &Ground, config: &Config) {
+    let accounts = config.accounts.iter();
+    let scopes: Vec<_> = accounts
+        .clone()
+        .map(|account| scope(account, &config.poll))
+        .collect();
+    ground.tally.adopt(&scopes);
+    ground
+        .facts
+        .adopt(accounts.flat_map(|account| &account.targets));
+}
+
+fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
+    let operation = |kind: ListingKind| (kind, config.provider.operation(kind));
+    AccountScope {
+        key: account_key(config),
+        operations: config
+            .provider
+            .listings()
+            .iter()
+            .map(|kind| operation(*kind))
+            .filter(|(kind, _)| {
+                let mut targets = config.targets.iter();
+                targets.any(|target| target.listings.contains(kind))
+            })
+            .collect(),
+        poll_interval: poll.interval,
+    }
+}
+
+fn new_account(ground: &Ground, config: &AccountConfig, poll: &PollConfig) -> Account {
+    let provider = Provider::new(
+        config,
+        ground.http.clone(),
+        ground.clock.clone(),
+        &ground.environment,
+    );
+    Account::new(config, poll.clone(), provider, Arc::clone(&ground.tally))
+}
+
+async fn poll_listing_for_ever(
+    ground: Ground,
+    account: Arc<Account>,
+    key: ListingKey,
+    mut schedule: Schedule,
+    stop: CancellationToken,
+) {
+    loop {
+        poll_listing(&ground, &account, &key).await;
+        let due = schedule.next(Instant::now(), rand::random());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep_until(due) => {}
+        }
+    }
+}
+
+/// One attempt at one listing, recorded whatever comes of it.
+async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
+    let (instance, kind) = key;
+    let Some(facts) = ground.facts.of(instance) else {
+        return;
+    };
+    let before = facts.listings.get(kind);
+    let failed_before = before.and_then(|listing| listing.last_attempt.failure.clone());
+    let window = Window {
+        now: ground.clock.now(),
+        lookback: account.poll.lookback,
+    };
+    account.lock_sweep().begin(Instant::now());
+    let outcome = read_listing(account, &facts.target, *kind, window).await;
+    match &outcome {
+        Ok(listing) => {
+            ground
+                .tally
+                .anomalies(instance.provider, *kind, &listing.anomalies);
+        }
+        // A fact, not an outage.
+        Err(error) if error.reason == Reason::Unsupported => {}
+        Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
+    }
+    ground
+        .facts
+        .record(instance, *kind, ground.clock.now(), window.from(), &outcome);
+    log_change(&account.key, key, failed_before.as_ref(), &outcome);
+    let round = account.lock_sweep().end(key, Instant::now());
+    if let Some(took) = round {
+        ground.tally.sweep(&account.key, took);
+    }
+}
+
+/// A panic would be a defect of ours. It must not end this listing's polls for good, nor go unseen.
+async fn read_listing(
+    account: &Account,
+    target: &Target,
+    kind: ListingKind,
+    window: Window,
+) -> Result<Listing, ListError> {
+    let courier = account.courier();
+    let reading = account.provider.list(kind, target, window, &courier);
+    AssertUnwindSafe(reading)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_panic| {
+            let call = Call {
+                operation: "reading",
+                instance: Arc::clone(&target.key.instance_id),
+                region: Arc::clone(&target.key.source_region),
+                query: Vec::new(),
+            };
+            Err(ListError {
+                detail: Some("internal error, please report it".to_owned()),
+                ..ListError::of(&call, Reason::Malformed)
+            })
+        })
+}
+
+/// A failure is logged when it begins, when its reason changes, and when it ends; not once a poll.
+fn log_change(
+    account: &AccountKey,
+    (instance, kind): &ListingKey,
+    failed_before: Option<&Failure>,
+    outcome: &Result<Listing, ListError>,
+) {
+    let listing = kind.label();
+    let reason_before = failed_before.map(|failure| failure.reason);
+    match outcome {
+        Err(error) if error.reason == Reason::Unsupported => {}
+        Err(error) if reason_before != Some(error.reason) => {
+            tracing::warn!(
+                provider = account.provider,
+                account = %account.account,
+                instance = %instance.instance_id,
+                listing,
+                reason = error.reason.label(),
+                error = %error,
+                "a listing cannot be read; its last facts stay"
+            );
+        }
+        Ok(_) if failed_before.is_some() => {
+            tracing::info!(
+                provider = account.provider,
+                account = %account.account,
+                instance = %instance.instance_id,
+                listing,
+                "a listing can be read again"
+            );
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,496 @@
+//! What the facts mean at a given moment: copies, ages, recovery points, and whether the promises hold.
+//!
+//! Pure: no I/O, no clock, no provider. Run at every scrape, so that a poll that is stuck shows as a growing age.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::backup::{BackupSet, BackupType, ListingKind, Scope, Status};
+use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
+use crate::target::Objective;
+
+/// How much older than its local set the data of a copy may be and still count as its copy: the vendor may make a copy
+/// from a snapshot that it took a little earlier.
+const COPY_TOLERANCE: Duration = Duration::minutes(10);
+
+/// One instance, judged at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posture {
+    /// Whether the provider has cross-region backups switched on for it; `None` when that is not known.
+    pub protected: Option<bool>,
+    /// Whether the provider says that it does not exist.
+    pub gone: bool,
+    /// Its engine in lower case, or empty.
+    pub engine: String,
+    /// The engine's version, or empty.
+    pub engine_version: String,
+    /// Its copies.
+    pub copies: Vec<Copy>,
+    /// The newest recovery point of each place.
+    pub recovery_points: BTreeMap<Place, DateTime<Utc>>,
+    /// Usable sets by the region to which the provider would restore them.
+    pub restorable_sets: BTreeMap<String, u64>,
+    /// What has no copy yet, for each expected region.
+    pub uncopied: Vec<Uncopied>,
+    /// The promises and whether they hold.
+    pub verdicts: Vec<Verdict>,
+    /// How reading went.
+    pub listings: Vec<ListingPosture>,
+}
+
+/// Where sets are kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Local or in another region.
+    pub scope: Scope,
+    /// The region; empty where none is known.
+    pub backup_region: String,
+}
+
+/// The sets of one kind in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Where.
+    pub place: Place,
+    /// Of which kind.
+    pub backup_type: BackupType,
+    /// The newest usable set.
+    pub last_success: Option<Success>,
+    /// The end of the newest failed set in the look-back.
+    pub last_failure: Option<DateTime<Utc>>,
+    /// Whether the newest finished set was a success; `None` where none is finished.
+    pub last_attempt_success: Option<bool>,
+    /// Failed sets newer than the newest usable one.
+    pub consecutive_failures: u64,
+    /// Sets in the look-back by status; completed and failed are always there.
+    pub sets: BTreeMap<Status, u64>,
+    /// The usable sets in the look-back, in bytes.
+    pub stored_bytes: u64,
+    /// The end of the oldest usable set in the look-back.
+    pub oldest: Option<DateTime<Utc>>,
+    /// The start of the oldest set that is still running.
+    pub running_since: Option<DateTime<Utc>>,
+}
+
+/// The newest usable set of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Success {
+    /// When it ended.
+    pub ended: DateTime<Utc>,
+    /// Its size in bytes.
+    pub size_bytes: Option<u64>,
+    /// How long it took.
+    pub duration: Option<Duration>,
+}
+
+/// Local full sets without a copy in one expected region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncopied {
+    /// The region that lacks them.
+    pub backup_region: String,
+    /// How many.
+    pub sets: u64,
+    /// The end of the oldest.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// A promise and whether it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which.
+    pub objective: Objective,
+    /// What was promised.
+    pub promise: std::time::Duration,
+    /// Whether it holds; `None` as long as what it depends on was never read.
+    pub met: Option<bool>,
+}
+
+/// How the reading of one listing goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingPosture {
+    /// Which.
+    pub kind: ListingKind,
+    /// Whether the last attempt succeeded; `None` before the first.
+    pub success: Option<bool>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// When it last succeeded.
+    pub last_success: Option<DateTime<Utc>>,
+    /// Whether all rows were read the last time that any were.
+    pub complete: Option<bool>,
+}
+
+/// Judges one instance at `now`. Sets that began before `now - lookback` are not counted.
+pub fn assess(facts: &InstanceFacts, lookback: std::time::Duration, now: DateTime<Utc>) -> Posture {
+    let view = View::new(facts, lookback, now);
+    let copies = view.copies();
+    let uncopied = view.uncopied();
+    let verdicts = view.verdicts(&copies, &uncopied);
+    let (engine, engine_version) = view.engine();
+    Posture {
+        protected: view.cross_region_unsupported().then_some(false),
+        gone: view.is_gone(),
+        engine,
+        engine_version,
+        recovery_points: view.recovery_points(),
+        restorable_sets: view.restorable_sets(),
+        copies,
+        uncopied,
+        verdicts,
+        listings: facts
+            .target
+            .listings
+            .iter()
+            .map(|kind| ListingPosture::of(*kind, facts.listings.get(kind)))
+            .collect(),
+    }
+}
+
+/// The facts with the moment at which they are judged.
+struct View<'a> {
+    facts: &'a InstanceFacts,
+    now: DateTime<Utc>,
+    from: DateTime<Utc>,
+    /// The regions in which a copy is expected: those of the configuration, else those that were seen.
+    expected_regions: BTreeSet<&'a str>,
+}
+
+impl<'a> View<'a> {
+    fn new(facts: &'a InstanceFacts, lookback: std::time::Duration, now: DateTime<Utc>) -> Self {
+        let from = Duration::from_std(lookback)
+            .ok()
+            .and_then(|lookback| now.checked_sub_signed(lookback))
+            .unwrap_or(DateTime::UNIX_EPOCH);
+        let mut view = Self {
+            facts,
+            now,
+            from,
+            expected_regions: facts
+                .target
+                .backup_regions
+                .iter()
+                .map(String::as_str)
+                .collect(),
+        };
+        if view.expected_regions.is_empty() {
+            view.expected_regions = view
+                .sets(ListingKind::CrossRegion)
+                .map(|set| set.backup_region.as_str())
+                .filter(|region| !region.is_empty())
+                .collect();
+        }
+        view
+    }
+
+    fn found(&self, kind: ListingKind) -> &'a Found {
+        self.facts
+            .listings
+            .get(&kind)
+            .map_or(&Found::Nothing, |listing| &listing.found)
+    }
+
+    fn read(&self, kind: ListingKind) -> Option<&'a Sets> {
+        match self.found(kind) {
+            Found::Sets(sets) => Some(sets),
+            Found::Nothing | Found::Unsupported => None,
+        }
+    }
+
+    fn cross_region_unsupported(&self) -> bool {
+        matches!(self.found(ListingKind::CrossRegion), Found::Unsupported)
+    }
+
+    /// Every set that is known of a listing, the remembered ones included.
+    fn sets(&self, kind: ListingKind) -> impl Iterator<Item = &'a BackupSet> + use<'a> {
+        self.read(kind)
+            .into_iter()
+            .flat_map(|sets| sets.listing.sets.iter().chain(&sets.remembered))
+    }
+
+    fn usable_sets(&self, kind: ListingKind) -> impl Iterator<Item = &'a BackupSet> + use<'a> {
+        let now = self.now;
+        self.sets(kind).filter(move |set| set.is_usable(now))
+    }
+
+    fn in_lookback(&self, set: &BackupSet) -> bool {
+        set.dated().is_some_and(|dated| dated > self.from)
+    }
+
+    fn engine(&self) -> (String, String) {
+        ListingKind::ALL
+            .into_iter()
+            .filter_map(|kind| self.read(kind))
+            .find_map(|sets| {
+                let engine = sets.listing.engine.clone()?;
+                Some((
+                    engine,
+                    sets.listing.engine_version.clone().unwrap_or_default(),
+                ))
+            })
+            .unwrap_or_default()
+    }
+
+    /// Whether every listing was last answered with "no such instance".
+    fn is_gone(&self) -> bool {
+        self.facts.is_attempted()
+            && self.facts.listings.values().all(|listing| {
+                listing
+                    .last_attempt
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.missing_instance)
+            })
+    }
+
+    fn copies(&self) -> Vec<Copy> {
+        let mut by_copy: BTreeMap<(Place, BackupType), Vec<&BackupSet>> = BTreeMap::new();
+        for place in self.places_with_zeros() {
+            by_copy.insert((place, BackupType::Full), Vec::new());
+        }
+        for kind in ListingKind::ALL {
+            for set in self.sets(kind) {
+                let copy = (Place::of(set), set.backup_type);
+                by_copy.entry(copy).or_default().push(set);
+            }
+        }
+        by_copy
+            .into_iter()
+            .map(|((place, backup_type), sets)| self.copy(place, backup_type, &sets))
+            .collect()
+    }
+
+    /// Where a full copy shows as an explicit zero even though no set was ever seen there.
+    fn places_with_zeros(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        if self.read(ListingKind::CrossRegion).is_some() {
+            let regions = self.expected_regions.iter().copied();
+            // Nothing declared and nothing seen: the zero is there all the same, with an empty region.
+            let nowhere = self.expected_regions.is_empty().then_some("");
+            places.extend(regions.chain(nowhere).map(|region| Place {
+                scope: Scope::CrossRegion,
+                backup_region: region.to_owned(),
+            }));
+        }
+        if self.read(ListingKind::Local).is_some() {
+            places.push(Place {
+                scope: Scope::Local,
+                backup_region: self.facts.target.key.source_region.to_string(),
+            });
+        }
+        places
+    }
+
+    fn copy(&self, place: Place, backup_type: BackupType, sets: &[&BackupSet]) -> Copy {
+        let newest_usable = newest(sets.iter().copied().filter(|set| set.is_usable(self.now)));
+        let listed = || sets.iter().copied().filter(|set| self.in_lookback(set));
+        let failed = || listed().filter(|set| set.status == Status::Failed);
+        let usable = || listed().filter(|set| set.is_usable(self.now));
+        let last_success_at = newest_usable.and_then(BackupSet::finished);
+        let last_failure = failed().filter_map(BackupSet::finished).max();
+
+        let mut counts = BTreeMap::from([(Status::Completed, 0), (Status::Failed, 0)]);
+        for set in listed() {
+            *counts.entry(set.status).or_default() += 1;
+        }
+        Copy {
+            place,
+            backup_type,
+            last_success: newest_usable.and_then(Success::of),
+            last_failure,
+            last_attempt_success: match (last_success_at, last_failure) {
+                (None, None) => None,
+                (success, failure) => Some(success >= failure),
+            },
+            consecutive_failures: failed()
+                .filter(|set| set.finished() > last_success_at)
+                .count() as u64,
+            sets: counts,
+            stored_bytes: usable()
+                .filter_map(|set| set.size_bytes)
+                .fold(0, u64::saturating_add),
+            oldest: usable().filter_map(BackupSet::finished).min(),
+            running_since: listed()
+                .filter(|set| set.status == Status::Running)
+                .filter_map(|set| set.started)
+                .min(),
+        }
+    }
+
+    fn recovery_points(&self) -> BTreeMap<Place, DateTime<Utc>> {
+        let mut points = BTreeMap::new();
+        for kind in ListingKind::ALL {
+            for set in self.usable_sets(kind) {
+                if let Some(point) = set.recovery_point {
+                    let newest = points.entry(Place::of(set)).or_insert(point);
+                    *newest = point.max(*newest);
+                }
+            }
+        }
+        points
+    }
+
+    fn restorable_sets(&self) -> BTreeMap<String, u64> {
+        let mut sets = BTreeMap::new();
+        let usable = self.usable_sets(ListingKind::CrossRegion);
+        for set in usable.filter(|set| self.in_lookback(set)) {
+            let regions: BTreeSet<_> = set.restore_regions.iter().collect();
+            for region in regions {
+                *sets.entry(region.clone()).or_default() += 1;
+            }
+        }
+        sets
+    }
+
+    /// Local full sets whose data is newer than that of the newest copy. Both listings must have been read.
+    fn uncopied(&self) -> Vec<Uncopied> {
+        if self.read(ListingKind::CrossRegion).is_none() || self.read(ListingKind::Local).is_none()
+        {
+            return Vec::new();
+        }
+        let full = |set: &&BackupSet| set.backup_type == BackupType::Full;
+        self.expected_regions
+            .iter()
+            .map(|region| {
+                let copied_up_to = self
+                    .usable_sets(ListingKind::CrossRegion)
+                    .filter(full)
+                    .filter(|set| set.backup_region == *region)
+                    .filter_map(|set| set.recovery_point)
+                    .max();
+                let lacking: Vec<_> = self
+                    .usable_sets(ListingKind::Local)
+                    .filter(full)
+                    .filter(|set| self.in_lookback(set))
+                    .filter(|set| {
+                        let point = set.recovery_point.or(set.finished());
+                        point > copied_up_to.map(|copied| copied + COPY_TOLERANCE)
+                    })
+                    .collect();
+                Uncopied {
+                    backup_region: (*region).to_owned(),
+                    sets: lacking.len() as u64,
+                    oldest: lacking.iter().filter_map(|set| set.finished()).min(),
+                }
+            })
+            .collect()
+    }
+
+    fn verdicts(&self, copies: &[Copy], uncopied: &[Uncopied]) -> Vec<Verdict> {
+        let age = |time: DateTime<Utc>| self.now - time;
+        let judge = |objective, promise: Duration| match objective {
+            Objective::RecoveryPoint => self.judge_cross_region(|region| {
+                let place = Place::cross_region(region);
+                let points = self.recovery_points();
+                points
+                    .get(&place)
+                    .is_some_and(|point| age(*point) < promise)
+            }),
+            Objective::BackupAge => match self.found(ListingKind::Local) {
+                Found::Nothing => None,
+                Found::Unsupported => Some(false),
+                Found::Sets(_) => Some(
+                    newest_success(copies, |place| place.scope == Scope::Local)
+                        .is_some_and(|ended| age(ended) < promise),
+                ),
+            },
+            // What has to be copied and where is known only once both listings were read.
+            Objective::CopyDelay => (!uncopied.is_empty()).then(|| {
+                uncopied
+                    .iter()
+                    .filter_map(|region| region.oldest)
+                    .all(|oldest| age(oldest) <= promise)
+            }),
+            Objective::Retention => self.judge_cross_region(|region| {
+                copies
+                    .iter()
+                    .filter(|copy| copy.place == Place::cross_region(region))
+                    .filter_map(|copy| copy.oldest)
+                    .min()
+                    .is_some_and(|oldest| age(oldest) >= promise)
+            }),
+        };
+        Objective::ALL
+            .into_iter()
+            .filter_map(|objective| {
+                let promise = self.facts.target.objectives.get(objective)?;
+                let limit = Duration::from_std(promise).unwrap_or(Duration::MAX);
+                Some(Verdict {
+                    objective,
+                    promise,
+                    met: judge(objective, limit),
+                })
+            })
+            .collect()
+    }
+
+    /// A promise about other regions holds if it holds in every region in which a copy is expected. Where none is
+    /// expected, or none can be made, it is broken.
+    fn judge_cross_region(&self, holds: impl Fn(&str) -> bool) -> Option<bool> {
+        match self.found(ListingKind::CrossRegion) {
+            Found::Nothing => None,
+            Found::Unsupported => Some(false),
+            Found::Sets(_) => Some(
+                !self.expected_regions.is_empty()
+                    && self.expected_regions.iter().all(|region| holds(region)),
+            ),
+        }
+    }
+}
+
+impl Place {
+    fn of(set: &BackupSet) -> Self {
+        Self {
+            scope: set.scope,
+            backup_region: set.backup_region.clone(),
+        }
+    }
+
+    fn cross_region(region: &str) -> Self {
+        Self {
+            scope: Scope::CrossRegion,
+            backup_region: region.to_owned(),
+        }
+    }
+}
+
+impl Success {
+    fn of(set: &BackupSet) -> Option<Self> {
+        Some(Self {
+            ended: set.finished()?,
+            size_bytes: set.size_bytes,
+            duration: match (set.started, set.ended) {
+                (Some(started), Some(ended)) if ended >= started => Some(ended - started),
+                _ => None,
+            },
+        })
+    }
+}
+
+impl ListingPosture {
+    fn of(kind: ListingKind, facts: Option<&ListingFacts>) -> Self {
+        Self {
+            kind,
+            success: facts.map(|facts| facts.last_attempt.failure.is_none()),
+            failure: facts.and_then(|facts| facts.last_attempt.failure.clone()),
+            last_success: facts.and_then(|facts| facts.last_success),
+            complete: facts.and_then(|facts| match &facts.found {
+                Found::Sets(sets) => Some(sets.listing.complete),
+                Found::Nothing | Found::Unsupported => None,
+            }),
+        }
+    }
+}
+
+fn newest<'a>(sets: impl Iterator<Item = &'a BackupSet>) -> Option<&'a BackupSet> {
+    sets.filter(|set| set.finished().is_some())
+        .max_by_key(|set| set.finished())
+}
+
+fn newest_success(copies: &[Copy], wanted: impl Fn(&Place) -> bool) -> Option<DateTime<Utc>> {
+    copies
+        .iter()
+        .filter(|copy| wanted(&copy.place))
+        .filter_map(|copy| copy.last_success.map(|success| success.ended))
+        .max()
+}

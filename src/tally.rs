@@ -1,0 +1,183 @@
+//! What the exporter did: requests, failures, oddities, sweeps. Counted by `poll`, shown by `metrics`.
+//!
+//! Plain numbers rather than a metric registry, so that the series of an account that leaves the configuration leave
+//! with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::backup::{Anomaly, ListingKind};
+use crate::provider::error::Reason;
+
+/// The upper bounds of the buckets of request durations, in seconds.
+pub const DURATION_BOUNDS: [f64; 11] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// An account as the labels name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountKey {
+    /// The label `provider`.
+    pub provider: &'static str,
+    /// The label `account`.
+    pub account: Arc<str>,
+}
+
+/// What an account can do, so that its counters exist from the start, as 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountScope {
+    /// Which account.
+    pub key: AccountKey,
+    /// Its listings, and the vendor's operation behind each.
+    pub operations: Vec<(ListingKind, &'static str)>,
+    /// How often each listing is read.
+    pub poll_interval: Duration,
+}
+
+/// The counters; cheap to share.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<Counts>);
+
+/// The numbers themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// By account.
+    pub accounts: BTreeMap<AccountKey, AccountCounts>,
+    /// Rows not fully understood, by provider.
+    pub anomalies: BTreeMap<(&'static str, ListingKind, Anomaly), u64>,
+    /// Request durations, by provider and operation.
+    pub durations: BTreeMap<(&'static str, &'static str), Histogram>,
+}
+
+/// The numbers of one account.
+#[derive(Debug, Clone, Default)]
+pub struct AccountCounts {
+    /// HTTP requests sent, by operation.
+    pub requests: BTreeMap<&'static str, u64>,
+    /// Those that failed.
+    pub request_failures: BTreeMap<(&'static str, Reason), u64>,
+    /// Attempts at a listing that failed for good.
+    pub poll_failures: BTreeMap<(ListingKind, Reason), u64>,
+    /// How long the last full round took.
+    pub last_sweep: Option<Duration>,
+    /// How often each listing is read.
+    pub poll_interval: Duration,
+}
+
+/// A histogram over [`DURATION_BOUNDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Histogram {
+    /// Observations up to each bound and above all, each counted once.
+    pub buckets: [u64; DURATION_BOUNDS.len() + 1],
+    /// The sum in seconds.
+    pub sum_seconds: f64,
+}
+
+impl Histogram {
+    fn observe(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = DURATION_BOUNDS.partition_point(|bound| *bound < seconds);
+        self.buckets[bucket] += 1;
+        self.sum_seconds += seconds;
+    }
+}
+
+impl Tally {
+    /// Takes on these accounts, with zeros for what is new, and drops the counters of all others.
+    pub fn adopt(&self, scopes: &[AccountScope]) {
+        let mut counts = self.lock();
+        counts
+            .accounts
+            .retain(|key, _| scopes.iter().any(|scope| scope.key == *key));
+        for scope in scopes {
+            let provider = scope.key.provider;
+            for (listing, operation) in &scope.operations {
+                counts.durations.entry((provider, operation)).or_default();
+                for anomaly in Anomaly::ALL {
+                    counts
+                        .anomalies
+                        .entry((provider, *listing, anomaly))
+                        .or_default();
+                }
+            }
+            let account = counts.accounts.entry(scope.key.clone()).or_default();
+            account.poll_interval = scope.poll_interval;
+            for (listing, operation) in &scope.operations {
+                account.requests.entry(operation).or_default();
+                for reason in Reason::ALL {
+                    account
+                        .request_failures
+                        .entry((operation, reason))
+                        .or_default();
+                    account.poll_failures.entry((*listing, reason)).or_default();
+                }
+            }
+        }
+        let providers: Vec<_> = counts.accounts.keys().map(|key| key.provider).collect();
+        counts
+            .anomalies
+            .retain(|(provider, ..), _| providers.contains(provider));
+        counts
+            .durations
+            .retain(|(provider, _), _| providers.contains(provider));
+    }
+
+    /// One HTTP request was sent, and this came of it.
+    pub fn request(
+        &self,
+        key: &AccountKey,
+        operation: &'static str,
+        duration: Duration,
+        failure: Option<Reason>,
+    ) {
+        let mut counts = self.lock();
+        counts
+            .durations
+            .entry((key.provider, operation))
+            .or_default()
+            .observe(duration);
+        if let Some(account) = counts.accounts.get_mut(key) {
+            *account.requests.entry(operation).or_default() += 1;
+            if let Some(reason) = failure {
+                *account
+                    .request_failures
+                    .entry((operation, reason))
+                    .or_default() += 1;
+            }
+        }
+    }
+
+    /// An attempt at a listing failed for good.
+    pub fn poll_failure(&self, key: &AccountKey, listing: ListingKind, reason: Reason) {
+        if let Some(account) = self.lock().accounts.get_mut(key) {
+            *account.poll_failures.entry((listing, reason)).or_default() += 1;
+        }
+    }
+
+    /// Rows of a listing were not fully understood.
+    pub fn anomalies(&self, provider: &'static str, listing: ListingKind, anomalies: &[Anomaly]) {
+        let mut counts = self.lock();
+        for anomaly in anomalies {
+            *counts
+                .anomalies
+                .entry((provider, listing, *anomaly))
+                .or_default() += 1;
+        }
+    }
+
+    /// Every listing of the account was attempted once more; it took so long.
+    pub fn sweep(&self, key: &AccountKey, duration: Duration) {
+        if let Some(account) = self.lock().accounts.get_mut(key) {
+            account.last_sweep = Some(duration);
+        }
+    }
+
+    /// The numbers as of this moment.
+    pub fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
