@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::parameters::{Listing, Parameters, Range, mandatory, optional};
 use super::refusal::Refusal;
 use super::{DOWNLOAD_ACCESS_KEY_ID, DOWNLOAD_SIGNATURE};
-use crate::world::{Backup, Copy, CrossRegionSet, Engine, Instance, LocalSet, Shelf, World, draw};
+use crate::world::{
+    Backup, Copy, CrossRegionSet, Engine, Holding, Instance, LocalSet, World, draw,
+};
 
 /// A row with what decides on its place.
 struct Row {
@@ -39,9 +41,9 @@ pub(crate) fn cross_region(
     let region = mandatory(parameters, "RegionId")?;
     let page = Listing::CrossRegion.page(parameters)?;
     let range = Listing::CrossRegion.range(parameters)?;
-    let shelf = world
-        .shelf(account, id)
-        .filter(|shelf| shelf.instance.region == region)
+    let holding = world
+        .holding(account, id)
+        .filter(|holding| holding.instance.region == region)
         .ok_or_else(|| {
             Refusal::new(
                 404,
@@ -49,22 +51,22 @@ pub(crate) fn cross_region(
                 "Specified instance does not exist or not support.",
             )
         })?;
-    if shelf.instance.cross_region_unsupported {
+    if holding.instance.cross_region_unsupported {
         return Err(Refusal::new(
             403,
             "CrossBackupNotSupport",
             "Specified region not support cross region backup.",
         ));
     }
-    let copies = shelf.copies(now);
+    let copies = holding.copies(now);
     let mut rows: Vec<Row> = copies
         .iter()
-        .map(|copy| copy_row(&shelf.instance, copy, now))
+        .map(|copy| copy_row(&holding.instance, copy, now))
         .collect();
     rows.extend(
-        shelf
+        holding
             .stated_cross_region(now)
-            .map(|set| stated_copy_row(&shelf.instance, set, now)),
+            .map(|set| stated_copy_row(&holding.instance, set, now)),
     );
     rows.retain(|row| {
         optional(parameters, "BackupId")
@@ -98,7 +100,7 @@ pub(crate) fn cross_region(
         "Items": { "Item": items },
     });
     // The vendor's SQL Server sample does not repeat the range.
-    if shelf.instance.engine != Engine::SqlServer {
+    if holding.instance.engine != Engine::SqlServer {
         for name in ["StartTime", "EndTime"] {
             answer[name] = json!(optional(parameters, name).unwrap_or_default());
         }
@@ -118,17 +120,17 @@ pub(crate) fn local(
     let range = Listing::Local.range(parameters)?;
     // The operation documents no region, but clients that add one to every call are served; then it has to be the right one.
     let region = optional(parameters, "RegionId");
-    let shelf = world
-        .shelf(account, id)
-        .filter(|shelf| region.is_none_or(|region| shelf.instance.region == region));
-    let shelf = shelf.ok_or_else(|| {
+    let holding = world
+        .holding(account, id)
+        .filter(|holding| region.is_none_or(|region| holding.instance.region == region));
+    let holding = holding.ok_or_else(|| {
         Refusal::new(
             404,
             "InvalidDBInstanceName.NotFound",
             "The database instance does not exist.",
         )
     })?;
-    let rows = local_rows(shelf, now);
+    let rows = local_rows(holding, now);
     let held: u64 = rows
         .iter()
         .filter_map(|row| row.fields.get("BackupSize")?.as_u64())
@@ -156,16 +158,16 @@ pub(crate) fn local(
     }))
 }
 
-fn local_rows(shelf: &Shelf, now: DateTime<Utc>) -> Vec<Row> {
-    let mut rows: Vec<Row> = shelf
+fn local_rows(holding: &Holding, now: DateTime<Utc>) -> Vec<Row> {
+    let mut rows: Vec<Row> = holding
         .backups(now)
         .iter()
-        .map(|backup| local_row(&shelf.instance, backup, now))
+        .map(|backup| local_row(&holding.instance, backup, now))
         .collect();
     rows.extend(
-        shelf
+        holding
             .stated_local(now)
-            .map(|set| stated_local_row(&shelf.instance, set, now)),
+            .map(|set| stated_local_row(&holding.instance, set, now)),
     );
     rows
 }
@@ -243,13 +245,13 @@ fn stated_local_row(instance: &Instance, set: &LocalSet, now: DateTime<Utc>) -> 
         "BackupDownloadURL": local_link(instance, "", &file, now),
         "BackupIntranetDownloadURL": local_link(instance, "-internal", &file, now),
     }));
-    insert_present(&mut fields, "BackupStatus", &set.status);
-    insert_present(&mut fields, "BackupType", &set.backup_type);
-    insert_present(&mut fields, "ConsistentTime", &set.consistent_time);
-    insert_present(&mut fields, "BackupMode", &set.mode);
-    insert_present(&mut fields, "BackupMethod", &set.method);
-    insert_present(&mut fields, "IsAvail", &set.is_available);
-    insert_present(&mut fields, "ExpectExpireTime", &set.expires);
+    insert_present(&mut fields, "BackupStatus", set.status.as_ref());
+    insert_present(&mut fields, "BackupType", set.backup_type.as_ref());
+    insert_present(&mut fields, "ConsistentTime", set.consistent_time.as_ref());
+    insert_present(&mut fields, "BackupMode", set.mode.as_ref());
+    insert_present(&mut fields, "BackupMethod", set.method.as_ref());
+    insert_present(&mut fields, "IsAvail", set.is_available.as_ref());
+    insert_present(&mut fields, "ExpectExpireTime", set.expires.as_ref());
     fields.extend(set.extra.clone());
     Row {
         start: time(&set.start),
@@ -314,10 +316,10 @@ fn stated_copy_row(instance: &Instance, set: &CrossRegionSet, now: DateTime<Utc>
         "RestoreRegions": if set.restore_regions.is_null() { &usual_restore_regions } else { &set.restore_regions },
     }));
     describe_instance(&mut fields, instance);
-    insert_present(&mut fields, "BackupSetStatus", &set.status);
-    insert_present(&mut fields, "BackupType", &set.backup_type);
-    insert_present(&mut fields, "ConsistentTime", &set.consistent_time);
-    insert_present(&mut fields, "BackupMethod", &set.method);
+    insert_present(&mut fields, "BackupSetStatus", set.status.as_ref());
+    insert_present(&mut fields, "BackupType", set.backup_type.as_ref());
+    insert_present(&mut fields, "ConsistentTime", set.consistent_time.as_ref());
+    insert_present(&mut fields, "BackupMethod", set.method.as_ref());
     fields.extend(set.extra.clone());
     Row {
         start: time(&set.start),
@@ -339,7 +341,7 @@ fn describe_instance(fields: &mut Map<String, Value>, instance: &Instance) {
     })));
 }
 
-fn insert_present(fields: &mut Map<String, Value>, name: &str, value: &Option<Value>) {
+fn insert_present(fields: &mut Map<String, Value>, name: &str, value: Option<&Value>) {
     if let Some(value) = value {
         fields.insert(name.to_owned(), value.clone());
     }

@@ -1,4 +1,4 @@
-//! Alibaba Cloud's face: ApsaraDB RDS, version 2014-08-15, as its pages describe it. Reads the world and never changes it.
+//! Alibaba Cloud's face: RDS, version 2014-08-15, as its pages describe it. Reads the world and never changes it.
 //!
 //! The sources disagree in places; each choice is commented where it is made, and README.md lists them.
 

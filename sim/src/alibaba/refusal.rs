@@ -12,7 +12,7 @@ pub(crate) struct Refusal {
     /// Further fields of the envelope.
     pub(crate) details: Map<String, Value>,
     /// The documented rule that the client has broken, if it is the client's doing and not the world's.
-    pub(crate) violation: Option<String>,
+    pub(crate) violation: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -29,7 +29,7 @@ impl Refusal {
     }
 
     /// The same, because the client broke `rule`.
-    pub(crate) fn because(mut self, rule: impl Into<String>) -> Self {
+    pub(crate) fn because(mut self, rule: impl Into<Box<str>>) -> Self {
         self.violation = Some(rule.into());
         self
     }

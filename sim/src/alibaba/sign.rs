@@ -72,10 +72,16 @@ pub(crate) fn canonical_request(
         .iter()
         .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
         .collect();
-    let headers: String = signed_headers
-        .iter()
-        .map(|name| format!("{name}:{}\n", received.header(name).unwrap_or_default()))
-        .collect();
+    let mut headers = String::new();
+    for name in signed_headers {
+        headers.extend([
+            name,
+            ":",
+            received.header(name).unwrap_or_default(),
+            "
+",
+        ]);
+    }
     let (query, names) = (query.join("&"), signed_headers.join(";"));
     format!(
         "{}\n{}\n{query}\n{headers}\n{names}\n{payload_hash}",

@@ -13,9 +13,9 @@ pub(crate) fn document(name: &str, value: &Value) -> String {
 
 fn element(document: &mut String, name: &str, value: &Value) {
     if let Value::Array(entries) = value {
-        entries
-            .iter()
-            .for_each(|entry| element(document, name, entry));
+        for entry in entries {
+            element(document, name, entry);
+        }
         return;
     }
     let _ = write!(document, "<{name}>");

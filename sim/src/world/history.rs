@@ -222,7 +222,7 @@ pub(crate) fn draw(id: &str, slot: i64, purpose: &str) -> u64 {
 mod tests {
     use super::*;
 
-    const DAY: Duration = Duration::from_hours(24);
+    const DAY: Duration = Duration::from_secs(86400);
 
     fn noon() -> DateTime<Utc> {
         "2026-06-15T12:00:00Z".parse().unwrap()
@@ -231,7 +231,7 @@ mod tests {
     fn daily() -> Instance {
         Instance::new("rm-1", "cn-hangzhou")
             .schedule(Schedule::every(DAY))
-            .copied_to("cn-shanghai", Duration::from_hours(2))
+            .copied_to("cn-shanghai", Duration::from_secs(7200))
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
                 .any(|copy| copy.backup.slot == newest.slot)
         };
         assert!(!has(newest.end - second) && has(newest.end));
-        let lag = Duration::from_hours(2);
+        let lag = Duration::from_secs(7200);
         assert!(!copied(newest.end + lag - second) && copied(newest.end + lag));
         assert!(newest.start < newest.consistent && newest.consistent < newest.end);
     }
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(
             with(Trouble::CopiesLag {
                 since: days(2),
-                lag: Duration::from_hours(30)
+                lag: Duration::from_secs(30 * 3600)
             }),
             (0, 30)
         );

@@ -44,14 +44,14 @@ pub struct SessionToken {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// MySQL.
+    /// `MySQL`.
     #[default]
     MySql,
-    /// PostgreSQL.
+    /// `PostgreSQL`.
     PostgreSql,
     /// Microsoft SQL Server.
     SqlServer,
-    /// MariaDB, which no vendor copies across regions.
+    /// `MariaDB`, which no vendor copies across regions.
     MariaDb,
 }
 
@@ -146,7 +146,7 @@ impl Instance {
 
 /// The vendor's console calls 31 days a month of backups.
 fn usual_retention() -> Duration {
-    Duration::from_hours(31 * 24)
+    Duration::from_secs(31 * 86400)
 }
 
 /// When local backups run, and how big they are. Slots are counted from 1970 on, so that history does not depend on the start.
@@ -178,7 +178,7 @@ impl Schedule {
         Self {
             every,
             offset: Duration::ZERO,
-            duration: (every / 20).clamp(Duration::from_secs(1), Duration::from_mins(30)),
+            duration: (every / 20).clamp(Duration::from_secs(1), Duration::from_secs(1800)),
             size_bytes: 5 << 30,
             growth_bytes_per_day: 0,
             full_every: only_full(),

@@ -21,7 +21,7 @@ use history::Mishaps;
 pub(crate) struct World {
     accounts: BTreeMap<String, AccountState>,
     keys: BTreeMap<String, Key>,
-    instances: BTreeMap<String, Shelf>,
+    instances: BTreeMap<String, Holding>,
     /// Owner of instances that name none.
     first_account: String,
     stated_so_far: u64,
@@ -46,14 +46,14 @@ pub(crate) struct Key {
 
 /// An instance with everything that is listed for it.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct Holding {
     pub(crate) instance: Instance,
     mishaps: Mishaps,
     local: Vec<LocalSet>,
     cross_region: Vec<CrossRegionSet>,
 }
 
-impl Shelf {
+impl Holding {
     /// Scheduled local backups, finished and not yet expired.
     pub(crate) fn backups(&self, now: DateTime<Utc>) -> Vec<Backup> {
         history::backups(&self.instance, &self.mishaps, now)
@@ -187,13 +187,13 @@ impl World {
             instance.account.clone_from(&self.first_account);
         }
         let mishaps = Mishaps::of(&instance, now);
-        let shelf = Shelf {
+        let holding = Holding {
             mishaps,
             local: Vec::new(),
             cross_region: Vec::new(),
             instance,
         };
-        self.instances.insert(shelf.instance.id.clone(), shelf);
+        self.instances.insert(holding.instance.id.clone(), holding);
     }
 
     pub(crate) fn remove_instance(&mut self, id: &str) -> bool {
@@ -201,27 +201,27 @@ impl World {
     }
 
     /// The instance `id`, if `account` owns it.
-    pub(crate) fn shelf(&self, account: &str, id: &str) -> Option<&Shelf> {
+    pub(crate) fn holding(&self, account: &str, id: &str) -> Option<&Holding> {
         self.instances
             .get(id)
-            .filter(|shelf| shelf.instance.account == account)
+            .filter(|holding| holding.instance.account == account)
     }
 
     pub(crate) fn add_local_set(&mut self, instance: &str, mut set: LocalSet) -> bool {
         self.choose_id(&mut set.id);
-        let Some(shelf) = self.instances.get_mut(instance) else {
+        let Some(holding) = self.instances.get_mut(instance) else {
             return false;
         };
-        shelf.local.push(set);
+        holding.local.push(set);
         true
     }
 
     pub(crate) fn add_cross_region_set(&mut self, instance: &str, mut set: CrossRegionSet) -> bool {
         self.choose_id(&mut set.id);
-        let Some(shelf) = self.instances.get_mut(instance) else {
+        let Some(holding) = self.instances.get_mut(instance) else {
             return false;
         };
-        shelf.cross_region.push(set);
+        holding.cross_region.push(set);
         true
     }
 
@@ -235,10 +235,10 @@ impl World {
 
     /// Makes the scheduled backup fail whose slot contains `at`; without a schedule a failed set is stated at that moment.
     pub(crate) fn fail_backup(&mut self, instance: &str, at: DateTime<Utc>) -> bool {
-        let Some(shelf) = self.instances.get_mut(instance) else {
+        let Some(holding) = self.instances.get_mut(instance) else {
             return false;
         };
-        if shelf.mishaps.fail(&shelf.instance, at) {
+        if holding.mishaps.fail(&holding.instance, at) {
             return true;
         }
         let failed = LocalSet {
@@ -254,18 +254,18 @@ impl World {
     }
 
     pub(crate) fn stop_copies(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
-        let Some(shelf) = self.instances.get_mut(instance) else {
+        let Some(holding) = self.instances.get_mut(instance) else {
             return false;
         };
-        shelf.mishaps.stop_copies(now);
+        holding.mishaps.stop_copies(now);
         true
     }
 
     pub(crate) fn resume_copies(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
-        let Some(shelf) = self.instances.get_mut(instance) else {
+        let Some(holding) = self.instances.get_mut(instance) else {
             return false;
         };
-        shelf.mishaps.resume_copies(now);
+        holding.mishaps.resume_copies(now);
         true
     }
 }

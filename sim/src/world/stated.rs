@@ -1,4 +1,4 @@
-//! Backup sets that a test states row by row, in the words of the wire, so that every oddity of a real answer can be put on the shelf.
+//! Backup sets that a test states row by row, in the words of the wire, so that every oddity of a real answer can be had.
 //! Scheduled sets are not these: they are derived (`history`).
 
 use chrono::{DateTime, SecondsFormat, Utc};
