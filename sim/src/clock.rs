@@ -1,5 +1,6 @@
-//! The simulated clock: the real time plus an offset that a test moves. Everything in this crate asks it, nothing asks the machine.
-//! It never stops by itself: between two moves it runs at the speed of the real one.
+//! The simulated clock: the real time plus an offset that a test moves. Everything in this crate
+//! asks it, nothing asks the machine. It never stops by itself: between two moves it runs at the
+//! speed of the real one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,7 +29,8 @@ impl SimClock {
 
     /// Makes `present` the present, in the past or in the future.
     pub fn set(&self, present: DateTime<Utc>) {
-        // 292 years either side of the real time fit; a test that wants more gets the end of that range.
+        // 292 years either side of the real time fit; a test that wants more gets the end of that
+        // range.
         let offset = (present - real_time())
             .num_nanoseconds()
             .unwrap_or(i64::MAX);

@@ -1,5 +1,5 @@
-//! The handle that a test or the demo holds: starts the simulated cloud and changes it while it runs. Each verb is one change; none waits,
-//! and no lock is held over an await.
+//! The handle that a test or the demo holds: starts the simulated cloud and changes it while it
+//! runs. Each verb is one change; none waits, and no lock is held over an await.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,8 @@ use crate::world::{CrossRegionSet, Instance, LocalSet, SessionToken};
 
 /// A running simulated cloud; it stops when it is dropped.
 ///
-/// Verbs that name an instance or a key answer whether it exists, so that a misspelt id in a test does not pass in silence.
+/// Verbs that name an instance or a key answer whether it exists, so that a misspelt id in a test
+/// does not pass in silence.
 #[derive(Debug)]
 pub struct Cloud {
     shared: Arc<Shared>,
@@ -36,7 +37,8 @@ impl Cloud {
         Self::start_on(scenario, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
     }
 
-    /// Starts the scenario on `address`, which must be a loopback one: the secrets of a simulated cloud are public.
+    /// Starts the scenario on `address`, which must be a loopback one: the secrets of a simulated
+    /// cloud are public.
     pub async fn start_on(scenario: Scenario, address: SocketAddr) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             let problem = format!(
@@ -112,7 +114,8 @@ impl Cloud {
             .add_cross_region_set(instance, set)
     }
 
-    /// Makes the scheduled backup fail whose slot contains `at`; on an instance without a schedule a failed set appears at that moment.
+    /// Makes the scheduled backup fail whose slot contains `at`; on an instance without a schedule
+    /// a failed set appears at that moment.
     pub fn fail_backup(&self, instance: &str, at: DateTime<Utc>) -> bool {
         self.shared.state().world.fail_backup(instance, at)
     }
@@ -149,7 +152,8 @@ impl Cloud {
         self.shared.state().journal.count(operation)
     }
 
-    /// Forgets requests and counts. What was unexpected stays, so that a test can ask for it at its end.
+    /// Forgets requests and counts. What was unexpected stays, so that a test can ask for it at its
+    /// end.
     pub fn clear_requests(&self) {
         let mut state = self.shared.state();
         state.journal.clear();
@@ -163,13 +167,14 @@ impl Cloud {
         let _ = recorded.wait_for(|recorded| *recorded >= count).await;
     }
 
-    /// Requests that break a documented rule, one sentence each: unknown operations, missing parameters, bad page sizes and time forms,
-    /// bad signatures, reused nonces.
+    /// Requests that break a documented rule, one sentence each: unknown operations, missing
+    /// parameters, bad page sizes and time forms, bad signatures, reused nonces.
     pub fn unexpected(&self) -> Vec<String> {
         self.shared.state().journal.unexpected()
     }
 
-    /// Gives a key another secret. Signatures with the old one are refused, but not counted as unexpected.
+    /// Gives a key another secret. Signatures with the old one are refused, but not counted as
+    /// unexpected.
     pub fn set_secret(&self, access_key_id: &str, secret: &str) -> bool {
         self.shared.state().world.set_secret(access_key_id, secret)
     }
@@ -179,7 +184,8 @@ impl Cloud {
         self.shared.state().world.disable_key(access_key_id)
     }
 
-    /// Gives an account another key, or replaces the key of this id; makes the account if there is none of this name.
+    /// Gives an account another key, or replaces the key of this id; makes the account if there is
+    /// none of this name.
     pub fn add_key(
         &self,
         account: &str,

@@ -1,4 +1,5 @@
-//! One HTTP exchange as the faces see it: what was received, what is answered and how it is delivered. No sockets here; `server` has them.
+//! One HTTP exchange as the faces see it: what was received, what is answered and how it is
+//! delivered. No sockets here; `server` has them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

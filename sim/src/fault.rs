@@ -1,5 +1,5 @@
-//! Faults: what a test makes the cloud do wrong, and to which requests. The faces ask for the first fault that concerns a request; how a
-//! fault looks on the wire is theirs.
+//! Faults: what a test makes the cloud do wrong, and to which requests. The faces ask for the first
+//! fault that concerns a request; how a fault looks on the wire is theirs.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::span;
 
-/// A fault and the requests it concerns; without a filter it concerns all, without `times` it stays.
+/// A fault and the requests it concerns; without a filter it concerns all, without `times` it
+/// stays.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Fault {
     #[serde(flatten)]

@@ -1,4 +1,5 @@
-//! Simulated clouds: a second, independent reading of the vendors' pages, for tests and for the demo.
+//! Simulated clouds: a second, independent reading of the vendors' pages, for tests and for the
+//! demo.
 //!
 //! ```text
 //! scenarios/*.toml ─> Scenario ─> world (accounts, instances, sets; pure) ─> alibaba (signatures, rules, wire) ─> server (loopback)
@@ -6,8 +7,9 @@
 //!                                 Cloud: the test's verbs <──────────── journal: what was asked, and how it broke the rules
 //! ```
 //!
-//! Invariant: nothing here depends on the exporter, so that a misreading on one side does not cancel itself out on the other. Each vendor
-//! has one folder, which reads the world and knows no other vendor.
+//! Invariant: nothing here depends on the exporter, so that a misreading on one side does not
+//! cancel itself out on the other. Each vendor has one folder, which reads the world and knows no
+//! other vendor.
 
 pub mod alibaba;
 mod clock;

@@ -1,9 +1,11 @@
-//! Runs a simulated cloud by itself, to point an exporter or a curious person at. Loopback only, until Ctrl-C or SIGTERM.
+//! Runs a simulated cloud by itself, to point an exporter or a curious person at. Loopback only,
+//! until Ctrl-C or SIGTERM.
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use sim::{Cloud, Scenario};
@@ -28,8 +30,18 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to report to if standard error is closed.
+            let _ = writeln!(io::stderr(), "sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     if arguments.list {
         return list();
     }

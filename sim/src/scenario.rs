@@ -1,4 +1,5 @@
-//! Scenarios: the start of a simulated cloud, as a TOML file. The built-in ones are part of the binary; a test may parse its own.
+//! Scenarios: the start of a simulated cloud, as a TOML file. The built-in ones are part of the
+//! binary; a test may parse its own.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -190,6 +191,16 @@ mod tests {
         }
         assert_eq!(Scenario::names().len(), BUILT_IN.len());
         assert!(Scenario::named("no such thing").is_none());
+    }
+
+    #[test]
+    fn the_example_in_the_readme_is_a_scenario() {
+        let (_, after) = include_str!("../README.md")
+            .split_once("```toml\n")
+            .unwrap();
+        let (example, _) = after.split_once("```").unwrap();
+        let scenario = Scenario::parse(example).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((scenario.instances.len(), scenario.faults.len()), (1, 1));
     }
 
     #[test]

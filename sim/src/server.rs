@@ -1,4 +1,5 @@
-//! HTTP on a loopback socket: reads a request, asks a face, delivers the answer as the face says. Knows no vendor.
+//! HTTP on a loopback socket: reads a request, asks a face, delivers the answer as the face says.
+//! Knows no vendor.
 
 use std::fmt;
 use std::pin::Pin;
@@ -120,7 +121,8 @@ async fn respond(
         let mut state = shared.state();
         let exchange = face(&mut state, &received);
         state.journal.record(exchange.record, exchange.violations);
-        // Within the lock, so that the count never goes back while two requests are recorded at once.
+        // Within the lock, so that the count never goes back while two requests are recorded at
+        // once.
         shared.recorded.send_replace(state.journal.total());
         exchange.delivery
     };
@@ -154,7 +156,8 @@ fn response(reply: Reply, body: impl FnOnce(Bytes) -> ReplyBody) -> Response<Rep
     for (name, value) in reply.headers {
         builder = builder.header(name, value);
     }
-    // Only a scenario or a test can state an impossible status or header, so it sees that as an answer of its own kind.
+    // Only a scenario or a test can state an impossible status or header, so it sees that as an
+    // answer of its own kind.
     builder.body(body(reply.body)).unwrap_or_else(|error| {
         let mut refused = Response::new(ReplyBody::Whole(Bytes::from(format!(
             "fault cannot be sent: {error}"
@@ -197,7 +200,8 @@ impl Body for ReplyBody {
                 frame(bytes)
             }
             Self::Flushing => {
-                // An error would throw away what hyper still buffers; while a body is pending hyper writes it out.
+                // An error would throw away what hyper still buffers; while a body is pending hyper
+                // writes it out.
                 *self = Self::Broken;
                 context.waker().wake_by_ref();
                 Poll::Pending

@@ -1,4 +1,5 @@
-//! Everything behind the cloud's mutex: the world, the faults in force, and what requests leave behind.
+//! Everything behind the cloud's mutex: the world, the faults in force, and what requests leave
+//! behind.
 
 use std::collections::{BTreeMap, VecDeque};
 

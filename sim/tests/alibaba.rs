@@ -1,5 +1,6 @@
-//! Alibaba's face over a real socket. The client here is written by hand: it signs as the vendor's pages say, knows nothing of the simulator's
-//! insides, and sends what a careful client never would.
+//! Alibaba's face over a real socket. The client here is written by hand: it signs as the vendor's
+//! pages say, knows nothing of the simulator's insides, and sends what a careful client never
+//! would.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +28,8 @@ const SECRET: &str = "SimulatedTestSecret000000000001";
 const DAY: Duration = Duration::from_secs(86400);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A request in the making; fields are public to the tests, so that each can spoil what it is about.
+/// A request in the making; fields are public to the tests, so that each can spoil what it is
+/// about.
 #[derive(Clone)]
 struct Ask {
     method: &'static str,

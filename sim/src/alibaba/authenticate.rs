@@ -1,4 +1,5 @@
-//! Who sends a request: the checks before any operation, in the order in which a gateway can make them.
+//! Who sends a request: the checks before any operation, in the order in which a gateway can make
+//! them.
 
 use chrono::{NaiveDateTime, TimeDelta};
 
@@ -97,7 +98,8 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
     if !authorization.signed_headers.is_sorted() {
         return Err(incomplete("SignedHeaders are not sorted".to_owned()));
     }
-    // The pages want the host, the content type of a body, and every header of the vendor's own in the signature.
+    // The pages want the host, the content type of a body, and every header of the vendor's own in
+    // the signature.
     let signed = |name: &str| {
         authorization
             .signed_headers
@@ -132,7 +134,8 @@ fn check_date(received: &Received) -> Result<(), Refusal> {
         )
         .because(format!("x-acs-date {date:?}")));
     };
-    // A wrong clock is a state of the client's machine, which a test may want; so it breaks no rule.
+    // A wrong clock is a state of the client's machine, which a test may want; so it breaks no
+    // rule.
     if (received.at - parsed.and_utc()).abs() > PERMITTED_SKEW {
         return Err(Refusal::new(
             400,
@@ -151,7 +154,8 @@ fn check_signature(
     let payload_hash = sign::sha256(&received.body);
     let canonical = sign::canonical_request(received, &authorization.signed_headers, &payload_hash);
     let to_sign = sign::string_to_sign(&canonical);
-    // Like the real one, the message repeats what the server signed, the session token among it: an exporter must not log it.
+    // Like the real one, the message repeats what the server signed, the session token among it: an
+    // exporter must not log it.
     let message = format!(
         "Specified signature is not matched with our calculation. server string to sign is:{to_sign}, server canonical request is:{canonical}"
     );
@@ -163,7 +167,8 @@ fn check_signature(
     if fits(&key.secret) {
         return Ok(());
     }
-    // Signed well, but with a secret that has been replaced: out of date, and no mistake in signing.
+    // Signed well, but with a secret that has been replaced: out of date, and no mistake in
+    // signing.
     if key.former_secrets.iter().any(fits) {
         return Err(refusal);
     }

@@ -1,4 +1,5 @@
-//! The two listings in the shape of the vendor's samples: what the world holds, as rows, filtered, newest first, one page of it.
+//! The two listings in the shape of the vendor's samples: what the world holds, as rows, filtered,
+//! newest first, one page of it.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -118,7 +119,8 @@ pub(crate) fn local(
     let id = mandatory(parameters, "DBInstanceId")?;
     let page = Listing::Local.page(parameters)?;
     let range = Listing::Local.range(parameters)?;
-    // The operation documents no region, but clients that add one to every call are served; then it has to be the right one.
+    // The operation documents no region, but clients that add one to every call are served; then it
+    // has to be the right one.
     let region = optional(parameters, "RegionId");
     let holding = world
         .holding(account, id)
@@ -140,7 +142,8 @@ pub(crate) fn local(
     retain_matching(&mut rows, parameters, &filters);
     let rows = newest_first_within(rows, &range);
     let total = rows.len();
-    // `InvalidPage.notFound` stands on the pages of the cross-region operations only; here a page past the end is empty.
+    // `InvalidPage.notFound` stands on the pages of the cross-region operations only; here a page
+    // past the end is empty.
     let first = (page.number - 1).saturating_mul(page.size);
     let items: Vec<Value> = rows
         .into_iter()
@@ -181,8 +184,8 @@ fn retain_matching(rows: &mut Vec<Row>, parameters: &Parameters, filters: &[(&st
     }
 }
 
-/// The pages do not say which time the range is about; the start of the backup is what both parameters are named after. A row whose start
-/// cannot be read is in every range.
+/// The pages do not say which time the range is about; the start of the backup is what both
+/// parameters are named after. A row whose start cannot be read is in every range.
 fn newest_first_within(mut rows: Vec<Row>, range: &Range) -> Vec<Row> {
     rows.retain(|row| row.in_every_range || row.start.is_none_or(|start| range.contains(start)));
     rows.sort_by_key(|row| std::cmp::Reverse(row.start));
@@ -271,7 +274,8 @@ fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> Row {
         "CrossBackupSetSize": copy.backup.size_bytes,
         "CrossBackupDownloadLink": copy_link(&copy.region, &file, now),
         "BackupStartTime": spell(copy.backup.start),
-        // "The time when the cross-region data backup file was generated", so not the end of the local set.
+        // "The time when the cross-region data backup file was generated", so not the end of the
+        // local set.
         "BackupEndTime": spell(copy.end),
         "BackupType": if copy.backup.full { "F" } else { "I" },
         "BackupMethod": "P",
@@ -363,7 +367,8 @@ fn restore_regions<'a>(instance: &'a Instance, destination: &'a str) -> Vec<&'a 
     }
 }
 
-/// Lower case and internal in the cross-region listing. The samples show `mysql` and `mssql`; the others are guessed from them.
+/// Lower case and internal in the cross-region listing. The samples show `mysql` and `mssql`; the
+/// others are guessed from them.
 fn copy_engine(engine: Engine) -> &'static str {
     match engine {
         Engine::MySql => "mysql",
@@ -437,7 +442,8 @@ fn copy_link(region: &str, file: &str, now: DateTime<Utc>) -> String {
     )
 }
 
-/// Whoever has this may download the whole database, so it must not leave the exporter; the face lets tests look for it.
+/// Whoever has this may download the whole database, so it must not leave the exporter; the face
+/// lets tests look for it.
 fn grant(now: DateTime<Utc>) -> String {
     let expires = (now + TimeDelta::hours(1)).timestamp();
     format!(

@@ -1,6 +1,8 @@
-//! Alibaba Cloud's face: RDS, version 2014-08-15, as its pages describe it. Reads the world and never changes it.
+//! Alibaba Cloud's face: RDS, version 2014-08-15, as its pages describe it. Reads the world and
+//! never changes it.
 //!
-//! The sources disagree in places; each choice is commented where it is made, and README.md lists them.
+//! The sources disagree in places; each choice is commented where it is made, and README.md lists
+//! them.
 
 mod authenticate;
 mod listing;
@@ -121,7 +123,8 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         call.parameters
             .insert("PageNumber".to_owned(), "1".to_owned());
     }
-    // Also when a fault replaces the outcome: the client's own mistakes are to be seen all the same.
+    // Also when a fault replaces the outcome: the client's own mistakes are to be seen all the
+    // same.
     let mut outcome = perform(state, received, &mut call);
     if let Ok(answer) = &mut outcome {
         answer["RequestId"] = json!(call.request_id);

@@ -124,7 +124,8 @@ impl Listing {
         Ok(Range { from, to })
     }
 
-    /// The cross-region listing takes minutes (2019) and seconds (2026), the local one minutes in every edition of its page.
+    /// The cross-region listing takes minutes (2019) and seconds (2026), the local one minutes in
+    /// every edition of its page.
     fn time(self, text: &str) -> Option<DateTime<Utc>> {
         // The format alone would also accept fewer digits.
         let format = match (self, text.len()) {

@@ -1,4 +1,5 @@
-//! Errors in the vendor's words: status, code and message as its pages list them, and the envelope around them.
+//! Errors in the vendor's words: status, code and message as its pages list them, and the envelope
+//! around them.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +12,8 @@ pub(crate) struct Refusal {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// Further fields of the envelope.
     pub(crate) details: Map<String, Value>,
-    /// The documented rule that the client has broken, if it is the client's doing and not the world's.
+    /// The documented rule that the client has broken, if it is the client's doing and not the
+    /// world's.
     pub(crate) violation: Option<Box<str>>,
 }
 

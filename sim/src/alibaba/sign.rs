@@ -1,5 +1,6 @@
-//! `ACS3-HMAC-SHA256` from the server's side: rebuilds from the received bytes what the client must have signed. Pure; who owns the key and
-//! whether the date is acceptable is decided in `authenticate`.
+//! `ACS3-HMAC-SHA256` from the server's side: rebuilds from the received bytes what the client must
+//! have signed. Pure; who owns the key and whether the date is acceptable is decided in
+//! `authenticate`.
 
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -45,7 +46,8 @@ impl Authorization {
     }
 }
 
-/// Pairs of a query or of a form. Plus means blank, because the vendor's Python client sends it while it signs `%20`.
+/// Pairs of a query or of a form. Plus means blank, because the vendor's Python client sends it
+/// while it signs `%20`.
 pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_decode_str(&text.replace('+', " "))
@@ -59,7 +61,8 @@ pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The request in the form that is hashed: headers as listed in `signed_headers`, whichever they are, because clients differ in that.
+/// The request in the form that is hashed: headers as listed in `signed_headers`, whichever they
+/// are, because clients differ in that.
 pub(crate) fn canonical_request(
     received: &Received,
     signed_headers: &[String],
@@ -178,7 +181,8 @@ mod tests {
         let expected = "47c062af0e97602ce760aad0c011c562bfa67dbcd3be78d33609f9d4aad4661b";
         check("GET", G1_QUERY, &G1_HEADERS, GOLDEN_SECRET, hash, expected);
 
-        // The order of the pairs and the way in which they are encoded is the sender's, as in the Python client's plus for a blank.
+        // The order of the pairs and the way in which they are encoded is the sender's, as in the
+        // Python client's plus for a blank.
         let query = "StartTime=2026-01-01T00:00Z&EndTime=2026-01-02T00%3a00Z&PageSize=30&BackupStatus=Success&DBInstanceId=rm-gw8+*~%E6%B5%8B%E8%AF%95%2B/%3D%26";
         let sts = [
             ("host", "rds.eu-central-1.aliyuncs.com"),

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// `value` as the element `name`. An array becomes one element per entry, which is how the vendor's samples of both formats fit together.
+/// `value` as the element `name`. An array becomes one element per entry, which is how the vendor's
+/// samples of both formats fit together.
 pub(crate) fn document(name: &str, value: &Value) -> String {
     let mut document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>".to_owned();
     element(&mut document, name, value);

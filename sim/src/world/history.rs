@@ -1,5 +1,6 @@
-//! Scheduled backups and their copies, derived from the schedule at the moment of asking: nothing is stored and nothing happens in the
-//! background. Slot number and instance id decide every value, so that two looks at the same past agree.
+//! Scheduled backups and their copies, derived from the schedule at the moment of asking: nothing
+//! is stored and nothing happens in the background. Slot number and instance id decide every value,
+//! so that two looks at the same past agree.
 
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ impl Mishaps {
         let Some(schedule) = &instance.schedule else {
             return false;
         };
-        // The start of a backup is up to `jitter` later than the start of its slot, so `at` may be a listed start or any time after it.
+        // The start of a backup is up to `jitter` later than the start of its slot, so `at` may be
+        // a listed start or any time after it.
         self.failed_slots.push(slot_at(schedule, at));
         true
     }
@@ -77,7 +79,8 @@ impl Mishaps {
         }
     }
 
-    /// Backups that end from now on are copied again. Those in between never are: the vendor copies a set when it completes, or not at all.
+    /// Backups that end from now on are copied again. Those in between never are: the vendor copies
+    /// a set when it completes, or not at all.
     pub(crate) fn resume_copies(&mut self, now: DateTime<Utc>) {
         for (_, until) in &mut self.stopped {
             until.get_or_insert(now);
@@ -103,7 +106,8 @@ pub(crate) fn backups(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>
 pub(crate) fn copies(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>) -> Vec<Copy> {
     let mut copies = Vec::new();
     for destination in &instance.destinations {
-        // A copy outlives its local set by its own lag, because the retention of each counts from its own end.
+        // A copy outlives its local set by its own lag, because the retention of each counts from
+        // its own end.
         let slowest = mishaps
             .slowed
             .iter()
@@ -207,7 +211,8 @@ fn seconds(count: u64) -> TimeDelta {
     TimeDelta::seconds(i64::try_from(count).unwrap_or(0))
 }
 
-/// A number that looks random and depends on nothing but its arguments: FNV-1a, finished with the mixer of `SplitMix64`.
+/// A number that looks random and depends on nothing but its arguments: FNV-1a, finished with the
+/// mixer of `SplitMix64`.
 pub(crate) fn draw(id: &str, slot: i64, purpose: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in id.bytes().chain(slot.to_be_bytes()).chain(purpose.bytes()) {

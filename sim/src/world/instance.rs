@@ -1,4 +1,5 @@
-//! What exists in the cloud: accounts, instances, their schedules and their troubles. Data only, as a scenario file or a test states it.
+//! What exists in the cloud: accounts, instances, their schedules and their troubles. Data only, as
+//! a scenario file or a test states it.
 
 use std::time::Duration;
 
@@ -149,7 +150,8 @@ fn usual_retention() -> Duration {
     Duration::from_secs(31 * 86400)
 }
 
-/// When local backups run, and how big they are. Slots are counted from 1970 on, so that history does not depend on the start.
+/// When local backups run, and how big they are. Slots are counted from 1970 on, so that history
+/// does not depend on the start.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -167,7 +169,8 @@ pub struct Schedule {
     /// What a full set gains per day.
     #[serde(default)]
     pub growth_bytes_per_day: u64,
-    /// Every how-manieth backup is a full one; the others are incremental and a twentieth of the size.
+    /// Every how-manieth backup is a full one; the others are incremental and a twentieth of the
+    /// size.
     #[serde(default = "only_full")]
     pub full_every: u32,
 }

@@ -1,5 +1,6 @@
-//! What is true in the simulated cloud at a given moment: accounts and their keys, instances and their backup sets. Pure: no I/O, no clock
-//! of its own, no vendor's spelling except in rows that a test states literally. The vendors' faces read it and put it into their words.
+//! What is true in the simulated cloud at a given moment: accounts and their keys, instances and
+//! their backup sets. Pure: no I/O, no clock of its own, no vendor's spelling except in rows that a
+//! test states literally. The vendors' faces read it and put it into their words.
 
 mod history;
 mod instance;
@@ -233,7 +234,8 @@ impl World {
         }
     }
 
-    /// Makes the scheduled backup fail whose slot contains `at`; without a schedule a failed set is stated at that moment.
+    /// Makes the scheduled backup fail whose slot contains `at`; without a schedule a failed set is
+    /// stated at that moment.
     pub(crate) fn fail_backup(&mut self, instance: &str, at: DateTime<Utc>) -> bool {
         let Some(holding) = self.instances.get_mut(instance) else {
             return false;

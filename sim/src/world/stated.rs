@@ -1,10 +1,11 @@
-//! Backup sets that a test states row by row, in the words of the wire, so that every oddity of a real answer can be had.
-//! Scheduled sets are not these: they are derived (`history`).
+//! Backup sets that a test states row by row, in the words of the wire, so that every oddity of a
+//! real answer can be had. Scheduled sets are not these: they are derived (`history`).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-/// A row of the local listing. A field that is `None` is absent from the row; everything else is sent as it stands.
+/// A row of the local listing. A field that is `None` is absent from the row; everything else is
+/// sent as it stands.
 #[derive(Clone, Debug)]
 pub struct LocalSet {
     /// Id of the set; null lets the cloud choose one.
@@ -72,7 +73,8 @@ impl LocalSet {
     }
 }
 
-/// A row of the cross-region listing. A field that is `None` is absent from the row; everything else is sent as it stands.
+/// A row of the cross-region listing. A field that is `None` is absent from the row; everything
+/// else is sent as it stands.
 #[derive(Clone, Debug)]
 pub struct CrossRegionSet {
     /// Id of the set; null lets the cloud choose one.
