@@ -1,1 +1,34 @@
-//! x
+//! Simulated clouds: a second, independent reading of the vendors' pages, for tests and for the
+//! demo.
+//!
+//! ```text
+//! scenarios/*.toml ─> Scenario ─> world (accounts, instances, sets; pure) ─> alibaba (signatures, rules, wire) ─> server (loopback)
+//!                                   ▲ clock, faults                                                                │
+//!                                 Cloud: the test's verbs <──────────── journal: what was asked, and how it broke the rules
+//! ```
+//!
+//! Invariant: nothing here depends on the exporter, so that a misreading on one side does not
+//! cancel itself out on the other. Each vendor has one folder, which reads the world and knows no
+//! other vendor.
+
+pub mod alibaba;
+mod clock;
+mod cloud;
+mod exchange;
+mod fault;
+mod journal;
+mod scenario;
+mod server;
+mod span;
+mod state;
+mod world;
+
+pub use clock::SimClock;
+pub use cloud::Cloud;
+pub use exchange::{RecordedRequest, Verdict};
+pub use fault::{Fault, FaultKind, ThrottleHeader};
+pub use scenario::{Scenario, ScenarioError};
+pub use world::{
+    Account, CrossRegionSet, Destination, Engine, Instance, LocalSet, Schedule, SessionToken,
+    Trouble,
+};

@@ -1,2 +1,93 @@
-//! x
-fn main() {}
+//! Runs a simulated cloud by itself, to point an exporter or a curious person at. Loopback only,
+//! until Ctrl-C or SIGTERM.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sim::{Cloud, Scenario};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Simulated clouds with database backups, for trying the exporter without an account.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Built-in scenario to run
+    #[arg(long, default_value = "demo", conflicts_with = "file")]
+    scenario: String,
+    /// Scenario file to run instead of a built-in one
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// Loopback address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// List the built-in scenarios and end
+    #[arg(long)]
+    list: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to report to if standard error is closed.
+            let _ = writeln!(io::stderr(), "sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    if arguments.list {
+        return list();
+    }
+    // Before anything is printed, so that whoever reads the address may already end the program.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let scenario = match &arguments.file {
+        Some(file) => Scenario::parse(&std::fs::read_to_string(file)?)?,
+        None => Scenario::named(&arguments.scenario).ok_or_else(|| {
+            format!(
+                "there is no scenario {:?}; --list names them",
+                arguments.scenario
+            )
+        })?,
+    };
+    let described = format!("{}: {}", scenario.name, scenario.description);
+    let keys: Vec<_> = scenario
+        .accounts
+        .iter()
+        .map(|account| {
+            format!(
+                "account {}: key {} secret {}",
+                account.name, account.access_key_id, account.access_key_secret
+            )
+        })
+        .collect();
+    let cloud = Cloud::start_on(scenario, arguments.listen).await?;
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "{described}\n{}\nalibaba {}",
+        keys.join("\n"),
+        cloud.url()
+    )?;
+    out.flush()?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    cloud.stop().await;
+    Ok(())
+}
+
+fn list() -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout();
+    for scenario in Scenario::names().into_iter().filter_map(Scenario::named) {
+        writeln!(out, "{:16} {}", scenario.name, scenario.description)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Who sends a request: the checks before any operation, in the order in which a gateway can make
+//! them.
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::refusal::{Refusal, token_expired};
+use super::sign::{self, Authorization};
+use super::{Call, VERSION};
+use crate::exchange::Received;
+use crate::state::State;
+use crate::world::Key;
+
+/// Headers that each request must carry and sign.
+const MANDATORY: [&str; 6] = [
+    "host",
+    "x-acs-action",
+    "x-acs-content-sha256",
+    "x-acs-date",
+    "x-acs-signature-nonce",
+    "x-acs-version",
+];
+
+/// How far the client's clock may be off.
+const PERMITTED_SKEW: TimeDelta = TimeDelta::minutes(15);
+
+/// Answers the account that the request comes from.
+pub(crate) fn authenticate(
+    state: &mut State,
+    received: &Received,
+    call: &mut Call,
+) -> Result<String, Refusal> {
+    let authorization = well_formed(received)?;
+    let version = received.header("x-acs-version").unwrap_or_default();
+    if version != VERSION {
+        return Err(Refusal::new(
+            400,
+            "NoSuchVersion",
+            "The specified version does not exist.",
+        )
+        .because(format!("version {version:?}")));
+    }
+    check_date(received)?;
+    let Some(key) = state.world.key(&authorization.access_key_id) else {
+        return Err(Refusal::new(
+            404,
+            "InvalidAccessKeyId.NotFound",
+            "Specified access key is not found.",
+        ));
+    };
+    if !key.active {
+        return Err(Refusal::new(
+            400,
+            "InvalidAccessKeyId.Inactive",
+            "Specified access key is disabled.",
+        ));
+    }
+    check_signature(received, &authorization, key)?;
+    call.signature_valid = true;
+    check_token(received, key)?;
+    let account = key.account.clone();
+    let nonce = received.header("x-acs-signature-nonce").unwrap_or_default();
+    if !state
+        .nonces
+        .spend(&authorization.access_key_id, nonce, received.at)
+    {
+        return Err(Refusal::new(
+            400,
+            "SignatureNonceUsed",
+            "Specified signature nonce was used already.",
+        )
+        .because(format!("nonce {nonce:?}")));
+    }
+    Ok(account)
+}
+
+/// The signature is there, and covers what it must.
+fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
+    let incomplete = |rule: String| {
+        Refusal::new(
+            400,
+            "IncompleteSignature",
+            "The request signature does not conform to Aliyun standards.",
+        )
+        .because(rule)
+    };
+    for name in MANDATORY {
+        if received.header(name).is_none_or(str::is_empty) {
+            return Err(incomplete(format!("header {name} is missing")));
+        }
+    }
+    let header = received.header("authorization").unwrap_or_default();
+    let authorization = Authorization::parse(header).ok_or_else(|| {
+        incomplete(format!(
+            "Authorization is missing or not {}",
+            sign::ALGORITHM
+        ))
+    })?;
+    if !authorization.signed_headers.is_sorted() {
+        return Err(incomplete("SignedHeaders are not sorted".to_owned()));
+    }
+    // The pages want the host, the content type of a body, and every header of the vendor's own in
+    // the signature.
+    let signed = |name: &str| {
+        authorization
+            .signed_headers
+            .iter()
+            .any(|signed| signed == name)
+    };
+    let mut names = received.headers.iter().map(|(name, _)| name.as_str());
+    let must_be_signed = |name: &str| {
+        name == "host"
+            || name.starts_with("x-acs-")
+            || (name == "content-type" && !received.body.is_empty())
+    };
+    if let Some(name) = names.find(|name| must_be_signed(name) && !signed(name)) {
+        return Err(incomplete(format!("header {name} is not signed")));
+    }
+    let claimed = received.header("x-acs-accesskey-id");
+    if claimed.is_some_and(|claimed| claimed != authorization.access_key_id) {
+        return Err(incomplete(
+            "x-acs-accesskey-id differs from Credential".to_owned(),
+        ));
+    }
+    Ok(authorization)
+}
+
+fn check_date(received: &Received) -> Result<(), Refusal> {
+    let date = received.header("x-acs-date").unwrap_or_default();
+    let Ok(parsed) = NaiveDateTime::parse_from_str(date, "%Y-%m-%dT%H:%M:%SZ") else {
+        return Err(Refusal::new(
+            400,
+            "InvalidTimeStamp.Format",
+            "Specified time stamp or date value is not well formatted.",
+        )
+        .because(format!("x-acs-date {date:?}")));
+    };
+    // A wrong clock is a state of the client's machine, which a test may want; so it breaks no
+    // rule.
+    if (received.at - parsed.and_utc()).abs() > PERMITTED_SKEW {
+        return Err(Refusal::new(
+            400,
+            "InvalidTimeStamp.Expired",
+            "Specified time stamp or date value is expired.",
+        ));
+    }
+    Ok(())
+}
+
+fn check_signature(
+    received: &Received,
+    authorization: &Authorization,
+    key: &Key,
+) -> Result<(), Refusal> {
+    let payload_hash = sign::sha256(&received.body);
+    let canonical = sign::canonical_request(received, &authorization.signed_headers, &payload_hash);
+    let to_sign = sign::string_to_sign(&canonical);
+    // Like the real one, the message repeats what the server signed, the session token among it: an
+    // exporter must not log it.
+    let message = format!(
+        "Specified signature is not matched with our calculation. server string to sign is:{to_sign}, server canonical request is:{canonical}"
+    );
+    let refusal = Refusal::new(400, "SignatureDoesNotMatch", message);
+    if received.header("x-acs-content-sha256") != Some(payload_hash.as_str()) {
+        return Err(refusal.because("x-acs-content-sha256 is not the hash of the body"));
+    }
+    let fits = |secret: &String| sign::signature(secret, &to_sign) == authorization.signature;
+    if fits(&key.secret) {
+        return Ok(());
+    }
+    // Signed well, but with a secret that has been replaced: out of date, and no mistake in
+    // signing.
+    if key.former_secrets.iter().any(fits) {
+        return Err(refusal);
+    }
+    Err(refusal.because("the signature is wrong"))
+}
+
+fn check_token(received: &Received, key: &Key) -> Result<(), Refusal> {
+    match (&key.token, received.header("x-acs-security-token")) {
+        (None, None) => Ok(()),
+        (Some(_), None) => Err(Refusal::new(
+            400,
+            "MissingSecurityToken",
+            "SecurityToken is mandatory for this action.",
+        )),
+        (Some(token), Some(sent)) if token.value == sent => {
+            if token.expires.is_some_and(|expires| expires <= received.at) {
+                Err(token_expired())
+            } else {
+                Ok(())
+            }
+        }
+        (_, Some(_)) => Err(Refusal::new(
+            400,
+            "InvalidSecurityToken.MismatchWithAccessKey",
+            "Specified SecurityToken mismatch with the AccessKey.",
+        )),
+    }
+}

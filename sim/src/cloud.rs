@@ -1,0 +1,225 @@
+//! The handle that a test or the demo holds: starts the simulated cloud and changes it while it
+//! runs. Each verb is one change; none waits, and no lock is held over an await.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::alibaba;
+use crate::clock::SimClock;
+use crate::exchange::RecordedRequest;
+use crate::fault::Fault;
+use crate::scenario::Scenario;
+use crate::server::{self, Shared};
+use crate::state::State;
+use crate::world::{CrossRegionSet, Instance, LocalSet, SessionToken};
+
+/// A running simulated cloud; it stops when it is dropped.
+///
+/// Verbs that name an instance or a key answer whether it exists, so that a misspelt id in a test
+/// does not pass in silence.
+#[derive(Debug)]
+pub struct Cloud {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Cloud {
+    /// Starts the scenario on a free port of the loopback interface.
+    pub async fn start(scenario: Scenario) -> io::Result<Self> {
+        Self::start_on(scenario, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts the scenario on `address`, which must be a loopback one: the secrets of a simulated
+    /// cloud are public.
+    pub async fn start_on(scenario: Scenario, address: SocketAddr) -> io::Result<Self> {
+        if !address.ip().is_loopback() {
+            let problem = format!(
+                "{address} is not a loopback address, and a simulated cloud serves no others"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let clock = SimClock::default();
+        let state = State::new(&scenario, clock.now());
+        let shared = Arc::new(Shared::new(clock, state));
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(server::serve(
+            listener,
+            Arc::clone(&shared),
+            alibaba::answer,
+            stopped,
+        ));
+        Ok(Self {
+            shared,
+            address,
+            stop,
+            server: Mutex::new(Some(server)),
+        })
+    }
+
+    /// Alibaba Cloud's API.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The cloud's time.
+    pub fn clock(&self) -> SimClock {
+        self.shared.clock.clone()
+    }
+
+    /// Stops serving; connections end, and their requests stay without an answer.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let server = self
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(server) = server {
+            // It has no result; a panic in it has been reported on standard error.
+            let _ = server.await;
+        }
+    }
+
+    /// Adds an instance, or replaces the one with its id. Its troubles are counted back from now.
+    pub fn add_instance(&self, instance: Instance) {
+        let now = self.shared.clock.now();
+        self.shared.state().world.add_instance(instance, now);
+    }
+
+    /// Removes an instance and all its sets, as a release does.
+    pub fn remove_instance(&self, id: &str) -> bool {
+        self.shared.state().world.remove_instance(id)
+    }
+
+    /// Adds a row to the local listing of an instance.
+    pub fn add_local_set(&self, instance: &str, set: LocalSet) -> bool {
+        self.shared.state().world.add_local_set(instance, set)
+    }
+
+    /// Adds a row to the cross-region listing of an instance.
+    pub fn add_cross_region_set(&self, instance: &str, set: CrossRegionSet) -> bool {
+        self.shared
+            .state()
+            .world
+            .add_cross_region_set(instance, set)
+    }
+
+    /// Makes the scheduled backup fail whose slot contains `at`; on an instance without a schedule
+    /// a failed set appears at that moment.
+    pub fn fail_backup(&self, instance: &str, at: DateTime<Utc>) -> bool {
+        self.shared.state().world.fail_backup(instance, at)
+    }
+
+    /// Scheduled backups that end from now on are not copied.
+    pub fn stop_copies(&self, instance: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.stop_copies(instance, now)
+    }
+
+    /// Scheduled backups that end from now on are copied again; those in between never are.
+    pub fn resume_copies(&self, instance: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.resume_copies(instance, now)
+    }
+
+    /// Puts a fault in force, after those that are.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.state().faults.inject(fault);
+    }
+
+    /// Ends all faults, those of the scenario too. An answer that is already held back stays so.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// Requests in the order in which they were read; of more than 10 000 the newest.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.state().journal.requests()
+    }
+
+    /// How many requests there were for an operation.
+    pub fn request_count(&self, operation: &str) -> usize {
+        self.shared.state().journal.count(operation)
+    }
+
+    /// Forgets requests and counts. What was unexpected stays, so that a test can ask for it at its
+    /// end.
+    pub fn clear_requests(&self) {
+        let mut state = self.shared.state();
+        state.journal.clear();
+        self.shared.recorded.send_replace(0);
+    }
+
+    /// Waits until there are `count` requests, counted like [`Cloud::requests`].
+    pub async fn wait_for_requests(&self, count: usize) {
+        let mut recorded = self.shared.recorded.subscribe();
+        // The sender lives in `shared`, so the wait cannot fail.
+        let _ = recorded.wait_for(|recorded| *recorded >= count).await;
+    }
+
+    /// Requests that break a documented rule, one sentence each: unknown operations, missing
+    /// parameters, bad page sizes and time forms, bad signatures, reused nonces.
+    pub fn unexpected(&self) -> Vec<String> {
+        self.shared.state().journal.unexpected()
+    }
+
+    /// Gives a key another secret. Signatures with the old one are refused, but not counted as
+    /// unexpected.
+    pub fn set_secret(&self, access_key_id: &str, secret: &str) -> bool {
+        self.shared.state().world.set_secret(access_key_id, secret)
+    }
+
+    /// Disables a key for good.
+    pub fn disable_key(&self, access_key_id: &str) -> bool {
+        self.shared.state().world.disable_key(access_key_id)
+    }
+
+    /// Gives an account another key, or replaces the key of this id; makes the account if there is
+    /// none of this name.
+    pub fn add_key(
+        &self,
+        account: &str,
+        access_key_id: &str,
+        secret: &str,
+        token: Option<SessionToken>,
+    ) {
+        self.shared
+            .state()
+            .world
+            .add_key(account, access_key_id, secret, token);
+    }
+
+    /// Limits how often an account may call each operation in a minute; `None` lifts the limit.
+    pub fn set_rate_limit(&self, account: &str, per_operation_per_minute: Option<u32>) {
+        self.shared
+            .state()
+            .world
+            .set_rate_limit(account, per_operation_per_minute);
+    }
+
+    /// The account's policy no longer allows an operation.
+    pub fn deny(&self, account: &str, operation: &str) {
+        self.shared.state().world.deny(account, operation);
+    }
+
+    /// The account's policy allows an operation again.
+    pub fn allow(&self, account: &str, operation: &str) {
+        self.shared.state().world.allow(account, operation);
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}

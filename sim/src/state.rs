@@ -1,0 +1,118 @@
+//! Everything behind the cloud's mutex: the world, the faults in force, and what requests leave
+//! behind.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::fault::Faults;
+use crate::journal::Journal;
+use crate::scenario::Scenario;
+use crate::world::World;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) world: World,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) nonces: Nonces,
+    pub(crate) limiter: Limiter,
+    /// Requests answered, from which request ids are made.
+    pub(crate) answered: i64,
+}
+
+impl State {
+    pub(crate) fn new(scenario: &Scenario, now: DateTime<Utc>) -> Self {
+        let mut faults = Faults::default();
+        for fault in &scenario.faults {
+            faults.inject(fault.clone());
+        }
+        Self {
+            world: World::new(&scenario.accounts, &scenario.instances, now),
+            faults,
+            journal: Journal::default(),
+            nonces: Nonces::default(),
+            limiter: Limiter::default(),
+            answered: 0,
+        }
+    }
+}
+
+/// Nonces that were used within the time for which a signature is valid.
+#[derive(Debug, Default)]
+pub(crate) struct Nonces(BTreeMap<(String, String), DateTime<Utc>>);
+
+impl Nonces {
+    /// Notes a nonce of a key; false if it was used before.
+    pub(crate) fn spend(&mut self, access_key_id: &str, nonce: &str, now: DateTime<Utc>) -> bool {
+        // Twice the permitted skew: a signature dated 15 minutes ahead is valid for half an hour.
+        const REMEMBERED: TimeDelta = TimeDelta::minutes(30);
+        self.0.retain(|_, used| now - *used <= REMEMBERED);
+        self.0
+            .insert((access_key_id.to_owned(), nonce.to_owned()), now)
+            .is_none()
+    }
+}
+
+/// Calls of the last minute, by account and operation.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter(BTreeMap<(String, String), VecDeque<DateTime<Utc>>>);
+
+impl Limiter {
+    /// Counts a call, or says how long to wait until the limit permits one.
+    pub(crate) fn admit(
+        &mut self,
+        account: &str,
+        operation: &str,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(), TimeDelta> {
+        const WINDOW: TimeDelta = TimeDelta::minutes(1);
+        let calls = self
+            .0
+            .entry((account.to_owned(), operation.to_owned()))
+            .or_default();
+        calls.retain(|call| now - *call < WINDOW);
+        if calls.len() < limit as usize {
+            calls.push_back(now);
+            return Ok(());
+        }
+        Err(calls
+            .front()
+            .map_or(WINDOW, |oldest| *oldest + WINDOW - now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_spent_once_per_key_and_forgotten_in_time() {
+        let mut nonces = Nonces::default();
+        let now = DateTime::UNIX_EPOCH;
+        assert!(nonces.spend("a", "1", now));
+        assert!(nonces.spend("b", "1", now));
+        assert!(!nonces.spend("a", "1", now + TimeDelta::minutes(1)));
+        assert!(nonces.spend("a", "1", now + TimeDelta::hours(1)));
+    }
+
+    #[test]
+    fn the_limiter_admits_so_many_calls_in_any_minute() {
+        let mut limiter = Limiter::default();
+        let at = |seconds: i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        assert_eq!(limiter.admit("a", "List", 2, at(0)), Ok(()));
+        assert_eq!(limiter.admit("a", "List", 2, at(20)), Ok(()));
+        assert_eq!(
+            limiter.admit("a", "List", 2, at(30)),
+            Err(TimeDelta::seconds(30))
+        );
+        assert_eq!(limiter.admit("a", "Other", 2, at(30)), Ok(()));
+        assert_eq!(limiter.admit("b", "List", 2, at(30)), Ok(()));
+        assert_eq!(limiter.admit("a", "List", 2, at(60)), Ok(()));
+        assert_eq!(
+            limiter.admit("a", "List", 0, at(200)),
+            Err(TimeDelta::minutes(1))
+        );
+    }
+}

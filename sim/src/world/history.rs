@@ -1,0 +1,361 @@
+//! Scheduled backups and their copies, derived from the schedule at the moment of asking: nothing
+//! is stored and nothing happens in the background. Slot number and instance id decide every value,
+//! so that two looks at the same past agree.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::instance::{Destination, Instance, Schedule, Trouble};
+
+/// A finished local backup.
+#[derive(Clone, Debug)]
+pub(crate) struct Backup {
+    /// Number of the slot, unique within the instance.
+    pub(crate) slot: i64,
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) end: DateTime<Utc>,
+    /// Instant that the data is consistent at, between start and end.
+    pub(crate) consistent: DateTime<Utc>,
+    pub(crate) full: bool,
+    pub(crate) failed: bool,
+    pub(crate) size_bytes: u64,
+}
+
+/// A finished copy of a local backup.
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    pub(crate) backup: Backup,
+    pub(crate) region: String,
+    /// When the copy was complete, and listed.
+    pub(crate) end: DateTime<Utc>,
+}
+
+/// The troubles of one instance on the calendar.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mishaps {
+    /// Backups that start in one of these have failed; the end is excluded and may be open.
+    failed: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// Single slots that have failed.
+    failed_slots: Vec<i64>,
+    /// Backups that end in one of these are not copied.
+    stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// Copies of backups that end after this take longer.
+    slowed: Vec<(DateTime<Utc>, Duration)>,
+}
+
+impl Mishaps {
+    /// Puts an instance's troubles on the calendar, counted back from `start`.
+    pub(crate) fn of(instance: &Instance, start: DateTime<Utc>) -> Self {
+        let mut mishaps = Self::default();
+        for trouble in &instance.trouble {
+            match trouble {
+                Trouble::FailedBackups { from, until } => {
+                    let until = (!until.is_zero()).then(|| start - *until);
+                    mishaps.failed.push((start - *from, until));
+                }
+                Trouble::CopiesStopped { since } => mishaps.stopped.push((start - *since, None)),
+                Trouble::CopiesLag { since, lag } => mishaps.slowed.push((start - *since, *lag)),
+            }
+        }
+        mishaps
+    }
+
+    /// Makes the scheduled backup fail whose slot contains `at`.
+    pub(crate) fn fail(&mut self, instance: &Instance, at: DateTime<Utc>) -> bool {
+        let Some(schedule) = &instance.schedule else {
+            return false;
+        };
+        // The start of a backup is up to `jitter` later than the start of its slot, so `at` may be
+        // a listed start or any time after it.
+        self.failed_slots.push(slot_at(schedule, at));
+        true
+    }
+
+    /// No backup that ends from now on is copied.
+    pub(crate) fn stop_copies(&mut self, now: DateTime<Utc>) {
+        if self.stopped.iter().all(|(_, until)| until.is_some()) {
+            self.stopped.push((now, None));
+        }
+    }
+
+    /// Backups that end from now on are copied again. Those in between never are: the vendor copies
+    /// a set when it completes, or not at all.
+    pub(crate) fn resume_copies(&mut self, now: DateTime<Utc>) {
+        for (_, until) in &mut self.stopped {
+            until.get_or_insert(now);
+        }
+    }
+
+    fn lag(&self, backup: &Backup, destination: &Destination) -> Duration {
+        let slowed = self
+            .slowed
+            .iter()
+            .filter(|(since, _)| *since <= backup.end)
+            .map(|(_, lag)| *lag);
+        slowed.fold(destination.lag, Duration::max)
+    }
+}
+
+/// Local backups that are listed at `now`.
+pub(crate) fn backups(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>) -> Vec<Backup> {
+    ended_after(instance, mishaps, now - instance.retention, now)
+}
+
+/// Copies that are listed at `now`.
+pub(crate) fn copies(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>) -> Vec<Copy> {
+    let mut copies = Vec::new();
+    for destination in &instance.destinations {
+        // A copy outlives its local set by its own lag, because the retention of each counts from
+        // its own end.
+        let slowest = mishaps
+            .slowed
+            .iter()
+            .map(|(_, lag)| *lag)
+            .fold(destination.lag, Duration::max);
+        for backup in ended_after(instance, mishaps, now - instance.retention - slowest, now) {
+            let end = backup.end + mishaps.lag(&backup, destination);
+            let stopped = mishaps
+                .stopped
+                .iter()
+                .any(|period| contains(*period, backup.end));
+            if !backup.failed && !stopped && end <= now && end > now - instance.retention {
+                copies.push(Copy {
+                    backup,
+                    region: destination.region.clone(),
+                    end,
+                });
+            }
+        }
+    }
+    copies
+}
+
+/// Backups that ended after `oldest` and not after `now`.
+fn ended_after(
+    instance: &Instance,
+    mishaps: &Mishaps,
+    oldest: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Vec<Backup> {
+    let Some(schedule) = &instance.schedule else {
+        return Vec::new();
+    };
+    // A backup that ended after `oldest` may have started in an earlier slot.
+    let first = slot_at(schedule, oldest - schedule.duration * 2);
+    (first..=slot_at(schedule, now))
+        .map(|slot| backup(instance, schedule, mishaps, slot))
+        .filter(|backup| backup.end > oldest && backup.end <= now)
+        .collect()
+}
+
+fn backup(instance: &Instance, schedule: &Schedule, mishaps: &Mishaps, slot: i64) -> Backup {
+    let start = slot_start(schedule, slot)
+        + seconds(draw(&instance.id, slot, "start") % (jitter_seconds(schedule) + 1));
+    // Between 90 and 110 hundredths of the usual duration.
+    let hundredths = 90 + draw(&instance.id, slot, "duration") % 21;
+    let running = (schedule.duration.as_secs() * hundredths / 100).max(1);
+    let failed = mishaps.failed_slots.contains(&slot)
+        || mishaps.failed.iter().any(|period| contains(*period, start));
+    let full = slot.rem_euclid(i64::from(schedule.full_every.max(1))) == 0;
+    let grown = schedule
+        .growth_bytes_per_day
+        .saturating_mul(days_since_2026(start));
+    let size = schedule.size_bytes.saturating_add(grown) / if full { 1 } else { 20 };
+    Backup {
+        slot,
+        start,
+        end: start + seconds(running),
+        consistent: start + seconds(running / 6),
+        full,
+        failed,
+        size_bytes: if failed {
+            0
+        } else {
+            size + draw(&instance.id, slot, "size") % (size / 100 + 1)
+        },
+    }
+}
+
+/// Up to five minutes, and less for short slots, because real backups do not start on the second.
+fn jitter_seconds(schedule: &Schedule) -> u64 {
+    (schedule.every.as_secs() / 20).min(300)
+}
+
+fn slot_at(schedule: &Schedule, time: DateTime<Utc>) -> i64 {
+    (time - schedule.offset)
+        .timestamp()
+        .div_euclid(whole_seconds(schedule.every).max(1))
+}
+
+fn slot_start(schedule: &Schedule, slot: i64) -> DateTime<Utc> {
+    let since_epoch =
+        slot.saturating_mul(whole_seconds(schedule.every).max(1)) + whole_seconds(schedule.offset);
+    DateTime::from_timestamp(since_epoch, 0).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+fn contains((from, until): (DateTime<Utc>, Option<DateTime<Utc>>), time: DateTime<Utc>) -> bool {
+    from <= time && until.is_none_or(|until| time < until)
+}
+
+fn days_since_2026(time: DateTime<Utc>) -> u64 {
+    const START_OF_2026: i64 = 1_767_225_600;
+    u64::try_from((time.timestamp() - START_OF_2026) / 86400).unwrap_or(0)
+}
+
+fn whole_seconds(span: Duration) -> i64 {
+    i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn seconds(count: u64) -> TimeDelta {
+    TimeDelta::seconds(i64::try_from(count).unwrap_or(0))
+}
+
+/// A number that looks random and depends on nothing but its arguments: FNV-1a, finished with the
+/// mixer of `SplitMix64`.
+pub(crate) fn draw(id: &str, slot: i64, purpose: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in id.bytes().chain(slot.to_be_bytes()).chain(purpose.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86400);
+
+    fn noon() -> DateTime<Utc> {
+        "2026-06-15T12:00:00Z".parse().unwrap()
+    }
+
+    fn daily() -> Instance {
+        Instance::new("rm-1", "cn-hangzhou")
+            .schedule(Schedule::every(DAY))
+            .copied_to("cn-shanghai", Duration::from_secs(7200))
+    }
+
+    #[test]
+    fn a_month_of_history_is_there_and_stays_the_same() {
+        let instance = daily();
+        let mishaps = Mishaps::default();
+        let today = backups(&instance, &mishaps, noon());
+        assert_eq!(today.len(), 31);
+        let tomorrow = backups(&instance, &mishaps, noon() + DAY);
+        assert_eq!(tomorrow.len(), 31);
+        let ends = |sets: &[Backup]| {
+            sets.iter()
+                .map(|set| (set.slot, set.end, set.size_bytes))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            ends(&today[1..]),
+            ends(&tomorrow[..30]),
+            "only the oldest left and only a new one came"
+        );
+    }
+
+    #[test]
+    fn a_set_is_listed_when_it_has_ended_and_its_copy_after_the_lag() {
+        let instance = daily();
+        let mishaps = Mishaps::default();
+        let newest = backups(&instance, &mishaps, noon()).pop().unwrap();
+        let second = Duration::from_secs(1);
+        let has = |now: DateTime<Utc>| {
+            backups(&instance, &mishaps, now)
+                .iter()
+                .any(|set| set.slot == newest.slot)
+        };
+        let copied = |now: DateTime<Utc>| {
+            copies(&instance, &mishaps, now)
+                .iter()
+                .any(|copy| copy.backup.slot == newest.slot)
+        };
+        assert!(!has(newest.end - second) && has(newest.end));
+        let lag = Duration::from_secs(7200);
+        assert!(!copied(newest.end + lag - second) && copied(newest.end + lag));
+        assert!(newest.start < newest.consistent && newest.consistent < newest.end);
+    }
+
+    #[test]
+    fn troubles_show_in_the_history() {
+        let with = |trouble: Trouble| {
+            let mut instance = daily();
+            instance.trouble.push(trouble);
+            let mishaps = Mishaps::of(&instance, noon());
+            let failed = backups(&instance, &mishaps, noon())
+                .iter()
+                .filter(|set| set.failed)
+                .count();
+            (failed, copies(&instance, &mishaps, noon()).len())
+        };
+        let days = |count: u32| DAY * count;
+        assert_eq!(
+            with(Trouble::FailedBackups {
+                from: days(1),
+                until: Duration::ZERO
+            }),
+            (1, 30)
+        );
+        assert_eq!(
+            with(Trouble::FailedBackups {
+                from: days(3),
+                until: days(1)
+            }),
+            (2, 29)
+        );
+        assert_eq!(with(Trouble::CopiesStopped { since: days(3) }), (0, 28));
+        assert_eq!(
+            with(Trouble::CopiesLag {
+                since: days(2),
+                lag: Duration::from_secs(30 * 3600)
+            }),
+            (0, 30)
+        );
+    }
+
+    #[test]
+    fn copies_that_were_missed_while_stopped_never_come() {
+        let instance = daily();
+        let mut mishaps = Mishaps::default();
+        mishaps.stop_copies(noon());
+        mishaps.resume_copies(noon() + DAY * 2);
+        let later = copies(&instance, &mishaps, noon() + DAY * 4);
+        assert_eq!(later.len(), 29, "two of the 31 nights are missing");
+    }
+
+    #[test]
+    fn a_failed_slot_is_the_one_that_contains_the_moment() {
+        let instance = daily();
+        let mut mishaps = Mishaps::default();
+        let newest = backups(&instance, &mishaps, noon()).pop().unwrap();
+        assert!(mishaps.fail(&instance, newest.start));
+        let failed: Vec<_> = backups(&instance, &mishaps, noon())
+            .into_iter()
+            .filter(|set| set.failed)
+            .collect();
+        assert_eq!(failed.len(), 1);
+        assert_eq!((failed[0].slot, failed[0].size_bytes), (newest.slot, 0));
+        assert!(
+            !mishaps.fail(&Instance::new("rm-2", "cn-hangzhou"), noon()),
+            "nothing is scheduled there"
+        );
+    }
+
+    #[test]
+    fn full_and_incremental_sets_take_turns() {
+        let mut instance = daily();
+        instance.schedule.as_mut().unwrap().full_every = 7;
+        let sets = backups(&instance, &Mishaps::default(), noon());
+        assert_eq!(
+            sets.windows(7)
+                .filter(|week| week.iter().filter(|set| set.full).count() == 1)
+                .count(),
+            25
+        );
+    }
+}

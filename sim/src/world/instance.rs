@@ -1,0 +1,235 @@
+//! What exists in the cloud: accounts, instances, their schedules and their troubles. Data only, as
+//! a scenario file or a test states it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use crate::span;
+
+/// A customer account with the key that its owner uses.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Name that instances refer to.
+    pub name: String,
+    /// Public half of the key.
+    pub access_key_id: String,
+    /// Secret half of the key.
+    pub access_key_secret: String,
+    /// Session token, when the key is a temporary one.
+    #[serde(default)]
+    pub security_token: Option<String>,
+    /// Lifetime of the session token from the start of the cloud; without it the token lasts.
+    #[serde(default, deserialize_with = "span::read_optional")]
+    pub token_expires_after: Option<Duration>,
+    /// Operations that the account's policy does not allow, by their name.
+    #[serde(default)]
+    pub denied_operations: Vec<String>,
+    /// Calls of one operation that the account may make in a minute; without it there is no limit.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+}
+
+/// Session token of a temporary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionToken {
+    /// What the client sends.
+    pub value: String,
+    /// When the cloud stops to accept it.
+    pub expires: Option<DateTime<Utc>>,
+}
+
+/// Database engine.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// `MySQL`.
+    #[default]
+    MySql,
+    /// `PostgreSQL`.
+    PostgreSql,
+    /// Microsoft SQL Server.
+    SqlServer,
+    /// `MariaDB`, which no vendor copies across regions.
+    MariaDb,
+}
+
+/// A database instance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// The vendor's id, such as `rm-uf6wjk5orders`.
+    pub id: String,
+    /// Name of the owning account; empty means the first one.
+    #[serde(default)]
+    pub account: String,
+    /// Region in which the instance runs.
+    pub region: String,
+    /// Name that people use.
+    #[serde(default)]
+    pub name: String,
+    /// Database engine.
+    #[serde(default)]
+    pub engine: Engine,
+    /// Version of the engine in the vendor's spelling.
+    #[serde(default)]
+    pub engine_version: String,
+    /// When local backups run; without it the instance has never been backed up.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
+    /// Where copies go.
+    #[serde(default)]
+    pub destinations: Vec<Destination>,
+    /// How long scheduled sets are kept, local ones and copies alike.
+    #[serde(default = "usual_retention", deserialize_with = "span::read")]
+    pub retention: Duration,
+    /// The vendor refuses cross-region backup for this instance.
+    #[serde(default)]
+    pub cross_region_unsupported: bool,
+    /// What goes wrong, counted back from the start of the cloud.
+    #[serde(default)]
+    pub trouble: Vec<Trouble>,
+}
+
+impl Instance {
+    /// An instance of the first account that has no backups yet.
+    pub fn new(id: impl Into<String>, region: impl Into<String>) -> Self {
+        let id = id.into();
+        Self {
+            name: id.clone(),
+            id,
+            account: String::new(),
+            region: region.into(),
+            engine: Engine::MySql,
+            engine_version: "8.0".to_owned(),
+            schedule: None,
+            destinations: Vec::new(),
+            retention: usual_retention(),
+            cross_region_unsupported: false,
+            trouble: Vec::new(),
+        }
+    }
+
+    /// The same instance, owned by `account`.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = account.into();
+        self
+    }
+
+    /// The same instance with another engine.
+    #[must_use]
+    pub fn engine(mut self, engine: Engine, version: impl Into<String>) -> Self {
+        self.engine = engine;
+        self.engine_version = version.into();
+        self
+    }
+
+    /// The same instance, backed up on `schedule`.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = Some(schedule);
+        self
+    }
+
+    /// The same instance, copied to `region` as well, `lag` after each local backup.
+    #[must_use]
+    pub fn copied_to(mut self, region: impl Into<String>, lag: Duration) -> Self {
+        self.destinations.push(Destination {
+            region: region.into(),
+            lag,
+        });
+        self
+    }
+}
+
+/// The vendor's console calls 31 days a month of backups.
+fn usual_retention() -> Duration {
+    Duration::from_secs(31 * 86400)
+}
+
+/// When local backups run, and how big they are. Slots are counted from 1970 on, so that history
+/// does not depend on the start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Time from one backup to the next.
+    #[serde(deserialize_with = "span::read")]
+    pub every: Duration,
+    /// Time into the slot at which the backup starts; for daily ones the time of day in UTC.
+    #[serde(default, deserialize_with = "span::read")]
+    pub offset: Duration,
+    /// How long a backup runs, give or take a tenth.
+    #[serde(deserialize_with = "span::read")]
+    pub duration: Duration,
+    /// Size of a full set at the start of 2026.
+    pub size_bytes: u64,
+    /// What a full set gains per day.
+    #[serde(default)]
+    pub growth_bytes_per_day: u64,
+    /// Every how-manieth backup is a full one; the others are incremental and a twentieth of the
+    /// size.
+    #[serde(default = "only_full")]
+    pub full_every: u32,
+}
+
+impl Schedule {
+    /// Full backups of 5 GiB, each taking a twentieth of `every` and at most half an hour.
+    pub fn every(every: Duration) -> Self {
+        Self {
+            every,
+            offset: Duration::ZERO,
+            duration: (every / 20).clamp(Duration::from_secs(1), Duration::from_secs(1800)),
+            size_bytes: 5 << 30,
+            growth_bytes_per_day: 0,
+            full_every: only_full(),
+        }
+    }
+}
+
+fn only_full() -> u32 {
+    1
+}
+
+/// A region that copies go to.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    /// The region.
+    pub region: String,
+    /// Time from the end of the local backup until the copy is listed.
+    #[serde(deserialize_with = "span::read")]
+    pub lag: Duration,
+}
+
+/// What goes wrong with an instance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Trouble {
+    /// Local backups that started between `from` and `until` ago have failed.
+    FailedBackups {
+        /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        from: Duration,
+        /// How long ago it was over; zero when it lasts.
+        #[serde(default, deserialize_with = "span::read")]
+        until: Duration,
+    },
+    /// Local backups that ended since then have not been copied.
+    CopiesStopped {
+        /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
+    },
+    /// Copies of local backups that ended since then take this long.
+    CopiesLag {
+        /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
+        /// Time from the end of the local backup until the copy is listed.
+        #[serde(deserialize_with = "span::read")]
+        lag: Duration,
+    },
+}

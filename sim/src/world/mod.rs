@@ -1,0 +1,273 @@
+//! What is true in the simulated cloud at a given moment: accounts and their keys, instances and
+//! their backup sets. Pure: no I/O, no clock of its own, no vendor's spelling except in rows that a
+//! test states literally. The vendors' faces read it and put it into their words.
+
+mod history;
+mod instance;
+mod stated;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+pub(crate) use history::{Backup, Copy, draw};
+pub use instance::{Account, Destination, Engine, Instance, Schedule, SessionToken, Trouble};
+pub use stated::{CrossRegionSet, LocalSet};
+
+use history::Mishaps;
+
+/// Accounts and instances, and all that has been done to them.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    accounts: BTreeMap<String, AccountState>,
+    keys: BTreeMap<String, Key>,
+    instances: BTreeMap<String, Holding>,
+    /// Owner of instances that name none.
+    first_account: String,
+    stated_so_far: u64,
+}
+
+#[derive(Debug, Default)]
+struct AccountState {
+    denied: BTreeSet<String>,
+    requests_per_minute: Option<u32>,
+}
+
+/// An access key as the cloud knows it.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) account: String,
+    pub(crate) secret: String,
+    /// Secrets that were valid once: a client that still signs with one is out of date, not broken.
+    pub(crate) former_secrets: Vec<String>,
+    pub(crate) token: Option<SessionToken>,
+    pub(crate) active: bool,
+}
+
+/// An instance with everything that is listed for it.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    pub(crate) instance: Instance,
+    mishaps: Mishaps,
+    local: Vec<LocalSet>,
+    cross_region: Vec<CrossRegionSet>,
+}
+
+impl Holding {
+    /// Scheduled local backups, finished and not yet expired.
+    pub(crate) fn backups(&self, now: DateTime<Utc>) -> Vec<Backup> {
+        history::backups(&self.instance, &self.mishaps, now)
+    }
+
+    /// Copies of scheduled backups, finished and not yet expired.
+    pub(crate) fn copies(&self, now: DateTime<Utc>) -> Vec<Copy> {
+        history::copies(&self.instance, &self.mishaps, now)
+    }
+
+    /// Rows of the local listing that a test has stated.
+    pub(crate) fn stated_local(&self, now: DateTime<Utc>) -> impl Iterator<Item = &LocalSet> {
+        self.local
+            .iter()
+            .filter(move |set| set.listed_from.is_none_or(|from| from <= now))
+    }
+
+    /// Rows of the cross-region listing that a test has stated.
+    pub(crate) fn stated_cross_region(
+        &self,
+        now: DateTime<Utc>,
+    ) -> impl Iterator<Item = &CrossRegionSet> {
+        self.cross_region
+            .iter()
+            .filter(move |set| set.listed_from.is_none_or(|from| from <= now))
+    }
+}
+
+impl World {
+    /// The world of a scenario, whose troubles are counted back from `now`.
+    pub(crate) fn new(accounts: &[Account], instances: &[Instance], now: DateTime<Utc>) -> Self {
+        let mut world = Self::default();
+        for account in accounts {
+            let token = account.security_token.as_ref().map(|value| SessionToken {
+                value: value.clone(),
+                expires: account.token_expires_after.map(|after| now + after),
+            });
+            world.add_key(
+                &account.name,
+                &account.access_key_id,
+                &account.access_key_secret,
+                token,
+            );
+            let state = world.accounts.entry(account.name.clone()).or_default();
+            state.denied = account.denied_operations.iter().cloned().collect();
+            state.requests_per_minute = account.requests_per_minute;
+        }
+        for instance in instances {
+            world.add_instance(instance.clone(), now);
+        }
+        world
+    }
+
+    pub(crate) fn add_key(
+        &mut self,
+        account: &str,
+        id: &str,
+        secret: &str,
+        token: Option<SessionToken>,
+    ) {
+        if self.accounts.is_empty() {
+            account.clone_into(&mut self.first_account);
+        }
+        self.accounts.entry(account.to_owned()).or_default();
+        let key = Key {
+            account: account.to_owned(),
+            secret: secret.to_owned(),
+            former_secrets: Vec::new(),
+            token,
+            active: true,
+        };
+        self.keys.insert(id.to_owned(), key);
+    }
+
+    pub(crate) fn key(&self, id: &str) -> Option<&Key> {
+        self.keys.get(id)
+    }
+
+    pub(crate) fn set_secret(&mut self, id: &str, secret: &str) -> bool {
+        let Some(key) = self.keys.get_mut(id) else {
+            return false;
+        };
+        let former = std::mem::replace(&mut key.secret, secret.to_owned());
+        key.former_secrets.push(former);
+        true
+    }
+
+    pub(crate) fn disable_key(&mut self, id: &str) -> bool {
+        let Some(key) = self.keys.get_mut(id) else {
+            return false;
+        };
+        key.active = false;
+        true
+    }
+
+    pub(crate) fn set_rate_limit(&mut self, account: &str, requests_per_minute: Option<u32>) {
+        self.accounts
+            .entry(account.to_owned())
+            .or_default()
+            .requests_per_minute = requests_per_minute;
+    }
+
+    pub(crate) fn rate_limit(&self, account: &str) -> Option<u32> {
+        self.accounts.get(account)?.requests_per_minute
+    }
+
+    pub(crate) fn deny(&mut self, account: &str, operation: &str) {
+        self.accounts
+            .entry(account.to_owned())
+            .or_default()
+            .denied
+            .insert(operation.to_owned());
+    }
+
+    pub(crate) fn allow(&mut self, account: &str, operation: &str) {
+        self.accounts
+            .entry(account.to_owned())
+            .or_default()
+            .denied
+            .remove(operation);
+    }
+
+    pub(crate) fn is_denied(&self, account: &str, operation: &str) -> bool {
+        self.accounts
+            .get(account)
+            .is_some_and(|state| state.denied.contains(operation))
+    }
+
+    pub(crate) fn add_instance(&mut self, mut instance: Instance, now: DateTime<Utc>) {
+        if instance.account.is_empty() {
+            instance.account.clone_from(&self.first_account);
+        }
+        let mishaps = Mishaps::of(&instance, now);
+        let holding = Holding {
+            mishaps,
+            local: Vec::new(),
+            cross_region: Vec::new(),
+            instance,
+        };
+        self.instances.insert(holding.instance.id.clone(), holding);
+    }
+
+    pub(crate) fn remove_instance(&mut self, id: &str) -> bool {
+        self.instances.remove(id).is_some()
+    }
+
+    /// The instance `id`, if `account` owns it.
+    pub(crate) fn holding(&self, account: &str, id: &str) -> Option<&Holding> {
+        self.instances
+            .get(id)
+            .filter(|holding| holding.instance.account == account)
+    }
+
+    pub(crate) fn add_local_set(&mut self, instance: &str, mut set: LocalSet) -> bool {
+        self.choose_id(&mut set.id);
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.local.push(set);
+        true
+    }
+
+    pub(crate) fn add_cross_region_set(&mut self, instance: &str, mut set: CrossRegionSet) -> bool {
+        self.choose_id(&mut set.id);
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.cross_region.push(set);
+        true
+    }
+
+    /// Ids of stated sets lie beyond those of scheduled ones and beyond what fits into 32 bits.
+    fn choose_id(&mut self, id: &mut Value) {
+        if id.is_null() {
+            self.stated_so_far += 1;
+            *id = Value::from(9_000_000_000_000 + self.stated_so_far);
+        }
+    }
+
+    /// Makes the scheduled backup fail whose slot contains `at`; without a schedule a failed set is
+    /// stated at that moment.
+    pub(crate) fn fail_backup(&mut self, instance: &str, at: DateTime<Utc>) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        if holding.mishaps.fail(&holding.instance, at) {
+            return true;
+        }
+        let failed = LocalSet {
+            status: Some("Failed".into()),
+            size: 0.into(),
+            is_available: Some(0.into()),
+            extra: [("MetaStatus".to_owned(), "EMPTY".into())]
+                .into_iter()
+                .collect(),
+            ..LocalSet::completed(at, at)
+        };
+        self.add_local_set(instance, failed)
+    }
+
+    pub(crate) fn stop_copies(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.mishaps.stop_copies(now);
+        true
+    }
+
+    pub(crate) fn resume_copies(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.mishaps.resume_copies(now);
+        true
+    }
+}
