@@ -6,3 +6,4 @@ pub mod config;
 pub mod metrics;
 pub mod provider;
 pub mod target;
+pub mod web;
