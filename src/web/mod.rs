@@ -3,3 +3,4 @@
 //! Nothing under here asks a cloud: a request is answered from what the polls have already found.
 
 pub mod listen;
+pub mod negotiate;
