@@ -4,3 +4,4 @@
 
 pub mod listen;
 pub mod negotiate;
+pub mod server;
