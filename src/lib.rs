@@ -10,3 +10,4 @@ pub mod posture;
 pub mod provider;
 pub mod tally;
 pub mod target;
+pub mod web;

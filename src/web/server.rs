@@ -1,0 +1,375 @@
+//! The HTTP server: connections and their limits, and nothing of what is served.
+//!
+//! It is hyper's HTTP/1 with what hyper leaves open: how many connections there may be, how long each may take, what
+//! happens when accepting fails, and how it ends. Requests carry no body that anyone here wants, so handlers never see
+//! one.
+
+mod body;
+mod guard;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+pub use self::body::Body;
+use self::guard::{Guard, Guarded, GuardedBody, Phase};
+use super::listen::Listener;
+
+/// What a client may ask of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The size of a request's head, its first line included. A larger one is answered with 431. Default: 16 KiB.
+    pub head_bytes: usize,
+    /// The number of a request's headers. More of them are answered with 431. Default: 100.
+    pub headers: usize,
+    /// How long a request's head may take to arrive: from the start of the connection, later from the request's first
+    /// byte. Default: 10 seconds.
+    pub head_time: Duration,
+    /// How long a connection may rest between two requests. Longer than any usual scrape interval, because Prometheus
+    /// keeps its connection from one scrape to the next. Default: 5 minutes.
+    pub idle_time: Duration,
+    /// How long a response may take, from the complete head of its request until its last byte has gone to the kernel.
+    /// Default: 60 seconds.
+    pub response_time: Duration,
+    /// The number of connections at a time. Further ones are answered with 503. Default: 512.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 16 * 1024,
+            headers: 100,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(5 * 60),
+            response_time: Duration::from_secs(60),
+            connections: 512,
+        }
+    }
+}
+
+/// hyper's own lower bound for its buffer; it panics at less.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+
+/// How long the server rests after an accept error that says the machine is short of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often the same trouble is logged at most.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many connections beyond the limit are told so at a time. Those beyond even this are just closed.
+const REFUSALS: usize = 32;
+
+/// What a connection beyond the limit is told.
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 21\r\n\
+    connection: close\r\n\
+    \r\n\
+    too many connections\n";
+
+/// Serves every listener until `shutdown` is cancelled, then lets the requests in flight finish, and resolves.
+///
+/// Once cancelled, nothing is accepted any more and resting connections are closed. How long the requests in flight may
+/// take is bounded by the limits and, if that is too long, by the caller: dropping this future ends them.
+///
+/// A `HEAD` request may be answered like a `GET`; the body is not sent. A handler that panics loses the connection it
+/// was called for and no other.
+pub async fn serve<H, F>(
+    listeners: Vec<Listener>,
+    limits: Limits,
+    handler: H,
+    shutdown: CancellationToken,
+) where
+    H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut turn = 0;
+    // Moved into the closure, so that the listening sockets are closed as soon as accepting stops.
+    let accept = move |context: &mut Context<'_>| accept_any(&listeners, &mut turn, context);
+    serve_from(accept, limits, handler, shutdown).await;
+}
+
+/// As [`serve`], with connections from anywhere.
+async fn serve_from<A, H, F>(mut accept: A, limits: Limits, handler: H, shutdown: CancellationToken)
+where
+    A: FnMut(&mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>>,
+    H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut connections = Connections::new(limits, handler, shutdown.clone());
+    let mut trouble = Seldom::default();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            () = connections.one_ends() => continue,
+            accepted = std::future::poll_fn(&mut accept) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => connections.admit(stream, peer),
+            Err(error) if concerns_one_connection(&error) => {
+                debug!(%error, "a connection was gone before it was accepted");
+            }
+            Err(error) => {
+                if let Some(unlogged) = trouble.turn(Instant::now()) {
+                    warn!(%error, unlogged, "cannot accept connections, going on");
+                }
+                // Trying again at once would only burn the processor: it is others who must let go of something.
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                }
+            }
+        }
+    }
+    drop(accept);
+    while !connections.tasks.is_empty() {
+        connections.one_ends().await;
+    }
+}
+
+/// Accepts from whichever listener has a connection, each getting its turn to be asked first.
+fn accept_any(
+    listeners: &[Listener],
+    turn: &mut usize,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    for offset in 0..listeners.len() {
+        let index = (*turn + offset) % listeners.len();
+        if let Poll::Ready(accepted) = listeners[index].socket.poll_accept(context) {
+            *turn = index + 1;
+            return Poll::Ready(accepted);
+        }
+    }
+    Poll::Pending
+}
+
+/// Whether an accept error is about the connection that would have been accepted. On Linux, accept also hands on
+/// network errors that are already pending on the new connection (accept(2), "Error handling").
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// The connections that are open. Dropping this ends them.
+struct Connections<H> {
+    limits: Limits,
+    handler: H,
+    shutdown: CancellationToken,
+    /// One permit for each connection that may still be served.
+    free: Arc<Semaphore>,
+    /// One permit for each connection that may still be told why it is not.
+    refusals: Arc<Semaphore>,
+    refused: Seldom,
+    tasks: JoinSet<()>,
+}
+
+impl<H, F> Connections<H>
+where
+    H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    fn new(limits: Limits, handler: H, shutdown: CancellationToken) -> Self {
+        Self {
+            limits,
+            handler,
+            shutdown,
+            free: Arc::new(Semaphore::new(limits.connections)),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+            refused: Seldom::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Each connection is a task of its own, so that a panic ends no other.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let limits = self.limits;
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            let (handler, shutdown) = (self.handler.clone(), self.shutdown.clone());
+            self.tasks
+                .spawn(converse(stream, peer, limits, handler, shutdown, permit));
+            return;
+        }
+        if let Some(unlogged) = self.refused.turn(Instant::now()) {
+            let limit = limits.connections;
+            warn!(%peer, limit, unlogged, "refused a connection: there are too many");
+        }
+        if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+            self.tasks.spawn(refuse(stream, limits, permit));
+        }
+    }
+
+    /// Resolves when a connection ends; never while there is none.
+    async fn one_ends(&mut self) {
+        match self.tasks.join_next().await {
+            // The message and the place have been printed by the panic hook.
+            Some(Err(error)) if error.is_panic() => {
+                error!("answering a request failed, its connection is lost: this is a bug");
+            }
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Serves one connection until it ends, is cut, or the server stops.
+async fn converse<H, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    limits: Limits,
+    handler: H,
+    shutdown: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) where
+    H: Fn(Request<()>) -> F,
+    F: Future<Output = Response<Body>>,
+{
+    // An answer is written in few large pieces; there is nothing to gain by waiting for more.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%peer, %error, "cannot switch off Nagle's algorithm");
+    }
+    let guard = Guard::new(limits);
+    let service = service_fn(|request| {
+        let guard = guard.clone();
+        guard.response_begins();
+        let answer = answer(request, &handler, guard.clone());
+        async move {
+            let response = answer.await;
+            Ok::<_, Infallible>(response.map(|body| GuardedBody::new(body, guard)))
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(limits.headers)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
+        .serve_connection(TokioIo::new(Guarded::new(stream, guard.clone())), service);
+
+    let mut stopping = pin!(shutdown.cancelled());
+    let mut stopped = false;
+    let mut expired = pin!(guard.expired());
+    let phase = loop {
+        tokio::select! {
+            // The connection goes first: what it does in this turn moves the deadline that is looked at last.
+            biased;
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    debug!(%peer, %error, "a connection ended early");
+                }
+                return;
+            }
+            () = &mut stopping, if !stopped => {
+                stopped = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            phase = &mut expired => break phase,
+        }
+    };
+    debug!(%peer, ?phase, "cut a connection that took too long");
+    if phase == Phase::Response {
+        let stream = connection.into_parts().io.into_inner().stream;
+        // What the client has not read waits in the kernel and would stay there for minutes; it is thrown away at once.
+        if let Err(error) = stream.set_zero_linger() {
+            debug!(%peer, %error, "cannot reset a connection");
+        }
+    }
+}
+
+/// Lets the handler answer, unless the request brings a body where there cannot be one.
+async fn answer<H, F>(request: Request<Incoming>, handler: &H, guard: Guard) -> Response<Body>
+where
+    H: Fn(Request<()>) -> F,
+    F: Future<Output = Response<Body>>,
+{
+    if request.body().is_end_stream() {
+        return handler(request.map(drop)).await;
+    }
+    // However much it is, it is not read, so there is no way to the next request on this connection.
+    guard.leaves_unread();
+    let mut response = if matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal = Response::new(Body::from("this request takes no body\n"));
+        *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        let plain_text = HeaderValue::from_static("text/plain; charset=utf-8");
+        refusal.headers_mut().insert(CONTENT_TYPE, plain_text);
+        refusal
+    } else {
+        handler(request.map(drop)).await
+    };
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+/// Tells a client that there are too many connections. It is not given any of the memory that a connection takes.
+async fn refuse(stream: TcpStream, limits: Limits, _permit: OwnedSemaphorePermit) {
+    let guard = Guard::new(limits);
+    let mut stream = Guarded::new(stream, guard.clone());
+    let telling = async {
+        stream.stream.writable().await?;
+        // A new socket has room for so little; if it has not, the client learns it from the end of the connection.
+        stream.stream.try_write(REFUSAL)?;
+        std::future::poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await
+    };
+    tokio::select! {
+        told = telling => {
+            if let Err(error) = told {
+                debug!(%error, "cannot tell a client that there are too many connections");
+            }
+        }
+        _ = guard.expired() => {}
+    }
+}
+
+/// Lets through one log line per [`LOG_INTERVAL`] and counts the others.
+#[derive(Debug, Default)]
+struct Seldom {
+    last: Option<Instant>,
+    unlogged: u64,
+}
+
+impl Seldom {
+    /// The number of lines left out since the last one, if it is time for the next.
+    fn turn(&mut self, now: Instant) -> Option<u64> {
+        if self
+            .last
+            .is_some_and(|last| now.duration_since(last) < LOG_INTERVAL)
+        {
+            self.unlogged += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.unlogged))
+    }
+}
