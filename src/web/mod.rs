@@ -1,7 +1,214 @@
-//! What this program shows over HTTP.
+//! What is served: metrics, status page, health, readiness, reload.
 //!
-//! Nothing under here asks a cloud: a request is answered from what the polls have already found.
+//! A request reads facts and counters and judges them; it never causes a call to a cloud. How connections are served is
+//! `server`'s business.
 
 pub mod listen;
 pub mod negotiate;
 pub mod server;
+mod status_page;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+
+use self::server::Body;
+use crate::clock::Clock;
+use crate::facts::Facts;
+use crate::metrics::{self, Assessed, Format, ProcessMetrics, ReloadState, Scrape};
+use crate::posture;
+use crate::report::Report;
+use crate::tally::Tally;
+
+/// Asks whoever holds the configuration to load it again, and waits for what came of it.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// Everything that the pages are made from.
+#[derive(Debug)]
+pub struct Site {
+    facts: Arc<Facts>,
+    tally: Arc<Tally>,
+    clock: Clock,
+    process: ProcessMetrics,
+    settings: RwLock<Settings>,
+    reload: mpsc::Sender<ReloadRequest>,
+}
+
+/// What a reload changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How far back sets are counted.
+    pub lookback: Duration,
+    /// How loading the configuration went.
+    pub reload: ReloadState,
+}
+
+impl Site {
+    /// A site over these facts; requests to reload are sent to `reload`.
+    pub fn new(
+        facts: Arc<Facts>,
+        tally: Arc<Tally>,
+        clock: Clock,
+        settings: Settings,
+        reload: mpsc::Sender<ReloadRequest>,
+    ) -> Self {
+        Self {
+            facts,
+            tally,
+            clock,
+            process: ProcessMetrics::default(),
+            settings: RwLock::new(settings),
+            reload,
+        }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        *self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the settings.
+    pub fn set_settings(&self, settings: Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// Every instance, judged now.
+    pub fn assess(&self) -> Vec<Assessed> {
+        let (now, lookback) = (self.clock.now(), self.settings().lookback);
+        let assess = |facts| Assessed {
+            posture: posture::assess(&facts, lookback, now),
+            facts,
+        };
+        self.facts.all().into_iter().map(assess).collect()
+    }
+
+    /// The metrics as of now.
+    pub fn scrape(&self, format: Format) -> String {
+        let scrape = Scrape {
+            now: self.clock.now(),
+            instances: &self.assess(),
+            counts: &self.tally.counts(),
+            reload: self.settings().reload,
+        };
+        metrics::render(&scrape, &self.process, format)
+    }
+
+    /// Answers one request.
+    pub async fn answer(self: Arc<Self>, request: Request<()>) -> Response<Body> {
+        let get = [Method::GET, Method::HEAD];
+        let post = [Method::POST, Method::PUT];
+        let (allowed, allow) = match request.uri().path() {
+            "/-/reload" => (&post[..], "POST, PUT"),
+            "/" | "/metrics" | "/api/v1/instances" | "/-/healthy" | "/-/ready" => {
+                (&get[..], "GET, HEAD")
+            }
+            _ => return text(StatusCode::NOT_FOUND, "not found\n"),
+        };
+        if !allowed.contains(request.method()) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            let allow = HeaderValue::from_static(allow);
+            response.headers_mut().insert(ALLOW, allow);
+            return response;
+        }
+        match request.uri().path() {
+            "/-/healthy" => text(StatusCode::OK, "healthy\n"),
+            "/-/ready" => self.readiness(),
+            "/-/reload" => self.request_reload().await,
+            _ => self.page(request).await,
+        }
+    }
+
+    fn readiness(&self) -> Response<Body> {
+        let facts = self.facts.all();
+        let attempted = facts.iter().filter(|facts| facts.is_attempted()).count();
+        let status = if attempted == facts.len() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let all = facts.len();
+        text(status, format!("{attempted} of {all} instances attempted\n"))
+    }
+
+    async fn request_reload(&self) -> Response<Body> {
+        let (request, outcome) = oneshot::channel();
+        let outcome = match self.reload.send(request).await {
+            Ok(()) => outcome.await.ok(),
+            Err(_) => None,
+        };
+        match outcome {
+            Some(Ok(())) => text(StatusCode::OK, "reloaded\n"),
+            Some(Err(problems)) => text(
+                StatusCode::BAD_REQUEST,
+                format!("the configuration was not changed:\n{problems}\n"),
+            ),
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "shutting down\n"),
+        }
+    }
+
+    /// The pages that take time to make. They are made away from the threads that poll and serve.
+    async fn page(self: Arc<Self>, request: Request<()>) -> Response<Body> {
+        let made = tokio::task::spawn_blocking(move || {
+            let headers = request.headers();
+            match request.uri().path() {
+                "/metrics" => {
+                    let format = negotiate::format(headers);
+                    let mut response =
+                        compressed(headers, self.scrape(format), format.content_type());
+                    let vary = HeaderValue::from_static("accept, accept-encoding");
+                    response.headers_mut().insert(VARY, vary);
+                    response
+                }
+                "/api/v1/instances" => {
+                    match Report::new(&self.assess(), self.clock.now()).json() {
+                        Ok(json) => compressed(headers, json, "application/json"),
+                        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+                    }
+                }
+                _ => {
+                    let page = status_page::render(&self.assess(), self.clock.now());
+                    compressed(headers, page, "text/html; charset=utf-8")
+                }
+            }
+        });
+        made.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a page could not be made; please report this");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+        })
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    set_headers(response.headers_mut(), "text/plain; charset=utf-8");
+    response
+}
+
+fn compressed(request: &HeaderMap, body: String, content_type: &'static str) -> Response<Body> {
+    let gzip = negotiate::accepts_gzip(request);
+    let body = if gzip {
+        negotiate::gzip(body.as_bytes()).into()
+    } else {
+        Body::from(body)
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    set_headers(headers, content_type);
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn set_headers(headers: &mut HeaderMap, content_type: &'static str) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+}

@@ -1,0 +1,129 @@
+//! The command line, in the style of the Prometheus exporters: `--config.file=exporter.yml`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::web::listen::ListenAddress;
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cloud-backup-exporter",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("BUILD_REVISION"), ", rustc ", env!("BUILD_RUST_VERSION"), ")"),
+    about = "Prometheus exporter for the cross-region and local backups of managed cloud databases"
+)]
+pub struct Arguments {
+    /// What to do; without it the exporter runs until it is stopped.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// For the daemon.
+    #[command(flatten)]
+    pub daemon: DaemonArguments,
+    /// For every command.
+    #[command(flatten)]
+    pub log: LogArguments,
+}
+
+/// Flags of the daemon.
+#[derive(Debug, Args)]
+pub struct DaemonArguments {
+    /// Where the configuration is.
+    #[arg(long = "config.file", default_value = "exporter.yml", value_name = "FILE")]
+    pub config_file: PathBuf,
+    /// Where to serve.
+    #[command(flatten)]
+    pub web: WebArguments,
+}
+
+/// Where to serve.
+#[derive(Debug, Args)]
+pub struct WebArguments {
+    /// Address to serve on, such as `:19110` for all interfaces or `127.0.0.1:19110`; may be repeated.
+    #[arg(
+        long = "web.listen-address",
+        default_value = ":19110",
+        value_name = "ADDRESS"
+    )]
+    pub listen_addresses: Vec<ListenAddress>,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LogArguments {
+    /// The least important events to log.
+    #[arg(
+        long = "log.level",
+        value_enum,
+        default_value = "info",
+        value_name = "LEVEL",
+        global = true
+    )]
+    pub level: LogLevel,
+    /// How to write events.
+    #[arg(
+        long = "log.format",
+        value_enum,
+        default_value = "logfmt",
+        value_name = "FORMAT",
+        global = true
+    )]
+    pub format: LogFormat,
+}
+
+/// The levels of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it all")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The formats of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it all")]
+pub enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+/// What to do instead of running the daemon.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read the configuration, without calling any cloud: print all of its problems, or a summary with the number of
+    /// API calls. Exit code 0, or 2 when there are problems.
+    Check {
+        /// Where the configuration is.
+        #[arg(long = "config.file", default_value = "exporter.yml", value_name = "FILE")]
+        config_file: PathBuf,
+    },
+    /// Poll everything once and print the result. Exit code 0 when all objectives are met, 1 when some are broken, 2
+    /// when some listing could not be read.
+    Once {
+        /// Where the configuration is.
+        #[arg(long = "config.file", default_value = "exporter.yml", value_name = "FILE")]
+        config_file: PathBuf,
+        /// How to print the result.
+        #[arg(long, value_enum, default_value = "table", value_name = "OUTPUT")]
+        output: Output,
+    },
+    /// Start a simulated cloud and the exporter on it; needs no account and no configuration.
+    #[cfg(feature = "demo")]
+    Demo {
+        /// Where to serve.
+        #[command(flatten)]
+        web: WebArguments,
+    },
+}
+
+/// The outputs of `once`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it all")]
+pub enum Output {
+    Table,
+    Json,
+    Metrics,
+}
