@@ -15,6 +15,8 @@ mod raw;
 #[cfg(test)]
 mod scratch;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
