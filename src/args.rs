@@ -29,7 +29,11 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 pub struct DaemonArguments {
     /// Where the configuration is.
-    #[arg(long = "config.file", default_value = "exporter.yml", value_name = "FILE")]
+    #[arg(
+        long = "config.file",
+        default_value = "exporter.yml",
+        value_name = "FILE"
+    )]
     pub config_file: PathBuf,
     /// Where to serve.
     #[command(flatten)]
@@ -97,14 +101,22 @@ pub enum Command {
     /// API calls. Exit code 0, or 2 when there are problems.
     Check {
         /// Where the configuration is.
-        #[arg(long = "config.file", default_value = "exporter.yml", value_name = "FILE")]
+        #[arg(
+            long = "config.file",
+            default_value = "exporter.yml",
+            value_name = "FILE"
+        )]
         config_file: PathBuf,
     },
     /// Poll everything once and print the result. Exit code 0 when all objectives are met, 1 when some are broken, 2
     /// when some listing could not be read.
     Once {
         /// Where the configuration is.
-        #[arg(long = "config.file", default_value = "exporter.yml", value_name = "FILE")]
+        #[arg(
+            long = "config.file",
+            default_value = "exporter.yml",
+            value_name = "FILE"
+        )]
         config_file: PathBuf,
         /// How to print the result.
         #[arg(long, value_enum, default_value = "table", value_name = "OUTPUT")]

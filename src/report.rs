@@ -15,11 +15,11 @@ use crate::posture::{Copy, ListingPosture, Verdict};
 pub struct Report {
     /// When this was judged.
     now: String,
-    instances: Vec<Instance>,
+    instances: Vec<InstanceReport>,
 }
 
 #[derive(Debug, Serialize)]
-struct Instance {
+struct InstanceReport {
     provider: &'static str,
     account: String,
     source_region: String,
@@ -34,8 +34,8 @@ struct Instance {
     recovery_points: Vec<RecoveryPoint>,
     uncopied: Vec<UncopiedReport>,
     restorable_sets: Vec<Restorable>,
-    objectives: Vec<Objective>,
-    listings: Vec<Listing>,
+    objectives: Vec<VerdictReport>,
+    listings: Vec<ListingReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,14 +83,14 @@ struct Restorable {
 }
 
 #[derive(Debug, Serialize)]
-struct Objective {
+struct VerdictReport {
     objective: &'static str,
     seconds: f64,
     met: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
-struct Listing {
+struct ListingReport {
     listing: &'static str,
     success: Option<bool>,
     reason: Option<&'static str>,
@@ -106,7 +106,7 @@ impl Report {
             now: written(now),
             instances: instances
                 .iter()
-                .map(|instance| Instance::new(instance, now))
+                .map(|instance| InstanceReport::new(instance, now))
                 .collect(),
         }
     }
@@ -122,11 +122,21 @@ impl Report {
     /// Three tables: copies, objectives, listings.
     pub fn table(&self) -> String {
         let mut copies = Table::new(&[
-            "INSTANCE", "NAME", "SCOPE", "BACKUP REGION", "TYPE", "NEWEST USABLE", "AGE", "SIZE",
-            "COMPLETED", "FAILED", "IN A ROW",
+            "INSTANCE",
+            "NAME",
+            "SCOPE",
+            "BACKUP REGION",
+            "TYPE",
+            "NEWEST USABLE",
+            "AGE",
+            "SIZE",
+            "COMPLETED",
+            "FAILED",
+            "IN A ROW",
         ]);
         let mut objectives = Table::new(&["INSTANCE", "NAME", "OBJECTIVE", "PROMISE", "MET"]);
-        let mut listings = Table::new(&["INSTANCE", "NAME", "LISTING", "READ", "COMPLETE", "ERROR"]);
+        let mut listings =
+            Table::new(&["INSTANCE", "NAME", "LISTING", "READ", "COMPLETE", "ERROR"]);
         for instance in &self.instances {
             let who = [
                 instance.instance_id.clone(),
@@ -135,42 +145,51 @@ impl Report {
             for copy in &instance.copies {
                 let success = copy.last_success.as_ref();
                 let count = |status| copy.sets.get(status).copied().unwrap_or_default();
-                copies.row(&who, [
-                    copy.scope.to_owned(),
-                    dash(&copy.backup_region),
-                    copy.backup_type.to_owned(),
-                    success.map_or_else(|| dash(""), |success| success.ended.clone()),
-                    success.map_or_else(|| dash(""), |success| age(success.age_seconds)),
-                    success
-                        .and_then(|success| success.size_bytes)
-                        .map_or_else(|| dash(""), size),
-                    count("completed").to_string(),
-                    count("failed").to_string(),
-                    copy.consecutive_failures.to_string(),
-                ]);
+                copies.row(
+                    &who,
+                    [
+                        copy.scope.to_owned(),
+                        dash(&copy.backup_region),
+                        copy.backup_type.to_owned(),
+                        success.map_or_else(|| dash(""), |success| success.ended.clone()),
+                        success.map_or_else(|| dash(""), |success| age(success.age_seconds)),
+                        success
+                            .and_then(|success| success.size_bytes)
+                            .map_or_else(|| dash(""), size),
+                        count("completed").to_string(),
+                        count("failed").to_string(),
+                        copy.consecutive_failures.to_string(),
+                    ],
+                );
             }
             for objective in &instance.objectives {
                 let promise = std::time::Duration::from_secs_f64(objective.seconds);
-                objectives.row(&who, [
-                    objective.objective.to_owned(),
-                    humantime::format_duration(promise).to_string(),
-                    yes_or_no(objective.met),
-                ]);
+                objectives.row(
+                    &who,
+                    [
+                        objective.objective.to_owned(),
+                        humantime::format_duration(promise).to_string(),
+                        yes_or_no(objective.met),
+                    ],
+                );
             }
             for listing in &instance.listings {
-                listings.row(&who, [
-                    listing.listing.to_owned(),
-                    yes_or_no(listing.success),
-                    yes_or_no(listing.complete),
-                    dash(listing.error.as_deref().unwrap_or_default()),
-                ]);
+                listings.row(
+                    &who,
+                    [
+                        listing.listing.to_owned(),
+                        yes_or_no(listing.success),
+                        yes_or_no(listing.complete),
+                        dash(listing.error.as_deref().unwrap_or_default()),
+                    ],
+                );
             }
         }
         format!("{copies}\n{objectives}\n{listings}")
     }
 }
 
-impl Instance {
+impl InstanceReport {
     fn new(Assessed { facts, posture }: &Assessed, now: DateTime<Utc>) -> Self {
         let target = &facts.target;
         Self {
@@ -216,8 +235,8 @@ impl Instance {
                     sets: *sets,
                 })
                 .collect(),
-            objectives: posture.verdicts.iter().map(Objective::new).collect(),
-            listings: posture.listings.iter().map(Listing::new).collect(),
+            objectives: posture.verdicts.iter().map(VerdictReport::new).collect(),
+            listings: posture.listings.iter().map(ListingReport::new).collect(),
         }
     }
 }
@@ -249,7 +268,7 @@ impl CopyReport {
     }
 }
 
-impl Objective {
+impl VerdictReport {
     fn new(verdict: &Verdict) -> Self {
         Self {
             objective: verdict.objective.label(),
@@ -259,13 +278,19 @@ impl Objective {
     }
 }
 
-impl Listing {
+impl ListingReport {
     fn new(listing: &ListingPosture) -> Self {
         Self {
             listing: listing.kind.label(),
             success: listing.success,
-            reason: listing.failure.as_ref().map(|failure| failure.reason.label()),
-            error: listing.failure.as_ref().map(|failure| failure.message.clone()),
+            reason: listing
+                .failure
+                .as_ref()
+                .map(|failure| failure.reason.label()),
+            error: listing
+                .failure
+                .as_ref()
+                .map(|failure| failure.message.clone()),
             last_success: listing.last_success.map(written),
             complete: listing.complete,
         }
@@ -397,7 +422,13 @@ mod tests {
     #[test]
     fn a_table_keeps_its_columns_and_shows_no_control_characters() {
         let mut table = Table::new(&["A", "B", "C"]);
-        table.row(&["rm-1".to_owned(), "\u{1b}[31mred".to_owned()], ["x".to_owned()]);
-        assert_eq!(table.to_string(), "A     B         C\nrm-1  \u{fffd}[31mred  x\n");
+        table.row(
+            &["rm-1".to_owned(), "\u{1b}[31mred".to_owned()],
+            ["x".to_owned()],
+        );
+        assert_eq!(
+            table.to_string(),
+            "A     B         C\nrm-1  \u{fffd}[31mred  x\n"
+        );
     }
 }

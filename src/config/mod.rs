@@ -1,20 +1,37 @@
 //! What the program needs to know, checked.
 //!
-//! `raw` holds what the user wrote; this file lowers it, and reports every problem at once. The result is plain data:
+//! `document` makes a tree of the YAML, `environment` changes single values of it, and `lower` makes a [`Config`] of
+//! the tree, reading it through `raw`. Every problem is reported at once, by its key. The result is plain data:
 //! nothing here opens a connection or reads the clock.
 
+mod document;
+mod endpoint;
+mod environment;
+mod key_path;
+mod lower;
 mod problem;
+mod rate_limit;
+mod raw;
+#[cfg(test)]
+mod scratch;
 mod secret;
+#[cfg(test)]
+mod tests;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use endpoint::EndpointTemplate;
 pub use problem::{Problem, Problems};
-pub use secret::Secret;
+pub use rate_limit::RateLimit;
+pub use secret::{Secret, SecretError, SecretSource};
 
 use crate::provider;
 use crate::target::Target;
+use problem::Report;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +40,46 @@ pub struct Config {
     pub poll: PollConfig,
     /// Whom to ask, about what.
     pub accounts: Vec<AccountConfig>,
+}
+
+impl Config {
+    /// Reads a file and what the environment says instead. Relative paths in the file begin in its folder.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let yaml = read(path).map_err(|cause| {
+            let path = path.display();
+            Problems::whole(format!("the configuration file `{path}` {cause}"))
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse_in(folder, &yaml, environment)
+    }
+
+    /// Reads a text as if it were a file in the current folder.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn parse(
+        yaml: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        Self::parse_in(Path::new(""), yaml, environment)
+    }
+
+    fn parse_in(
+        folder: &Path,
+        yaml: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let mut tree = document::parse(yaml)?;
+        let mut report = Report::default();
+        environment::merge(&mut tree, environment, &mut report);
+        lower::lower(&tree, folder, report)
+    }
 }
 
 /// How the providers are asked.
@@ -73,94 +130,26 @@ pub enum CredentialsConfig {
     },
 }
 
-/// Where one secret comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// Written in the configuration.
-    Inline(Secret),
-    /// The content of a file, read again for each use; white space around it is dropped.
-    File(PathBuf),
-}
-
-/// `scheme://host[:port]`, in which `{region}` stands for the region that is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointTemplate(String);
-
-impl EndpointTemplate {
-    /// Checks a template: `http` or `https`, a host, no path, query or user.
-    ///
-    /// # Errors
-    /// Says in words what was expected.
-    pub fn parse(template: &str) -> Result<Self, String> {
-        let expected = "expected `https://host[:port]` or `http://host[:port]`, in which `{region}` is filled in";
-        let template = template.strip_suffix('/').unwrap_or(template);
-        let url = url::Url::parse(&template.replace("{region}", "region"))
-            .map_err(|error| format!("{error}; {expected}"))?;
-        let plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if plain {
-            Ok(Self(template.to_owned()))
-        } else {
-            Err(expected.to_owned())
-        }
+/// Reads a configuration file, or says what is wrong with it as a whole. It may be a pipe: it is read only once.
+fn read(path: &Path) -> Result<String, String> {
+    let told = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => "does not exist".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    if std::fs::metadata(path).map_err(told)?.is_dir() {
+        return Err("is a directory".to_owned());
     }
-
-    /// The endpoint of a region, without a slash at the end.
-    pub fn for_region(&self, region: &str) -> String {
-        self.0.replace("{region}", region)
+    let mut content = Vec::new();
+    // One byte more than is looked at shows that there is too much.
+    let most = document::MOST_BYTES as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut content))
+        .map_err(told)?;
+    if content.len() > document::MOST_BYTES {
+        return Err(format!(
+            "is larger than {} MiB",
+            document::MOST_BYTES / 1024 / 1024
+        ));
     }
-}
-
-/// So many requests in so much time, evenly spaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// At least 1.
-    pub requests: u32,
-    /// More than zero.
-    pub per: Duration,
-}
-
-impl RateLimit {
-    /// The time between two requests.
-    pub fn spacing(self) -> Duration {
-        self.per / self.requests
-    }
-
-    /// Reads `5/s`, `300/m`, `300/min` or `1000/h`.
-    ///
-    /// # Errors
-    /// Says in words what was expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let expected =
-            || format!("`{text}` is no rate; expected such as `5/s`, `300/m` or `1000/h`");
-        let (requests, unit) = text.split_once('/').ok_or_else(expected)?;
-        let requests: u32 = requests.trim().parse().map_err(|_| expected())?;
-        let per = match unit.trim() {
-            "s" | "sec" | "second" => Duration::from_secs(1),
-            "m" | "min" | "minute" => Duration::from_secs(60),
-            "h" | "hour" => Duration::from_secs(3600),
-            _ => return Err(expected()),
-        };
-        if requests == 0 {
-            return Err(expected());
-        }
-        Ok(Self { requests, per })
-    }
-}
-
-impl SecretSource {
-    /// placeholder until the config branch lands
-    pub fn read(&self) -> Result<Secret, String> {
-        match self {
-            Self::Inline(secret) => Ok(secret.clone()),
-            Self::File(path) => std::fs::read_to_string(path)
-                .map(|s| Secret::new(s.trim().to_owned()))
-                .map_err(|e| e.to_string()),
-        }
-    }
+    String::from_utf8(content).map_err(|_| "is not valid UTF-8".to_owned())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::key_path::KeyPath;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -25,6 +27,16 @@ impl fmt::Display for Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// The configuration as a whole is wrong, so that nothing more can be said about it.
+    pub(super) fn whole(what: impl Into<String>) -> Self {
+        Self(vec![Problem {
+            key: String::new(),
+            what: what.into(),
+        }])
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
@@ -38,3 +50,29 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+/// Collects problems while a configuration is read.
+#[derive(Debug, Default)]
+pub(super) struct Report(Vec<(KeyPath, String)>);
+
+impl Report {
+    /// Adds one.
+    pub(super) fn add(&mut self, place: &KeyPath, what: impl Into<String>) {
+        self.0.push((place.clone(), what.into()));
+    }
+
+    /// Whether nothing was wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Everything that was added, in the order of the keys, and as it was found where the key is the same.
+    pub(super) fn into_problems(mut self) -> Problems {
+        self.0.sort_by(|left, right| left.0.cmp(&right.0));
+        let problems = self.0.into_iter().map(|(place, what)| Problem {
+            key: place.to_string(),
+            what,
+        });
+        Problems(problems.collect())
+    }
+}

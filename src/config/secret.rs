@@ -1,6 +1,9 @@
-//! A text that must not be seen: keys, tokens.
+//! A text that must not be seen: keys, tokens; and where to get it from.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// Holds a secret and shows it to nobody by accident: `Debug` is redacted; there is no `Display` and no `Serialize`.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -21,5 +24,157 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
+    }
+}
+
+/// Where one secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Written in the configuration.
+    Inline(Secret),
+    /// The content of a file, read again for each use; white space around it is dropped.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// The secret as it is now: a file may have been replaced since the configuration was checked.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(path) => read_file(path).map_err(|cause| SecretError {
+                path: path.clone(),
+                cause,
+            }),
+        }
+    }
+}
+
+/// A file that should hold a secret is of no use. Names the file and the cause, never the content.
+#[derive(Debug, thiserror::Error)]
+#[error("the file `{}` {cause}", path.display())]
+pub struct SecretError {
+    path: PathBuf,
+    cause: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error("does not exist")]
+    Missing,
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    #[error("is a directory")]
+    Directory,
+    #[error("is no regular file")]
+    Special,
+    #[error("is larger than {} KiB", MOST_BYTES / 1024)]
+    TooLarge,
+    #[error("is not valid UTF-8")]
+    NotText,
+    #[error("is empty")]
+    Empty,
+    #[error("holds white space or control characters within the secret")]
+    Broken,
+}
+
+impl From<std::io::Error> for Cause {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// No vendor's key or token comes near; a larger file is another one than was meant.
+const MOST_BYTES: u64 = 64 * 1024;
+
+fn read_file(path: &Path) -> Result<Secret, Cause> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(Cause::Directory);
+    }
+    // A pipe would block until somebody writes, and could be read only once.
+    if !metadata.is_file() {
+        return Err(Cause::Special);
+    }
+    let mut content = Vec::new();
+    File::open(path)?
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > MOST_BYTES {
+        return Err(Cause::TooLarge);
+    }
+    let content = String::from_utf8(content).map_err(|_| Cause::NotText)?;
+    let secret = content.trim_start_matches('\u{feff}').trim();
+    if secret.is_empty() {
+        return Err(Cause::Empty);
+    }
+    if !is_unbroken(secret) {
+        return Err(Cause::Broken);
+    }
+    Ok(Secret::new(secret.to_owned()))
+}
+
+/// Whether a secret can be put into an HTTP header: two lines in a file are an id and its secret, not a secret.
+pub(super) fn is_unbroken(secret: &str) -> bool {
+    !secret.contains(|character: char| character.is_whitespace() || character.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::Scratch;
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_read_or_its_cause_is_told() {
+        let scratch = Scratch::new("secret");
+        let check = |name: &str, content: Option<&[u8]>, expected: Result<&str, &str>| {
+            let path = match content {
+                Some(content) => scratch.write(name, content),
+                None => scratch.path(name),
+            };
+            let read = SecretSource::File(path.clone()).read();
+            match (read, expected) {
+                (Ok(secret), Ok(expected)) => assert_eq!(secret.expose(), expected, "{name}"),
+                (Err(error), Err(cause)) => {
+                    let expected = format!("the file `{}` {cause}", path.display());
+                    assert_eq!(error.to_string(), expected, "{name}");
+                }
+                (read, _) => panic!("{name}: {read:?}"),
+            }
+        };
+        check("plain", Some(b"hunter2"), Ok("hunter2"));
+        check("line", Some(b" \thunter2\r\n\n"), Ok("hunter2"));
+        check("notepad", Some(b"\xef\xbb\xbfhunter2\r\n"), Ok("hunter2"));
+        check("largest", Some(&vec![b'x'; 65536]), Ok(&"x".repeat(65536)));
+        check(
+            "larger",
+            Some(&vec![b'x'; 65537]),
+            Err("is larger than 64 KiB"),
+        );
+        check("empty", Some(b""), Err("is empty"));
+        check("blank", Some(b" \n\t\n"), Err("is empty"));
+        check("latin1", Some(b"hunter\xff"), Err("is not valid UTF-8"));
+        check(
+            "two-lines",
+            Some(b"id\nhunter2\n"),
+            Err("holds white space or control characters within the secret"),
+        );
+        check("missing", None, Err("does not exist"));
+        check(".", None, Err("is a directory"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_is_no_secret_file() {
+        let error = SecretSource::File("/dev/zero".into()).read().unwrap_err();
+        assert_eq!(error.to_string(), "the file `/dev/zero` is no regular file");
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let source = SecretSource::Inline(Secret::new("hunter2".to_owned()));
+        assert_eq!(format!("{source:?}"), "Inline([redacted])");
     }
 }

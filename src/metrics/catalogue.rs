@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::exposition::{Exposition, Family, FamilyType, Label, as_float};
+use super::exposition::{Exposition, Family, Label, MetricType, as_float};
 use super::{Assessed, Scrape};
 use crate::backup::ListingKind;
 use crate::posture::{Copy, Place, Success};
@@ -15,7 +15,7 @@ pub struct Row {
     /// Its name.
     pub name: &'static str,
     /// Its type.
-    pub family_type: FamilyType,
+    pub metric_type: MetricType,
     /// Its labels, in the order in which they are written.
     pub labels: Labels,
     /// What it means, with its unit.
@@ -55,7 +55,7 @@ impl Labels {
 /// Writes every family that has a sample.
 pub(super) fn write(scrape: &Scrape<'_>, exposition: &mut Exposition) {
     for row in CATALOGUE {
-        let mut family = exposition.family(row.name, row.family_type, row.help);
+        let mut family = exposition.family(row.name, row.metric_type, row.help);
         (row.samples)(scrape, &mut family);
     }
 }
@@ -82,7 +82,7 @@ pub fn markdown() -> String {
             page,
             "| `{}` | {} | {} | {} |",
             row.name,
-            row.family_type.label(),
+            row.metric_type.label(),
             labels.join(", "),
             row.help
         );
@@ -95,7 +95,7 @@ pub fn markdown() -> String {
 pub const CATALOGUE: &[Row] = &[
     Row {
         name: "cloud_backup_instance_info",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["product", "engine", "engine_version", "name"]),
         help: "Always 1. The engine is in lower case and empty until a listing named it; the name is the configuration's.",
         samples: |scrape, family| {
@@ -113,7 +113,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_instance_protected",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
         help: "0: the provider has no cross-region backup for this instance; absent while not known.",
         samples: |scrape, family| {
@@ -126,14 +126,14 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_instances",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region", "state"]),
         help: "Configured instances. monitored: polled; gone: the provider says that it does not exist.",
         samples: instances_by_state,
     },
     Row {
         name: "cloud_backup_last_success_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "End of the newest usable backup set, in Unix seconds; absent if there is none.",
         samples: |scrape, family| {
@@ -142,7 +142,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_last_success_age_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Seconds from the end of the newest usable backup set to this scrape.",
         samples: |scrape, family| {
@@ -153,7 +153,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_last_success_size_bytes",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Size of the newest usable backup set in bytes (Alibaba: CrossBackupSetSize, BackupSize, both in bytes).",
         samples: |scrape, family| {
@@ -164,25 +164,23 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_last_success_duration_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Seconds from the start to the end of the newest usable backup set.",
         samples: |scrape, family| {
-            each_success(scrape, family, |_, success| {
-                success.duration.map(|duration| seconds(duration))
-            });
+            each_success(scrape, family, |_, success| success.duration.map(seconds));
         },
     },
     Row {
         name: "cloud_backup_last_failure_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "End, else start, of the newest failed backup set in the look-back, in Unix seconds; absent if there is none.",
         samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.last_failure.map(unix)),
     },
     Row {
         name: "cloud_backup_last_attempt_success",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Whether the newest finished backup set is usable (1) or failed (0); a running one changes nothing.",
         samples: |scrape, family| {
@@ -193,7 +191,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_consecutive_failures",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Failed backup sets newer than the newest usable one.",
         samples: |scrape, family| {
@@ -204,7 +202,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_sets",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&["status"]),
         help: "Backup sets in the look-back by status; completed and failed are always there, also as 0.",
         samples: |scrape, family| {
@@ -223,7 +221,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_stored_bytes",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Sum of the sizes of the usable backup sets in the look-back, in bytes.",
         samples: |scrape, family| {
@@ -232,35 +230,35 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_oldest_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "End of the oldest usable backup set in the look-back, in Unix seconds; absent if there is none.",
         samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.oldest.map(unix)),
     },
     Row {
         name: "cloud_backup_running_since_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Start of the oldest backup set that is still running, in Unix seconds; absent if none is.",
         samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.running_since.map(unix)),
     },
     Row {
         name: "cloud_backup_recovery_point_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "The newest instant to which the usable backup sets of this place restore, in Unix seconds (Alibaba: ConsistentTime, else the start of the set).",
         samples: |scrape, family| each_recovery_point(scrape, family, |_, point| unix(point)),
     },
     Row {
         name: "cloud_backup_recovery_point_age_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "Seconds from the newest recovery point to this scrape: the data that a restore from this place would lose.",
         samples: |scrape, family| each_recovery_point(scrape, family, age),
     },
     Row {
         name: "cloud_backup_restorable_sets",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["restore_region"]),
         help: "Usable cross-region backup sets in the look-back that the provider would restore to this region (Alibaba: RestoreRegions).",
         samples: |scrape, family| {
@@ -274,7 +272,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_uncopied_sets",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
         help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region.",
         samples: |scrape, family| {
@@ -288,7 +286,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_oldest_uncopied_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
         help: "End of the oldest local full backup set without a copy in this expected region, in Unix seconds; absent if there is none.",
         samples: |scrape, family| {
@@ -304,7 +302,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_objective_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["objective"]),
         help: "What was promised for this instance, in seconds, from the configuration.",
         samples: |scrape, family| {
@@ -318,7 +316,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_objective_met",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["objective"]),
         help: "Whether the promise holds at this scrape; absent while a listing that it depends on was never read.",
         samples: |scrape, family| {
@@ -334,7 +332,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_poll_success",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
         help: "Whether the last attempt at this listing succeeded; absent before the first.",
         samples: |scrape, family| {
@@ -343,7 +341,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_last_poll_success_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
         help: "When this listing was last read, in Unix seconds; absent until the first time.",
         samples: |scrape, family| {
@@ -352,7 +350,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_listing_complete",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
         help: "0: not all rows were read, because the page cap was reached or the provider's total disagrees with the rows.",
         samples: |scrape, family| {
@@ -361,7 +359,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_poll_failures_total",
-        family_type: FamilyType::Counter,
+        metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "account", "listing", "reason"]),
         help: "Attempts at a listing that failed for good, retries included in the one attempt.",
         samples: |scrape, family| {
@@ -375,7 +373,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_anomalies_total",
-        family_type: FamilyType::Counter,
+        metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "listing", "kind"]),
         help: "Rows of a listing that were not fully understood; counted again at each poll that meets them.",
         samples: |scrape, family| {
@@ -391,7 +389,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_api_requests_total",
-        family_type: FamilyType::Counter,
+        metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "account", "operation"]),
         help: "HTTP requests sent to the provider, retries included.",
         samples: |scrape, family| {
@@ -405,7 +403,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_api_request_failures_total",
-        family_type: FamilyType::Counter,
+        metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "account", "operation", "reason"]),
         help: "HTTP requests that failed, those that a retry mended included.",
         samples: |scrape, family| {
@@ -419,7 +417,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_api_request_duration_seconds",
-        family_type: FamilyType::Histogram,
+        metric_type: MetricType::Histogram,
         labels: Labels::Only(&["provider", "operation"]),
         help: "Seconds from sending a request to the end of its answer.",
         samples: |scrape, family| {
@@ -436,7 +434,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_sweep_duration_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "Wall time of the last full round over the account's instances; polls are spread over the interval, so it comes close to it.",
         samples: |scrape, family| {
@@ -449,7 +447,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_poll_interval_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "How often each listing is read, from the configuration.",
         samples: |scrape, family| {
@@ -460,7 +458,7 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_exporter_build_info",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Only(&["version", "revision", "rustversion"]),
         help: "Always 1; says what is running.",
         samples: |_, family| {
@@ -474,14 +472,14 @@ pub const CATALOGUE: &[Row] = &[
     },
     Row {
         name: "cloud_backup_exporter_config_last_reload_successful",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Only(&[]),
         help: "Whether the last attempt to load the configuration succeeded.",
         samples: |scrape, family| family.sample(&[], truth(scrape.reload.successful)),
     },
     Row {
         name: "cloud_backup_exporter_config_last_reload_success_timestamp_seconds",
-        family_type: FamilyType::Gauge,
+        metric_type: MetricType::Gauge,
         labels: Labels::Only(&[]),
         help: "When the configuration was last loaded, in Unix seconds.",
         samples: |scrape, family| family.sample(&[], unix(scrape.reload.last_success)),

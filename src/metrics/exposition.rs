@@ -25,7 +25,7 @@ impl Format {
 
 /// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FamilyType {
+pub enum MetricType {
     /// Goes up and down.
     Gauge,
     /// Only goes up; its name ends in `_total`.
@@ -34,7 +34,7 @@ pub enum FamilyType {
     Histogram,
 }
 
-impl FamilyType {
+impl MetricType {
     /// The word after `# TYPE`.
     pub const fn label(self) -> &'static str {
         match self {
@@ -65,13 +65,13 @@ impl Exposition {
     pub fn family<'a>(
         &'a mut self,
         name: &'a str,
-        family_type: FamilyType,
+        metric_type: MetricType,
         help: &'a str,
     ) -> Family<'a> {
         Family {
             exposition: self,
             name,
-            family_type,
+            metric_type,
             help,
             begun: false,
         }
@@ -91,7 +91,7 @@ impl Exposition {
 pub struct Family<'a> {
     exposition: &'a mut Exposition,
     name: &'a str,
-    family_type: FamilyType,
+    metric_type: MetricType,
     help: &'a str,
     begun: bool,
 }
@@ -151,8 +151,8 @@ impl Family<'_> {
         self.begun = true;
         let open_metrics = self.exposition.format == Format::OpenMetrics;
         // In OpenMetrics a counter's family is named without the suffix of its sample.
-        let family = match self.family_type {
-            FamilyType::Counter if open_metrics => {
+        let family = match self.metric_type {
+            MetricType::Counter if open_metrics => {
                 self.name.strip_suffix("_total").unwrap_or(self.name)
             }
             _ => self.name,
@@ -162,7 +162,7 @@ impl Family<'_> {
             text.push_str(part);
         }
         escape(text, self.help, open_metrics);
-        for part in ["\n# TYPE ", family, " ", self.family_type.label(), "\n"] {
+        for part in ["\n# TYPE ", family, " ", self.metric_type.label(), "\n"] {
             text.push_str(part);
         }
     }

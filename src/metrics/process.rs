@@ -2,9 +2,9 @@
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::MetricType;
+use prometheus::proto;
 
-use super::exposition::{Exposition, FamilyType};
+use super::exposition::{Exposition, MetricType};
 
 /// Asks the operating system about this process.
 pub struct ProcessMetrics(ProcessCollector);
@@ -25,14 +25,14 @@ impl ProcessMetrics {
     /// Writes the families.
     pub fn write(&self, exposition: &mut Exposition) {
         for collected in self.0.collect() {
-            let family_type = match collected.get_field_type() {
-                MetricType::COUNTER => FamilyType::Counter,
-                _ => FamilyType::Gauge,
+            let metric_type = match collected.get_field_type() {
+                proto::MetricType::COUNTER => MetricType::Counter,
+                _ => MetricType::Gauge,
             };
-            let mut family = exposition.family(collected.name(), family_type, collected.help());
+            let mut family = exposition.family(collected.name(), metric_type, collected.help());
             for metric in collected.get_metric() {
-                let value = match family_type {
-                    FamilyType::Counter => metric.get_counter().get_value(),
+                let value = match metric_type {
+                    MetricType::Counter => metric.get_counter().get_value(),
                     _ => metric.get_gauge().get_value(),
                 };
                 family.sample(&[], value);

@@ -33,6 +33,10 @@ impl Credential {
     }
 }
 
+fn read_one(source: &SecretSource) -> Result<Secret, String> {
+    source.read().map_err(|error| error.to_string())
+}
+
 /// Where an account's keys come from.
 #[derive(Debug)]
 pub enum CredentialSource {
@@ -85,9 +89,9 @@ impl CredentialSource {
             } => {
                 let read = || {
                     Ok(Credential {
-                        access_key_id: access_key_id.read()?,
-                        access_key_secret: access_key_secret.read()?,
-                        security_token: security_token.as_ref().map(SecretSource::read).transpose()?,
+                        access_key_id: read_one(access_key_id)?,
+                        access_key_secret: read_one(access_key_secret)?,
+                        security_token: security_token.as_ref().map(read_one).transpose()?,
                     })
                 };
                 let mut last_read = last_read.lock().unwrap_or_else(PoisonError::into_inner);

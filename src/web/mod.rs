@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::server::Body;
 use crate::clock::Clock;
-use crate::facts::Facts;
+use crate::facts::{Facts, InstanceFacts};
 use crate::metrics::{self, Assessed, Format, ProcessMetrics, ReloadState, Scrape};
 use crate::posture;
 use crate::report::Report;
@@ -74,13 +74,16 @@ impl Site {
 
     /// Replaces the settings.
     pub fn set_settings(&self, settings: Settings) {
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
     /// Every instance, judged now.
     pub fn assess(&self) -> Vec<Assessed> {
         let (now, lookback) = (self.clock.now(), self.settings().lookback);
-        let assess = |facts| Assessed {
+        let assess = |facts: Arc<InstanceFacts>| Assessed {
             posture: posture::assess(&facts, lookback, now),
             facts,
         };
@@ -132,7 +135,10 @@ impl Site {
             StatusCode::SERVICE_UNAVAILABLE
         };
         let all = facts.len();
-        text(status, format!("{attempted} of {all} instances attempted\n"))
+        text(
+            status,
+            format!("{attempted} of {all} instances attempted\n"),
+        )
     }
 
     async fn request_reload(&self) -> Response<Body> {
@@ -164,12 +170,10 @@ impl Site {
                     response.headers_mut().insert(VARY, vary);
                     response
                 }
-                "/api/v1/instances" => {
-                    match Report::new(&self.assess(), self.clock.now()).json() {
-                        Ok(json) => compressed(headers, json, "application/json"),
-                        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-                    }
-                }
+                "/api/v1/instances" => match Report::new(&self.assess(), self.clock.now()).json() {
+                    Ok(json) => compressed(headers, json, "application/json"),
+                    Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+                },
                 _ => {
                     let page = status_page::render(&self.assess(), self.clock.now());
                     compressed(headers, page, "text/html; charset=utf-8")
@@ -210,5 +214,8 @@ fn compressed(request: &HeaderMap, body: String, content_type: &'static str) -> 
 fn set_headers(headers: &mut HeaderMap, content_type: &'static str) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
 }

@@ -61,7 +61,11 @@ fn write_table(page: &mut String, instances: &[Assessed], now: DateTime<Utc>) ->
 /// The newest usable set of each region: `2h 5m ago in cn-shanghai`.
 fn newest(posture: &Posture, scope: Scope, now: DateTime<Utc>) -> String {
     let mut regions = std::collections::BTreeMap::new();
-    for copy in posture.copies.iter().filter(|copy| copy.place.scope == scope) {
+    for copy in posture
+        .copies
+        .iter()
+        .filter(|copy| copy.place.scope == scope)
+    {
         let ended = copy.last_success.map(|success| success.ended);
         let newest = regions.entry(&copy.place.backup_region).or_insert(ended);
         *newest = ended.max(*newest);
@@ -98,7 +102,9 @@ fn trouble(posture: &Posture) -> String {
         .iter()
         .filter_map(|listing| listing.failure.as_ref())
         .map(|failure| failure.message.clone());
-    let gone = posture.gone.then(|| "the instance does not exist".to_owned());
+    let gone = posture
+        .gone
+        .then(|| "the instance does not exist".to_owned());
     gone.into_iter()
         .chain(broken)
         .chain(unreadable)

@@ -1,7 +1,7 @@
 //! Alibaba Cloud RDS, product `Rds`, API version 2014-08-15: the cross-region and the local backup listing.
 //!
-//! The only file of this provider that does I/O. The pages behind it: "DescribeCrossRegionBackups" (2019 and June 2026)
-//! and "DescribeBackups"; where they disagree, both are accepted.
+//! The only file of this provider that does I/O. The pages behind it: `DescribeCrossRegionBackups` (2019 and June 2026)
+//! and `DescribeBackups`; where they disagree, both are accepted.
 
 mod credentials;
 mod endpoint;
@@ -332,12 +332,14 @@ fn read_page(call: &Call, listing: ListingKind, answer: &Answer) -> Result<Page,
     let page = match listing {
         ListingKind::CrossRegion => serde_json::from_slice::<wire::CrossRegionPage>(&answer.body)
             .map(|page| {
-                let rows = page.items.map(|items| items.rows);
-                (page.total_record_count, any_rows(rows, AnyRow::CrossRegion))
+                let rows = page.items.map(|items| items.rows.unwrap_or_default());
+                let rows = rows.map(|rows| any_rows(rows, AnyRow::CrossRegion));
+                (page.total_record_count, rows)
             }),
         ListingKind::Local => serde_json::from_slice::<wire::LocalPage>(&answer.body).map(|page| {
-            let rows = page.items.map(|items| items.rows);
-            (page.total_record_count, any_rows(rows, AnyRow::Local))
+            let rows = page.items.map(|items| items.rows.unwrap_or_default());
+            let rows = rows.map(|rows| any_rows(rows, AnyRow::Local));
+            (page.total_record_count, rows)
         }),
     };
     match page {
@@ -360,14 +362,10 @@ fn read_page(call: &Call, listing: ListingKind, answer: &Answer) -> Result<Page,
     }
 }
 
-/// `None` when the answer has no `Items`; an empty list when it has, but without rows.
-fn any_rows<T>(items: Option<Option<Vec<Row<T>>>>, wrap: fn(T) -> AnyRow) -> Option<Vec<AnyRow>> {
-    let rows = items?.unwrap_or_default();
-    Some(
-        rows.into_iter()
-            .map(|Row(row)| row.map_or(AnyRow::NoObject, wrap))
-            .collect(),
-    )
+fn any_rows<T>(rows: Vec<Row<T>>, wrap: fn(T) -> AnyRow) -> Vec<AnyRow> {
+    rows.into_iter()
+        .map(|Row(row)| row.map_or(AnyRow::NoObject, wrap))
+        .collect()
 }
 
 fn refused(call: &Call, answer: &Answer) -> ListError {

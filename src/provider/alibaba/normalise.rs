@@ -36,7 +36,7 @@ impl CrossRegionRow {
 
     pub(super) fn normalise(self, subject: &Subject<'_>) -> Normalised {
         let mut odd = Oddities::new(subject.now);
-        let backup_type = odd.backup_type(&self.backup_type);
+        let backup_type = backup_type(&self.backup_type);
         let started = odd.time(self.backup_start_time.time());
         let ended = odd.time(self.backup_end_time.time());
         let size_bytes = odd.size(&self.cross_backup_set_size);
@@ -87,7 +87,7 @@ impl LocalRow {
             odd.note(Anomaly::ForeignInstance);
             return odd.alone();
         }
-        let backup_type = odd.backup_type(&self.backup_type);
+        let backup_type = backup_type(&self.backup_type);
         let started = odd.time(self.backup_start_time.time());
         let ended = odd.time(self.backup_end_time.time());
         let status = match self.backup_status.text().as_deref() {
@@ -137,6 +137,15 @@ pub(super) fn engine(name: &Scalar) -> Option<String> {
     })
 }
 
+/// One listing abbreviates, the other does not.
+fn backup_type(name: &Scalar) -> Option<BackupType> {
+    match name.text()?.as_str() {
+        "F" | "FullBackup" => Some(BackupType::Full),
+        "I" | "IncrementalBackup" => Some(BackupType::Incremental),
+        _ => None,
+    }
+}
+
 /// Collects what is odd about one row; each kind is counted once a row.
 struct Oddities {
     now: DateTime<Utc>,
@@ -171,18 +180,10 @@ impl Oddities {
         })
     }
 
-    fn backup_type(&mut self, name: &Scalar) -> Option<BackupType> {
-        match name.text().as_deref() {
-            Some("F" | "FullBackup") => Some(BackupType::Full),
-            Some("I" | "IncrementalBackup") => Some(BackupType::Incremental),
-            Some(_) | None => None,
-        }
-    }
-
     /// The status that we believe. A set whose kind or whose time makes no sense is never taken for a success.
     fn status(
         &mut self,
-        stated: Status,
+        claimed: Status,
         backup_type: Option<BackupType>,
         started: Option<DateTime<Utc>>,
         ended: Option<DateTime<Utc>>,
@@ -203,11 +204,11 @@ impl Oddities {
             self.note(Anomaly::FutureTime);
             return Status::Unknown;
         }
-        if stated == Status::Unknown || backup_type.is_none() {
+        if claimed == Status::Unknown || backup_type.is_none() {
             self.note(Anomaly::UnknownStatus);
             return Status::Unknown;
         }
-        stated
+        claimed
     }
 
     /// The consistent time, else the start, which is the cautious choice: the data is at least that new.

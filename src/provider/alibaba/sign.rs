@@ -70,10 +70,12 @@ pub(super) fn sign(request: &Request<'_>, signer: &Signer<'_>) -> Vec<(&'static 
     headers.push(("x-acs-version", request.version.to_owned()));
     headers.sort_by_key(|(name, _)| *name);
 
-    let canonical_headers: String = headers
+    let canonical_headers = headers
         .iter()
-        .map(|(name, value)| format!("{name}:{}\n", value.trim()))
-        .collect();
+        .fold(String::new(), |mut all, (name, value)| {
+            all.extend([name, ":", value.trim(), "\n"]);
+            all
+        });
     let signed_headers = headers
         .iter()
         .map(|(name, _)| *name)

@@ -1,0 +1,241 @@
+//! Wires the modules together, and takes them apart in the right order. The only file that knows all of them.
+
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod logging;
+mod once;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Arguments, Command, WebArguments};
+use crate::clock::Clock;
+use crate::config::{Config, Problems};
+use crate::metrics::ReloadState;
+use crate::poll::{Ground, Poller};
+use crate::provider::Environment;
+use crate::provider::http::HttpClient;
+use crate::web::server::{self, Limits};
+use crate::web::{ReloadRequest, Settings, Site, listen};
+
+/// How long polls in flight may take to finish at the end.
+const POLL_GRACE: Duration = Duration::from_secs(10);
+
+/// How long scrapes in flight may take to finish at the end; together with a hanging poll this stays below the 30
+/// seconds that Kubernetes waits.
+const SCRAPE_GRACE: Duration = Duration::from_secs(10);
+
+/// The configuration cannot be used, or a listing could not be read.
+const EXIT_UNUSABLE: u8 = 2;
+
+/// Does what the command line says.
+pub fn main(arguments: Arguments) -> ExitCode {
+    logging::start(arguments.log);
+    let environment: Environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
+    };
+    let outcome = runtime.block_on(async {
+        match arguments.command {
+            None => {
+                let source = ConfigSource::File(arguments.daemon.config_file);
+                run(&source, &arguments.daemon.web, environment).await
+            }
+            Some(Command::Check { config_file }) => {
+                check::run(&ConfigSource::File(config_file), &environment)
+            }
+            Some(Command::Once {
+                config_file,
+                output,
+            }) => once::run(&ConfigSource::File(config_file), output, environment).await,
+            #[cfg(feature = "demo")]
+            Some(Command::Demo { web }) => demo::run(&web, environment).await,
+        }
+    });
+    // A poll that hangs in a blocking call must not hold up the exit.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+/// Where the configuration comes from, each time that it is loaded.
+#[derive(Debug, Clone)]
+enum ConfigSource {
+    File(PathBuf),
+    #[cfg(feature = "demo")]
+    Text(String),
+}
+
+impl ConfigSource {
+    fn load(&self, environment: &Environment) -> Result<Config, Problems> {
+        let environment = environment.clone();
+        match self {
+            Self::File(path) => Config::load(path, environment),
+            #[cfg(feature = "demo")]
+            Self::Text(yaml) => Config::parse(yaml, environment),
+        }
+    }
+}
+
+/// Runs the exporter until it is told to stop.
+async fn run(
+    source: &ConfigSource,
+    web: &WebArguments,
+    environment: Environment,
+) -> anyhow::Result<ExitCode> {
+    let config = match source.load(&environment) {
+        Ok(config) => config,
+        Err(problems) => return Ok(unusable(&problems)),
+    };
+    // Before anything else starts, so that an address in use ends the start and not a running exporter.
+    let listeners = listen::bind(&web.listen_addresses).await?;
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;
+    let ground = ground(Clock::real(), environment)?;
+    for listener in &listeners {
+        tracing::info!(address = %listener.local_address(), "listening");
+    }
+
+    let (reload, mut reload_requests) = mpsc::channel(1);
+    let site = Arc::new(Site::new(
+        Arc::clone(&ground.facts),
+        Arc::clone(&ground.tally),
+        ground.clock.clone(),
+        settings(&config, &ground.clock),
+        reload,
+    ));
+    let mut poller = Poller::new(ground.clone());
+    poller.apply(&config);
+    let shutdown = CancellationToken::new();
+    let answers = Arc::clone(&site);
+    let serving = tokio::spawn(server::serve(
+        listeners,
+        Limits::default(),
+        move |request| Arc::clone(&answers).answer(request),
+        shutdown.clone(),
+    ));
+
+    loop {
+        let request: Option<ReloadRequest> = tokio::select! {
+            Some(request) = reload_requests.recv() => Some(request),
+            signal = signals.next() => match signal {
+                Some(SIGHUP) => None,
+                Some(_) | None => break,
+            },
+        };
+        let outcome = reload_config(source, &site, &mut poller, &ground);
+        if let Some(request) = request {
+            // Whoever asked may have gone meanwhile.
+            let _nobody_waits = request.send(outcome.map_err(|problems| problems.to_string()));
+        }
+    }
+
+    tracing::info!("stopping");
+    shutdown.cancel();
+    let stopped = async {
+        let ((), served) = tokio::join!(poller.stop(POLL_GRACE), timeout(SCRAPE_GRACE, serving));
+        if served.is_err() {
+            tracing::warn!("stopped while answers were being sent");
+        }
+    };
+    tokio::select! {
+        () = stopped => tracing::info!("stopped"),
+        Some(SIGINT | SIGTERM) = next_stop_signal(&mut signals) => {
+            tracing::warn!("stopped at once, by a second signal");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn next_stop_signal(signals: &mut Signals) -> Option<i32> {
+    loop {
+        match signals.next().await {
+            Some(SIGHUP) => {}
+            signal => return signal,
+        }
+    }
+}
+
+/// Loads the configuration again. A bad one changes nothing but what is said about reloading.
+fn reload_config(
+    source: &ConfigSource,
+    site: &Site,
+    poller: &mut Poller,
+    ground: &Ground,
+) -> Result<(), Problems> {
+    match source.load(&ground.environment) {
+        Ok(config) => {
+            poller.apply(&config);
+            site.set_settings(settings(&config, &ground.clock));
+            tracing::info!(accounts = config.accounts.len(), "configuration reloaded");
+            Ok(())
+        }
+        Err(problems) => {
+            let mut settings = site.settings();
+            settings.reload.successful = false;
+            site.set_settings(settings);
+            for problem in &problems.0 {
+                tracing::error!(%problem, "the configuration is not changed");
+            }
+            Err(problems)
+        }
+    }
+}
+
+fn settings(config: &Config, clock: &Clock) -> Settings {
+    Settings {
+        lookback: config.poll.lookback,
+        reload: ReloadState {
+            successful: true,
+            last_success: clock.now(),
+        },
+    }
+}
+
+fn ground(clock: Clock, environment: Environment) -> anyhow::Result<Ground> {
+    Ok(Ground {
+        facts: Arc::default(),
+        tally: Arc::default(),
+        clock,
+        http: HttpClient::new().context("cannot make an HTTP client")?,
+        environment: Arc::new(environment),
+    })
+}
+
+fn unusable(problems: &Problems) -> ExitCode {
+    say_error(&problems.to_string());
+    ExitCode::from(EXIT_UNUSABLE)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    say_error(&format!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+/// To standard error, for the person at the terminal. A closed terminal is no reason to fail.
+fn say_error(text: &str) {
+    let _closed = writeln!(io::stderr(), "{text}");
+}
+
+/// To standard output: results, and nothing else.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
