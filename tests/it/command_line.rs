@@ -1,0 +1,213 @@
+//! The commands, their output and their exit codes.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use sim::{Fault, FaultKind};
+
+use super::harness::{Configuration, Exporter, Folder, Scrape, cloud, command, hourly, run};
+
+fn write(folder: &Folder, configuration: &Configuration) -> String {
+    let file = folder.write("exporter.yml", &configuration.yaml());
+    format!("--config.file={}", file.display())
+}
+
+#[tokio::test]
+async fn once_gives_the_same_facts_as_table_as_json_and_as_metrics() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    cloud.add_instance(sim::Instance::new("rm-never", "cn-hangzhou").account("test"));
+    let folder = Folder::new();
+    let mut configuration = Configuration::of(&cloud, &["rm-orders", "rm-never"]);
+    configuration.instances[0].2 = "backup_regions: [cn-shanghai]".to_owned();
+    let file = write(&folder, &configuration);
+    let (code, table, errors) = run(&["once", &file], &[]).await;
+    assert_eq!(
+        (code, errors.as_str()),
+        (1, ""),
+        "some objectives are broken"
+    );
+    let (_, json, _) = run(&["once", &file, "--output=json"], &[]).await;
+    let (_, metrics, _) = run(&["once", &file, "--output=metrics"], &[]).await;
+
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let scrape = Scrape::parse(&metrics);
+    let mut copies = 0;
+    for instance in report["instances"].as_array().unwrap() {
+        let id = instance["instance_id"].as_str().unwrap();
+        for copy in instance["copies"].as_array().unwrap() {
+            copies += 1;
+            let label = |name: &str| copy[name].as_str().unwrap().to_owned();
+            let (scope, region) = (label("scope"), label("backup_region"));
+            let labels = [
+                ("instance_id", id),
+                ("scope", scope.as_str()),
+                ("backup_region", region.as_str()),
+            ];
+            let sets: BTreeMap<String, f64> = serde_json::from_value(copy["sets"].clone()).unwrap();
+            for (status, sets) in sets {
+                let labels = [&labels[..], &[("status", status.as_str())]].concat();
+                assert_eq!(scrape.value("cloud_backup_sets", &labels), Some(sets));
+            }
+            let timestamp = scrape.value("cloud_backup_last_success_timestamp_seconds", &labels);
+            let ended = copy["last_success"]["ended"].as_str();
+            let parsed = ended.map(|ended| ended.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+            #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^53")]
+            let seconds = parsed.map(|time| time.timestamp() as f64);
+            assert_eq!(timestamp, seconds);
+            let row = table.lines().find(|line| {
+                line.starts_with(id) && line.contains(&scope) && !line.contains("yes")
+            });
+            let row = row.unwrap_or_else(|| panic!("{id} {scope} is missing in\n{table}"));
+            assert!(row.contains(ended.unwrap_or(" - ")), "{row}");
+        }
+    }
+    assert_eq!(copies, 4);
+}
+
+#[tokio::test]
+async fn once_says_by_its_exit_code_how_things_are() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    let folder = Folder::new();
+    let file = write(&folder, &Configuration::of(&cloud, &["rm-orders"]));
+    assert_eq!(run(&["once", &file], &[]).await.0, 0);
+
+    let mut broken = Configuration::of(&cloud, &["rm-orders"]);
+    broken.instances[0].2 = "backup_regions: [cn-beijing]".to_owned();
+    let broken = write(&folder, &broken);
+    assert_eq!(run(&["once", &broken], &[]).await.0, 1);
+
+    cloud.inject(Fault::new(FaultKind::ServerErrorHtml).operation("DescribeBackups"));
+    let (code, out, _) = run(&["once", &file], &[]).await;
+    assert_eq!(code, 2);
+    assert!(
+        out.contains("DescribeBackups of rm-orders in cn-hangzhou: server (HTTP 503)"),
+        "{out}"
+    );
+}
+
+#[tokio::test]
+async fn check_reports_all_problems_at_once_and_calls_no_cloud() {
+    let cloud = cloud().await;
+    let folder = Folder::new();
+    let mut configuration = Configuration::of(&cloud, &["rm-orders", "rm-orders"]);
+    let good = write(&folder, &Configuration::of(&cloud, &["rm-orders"]));
+    let (code, out, errors) = run(&["check", &good], &[]).await;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    for expected in [
+        "account test (alibaba): 1 instances",
+        "DescribeBackups: at least 3600 calls an hour",
+    ] {
+        assert!(out.contains(expected), "{out}");
+    }
+
+    configuration.poll = "interval: 5, lookback: 31 dayz, unknown: 1".to_owned();
+    configuration.credentials =
+        "access_key_id: x, access_key_secret_file: /does/not/exist".to_owned();
+    let bad = write(&folder, &configuration);
+    let (code, out, errors) = run(&["check", &bad], &[]).await;
+    assert_eq!((code, out.as_str()), (2, ""));
+    for key in [
+        "poll.interval: ",
+        "poll.lookback: ",
+        "poll.unknown: ",
+        "accounts[0].credentials.access_key_secret_file: ",
+        "accounts[0].instances[1].id: ",
+    ] {
+        let times = errors.lines().filter(|line| line.starts_with(key)).count();
+        assert_eq!(times, 1, "{key} in\n{errors}");
+    }
+    assert_eq!(cloud.requests().len(), 0);
+
+    let (code, _, errors) = run(&["--config.file=/does/not/exist"], &[]).await;
+    assert_eq!(code, 2);
+    assert!(errors.contains("/does/not/exist"), "{errors}");
+}
+
+#[tokio::test]
+async fn check_warns_when_a_sweep_does_not_fit_the_interval() {
+    let cloud = cloud().await;
+    let ids: Vec<_> = (0..50).map(|number| format!("rm-{number}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let mut configuration = Configuration::of(&cloud, &ids);
+    configuration.poll = "interval: 1m".to_owned();
+    configuration.rate_limit = "60/m".to_owned();
+    let folder = Folder::new();
+    let (code, out, _) = run(&["check", &write(&folder, &configuration)], &[]).await;
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("one sweep takes at least 1m 39s of the interval of 1m"),
+        "{out}"
+    );
+    assert!(out.contains("WARNING"), "{out}");
+}
+
+#[tokio::test]
+async fn an_address_in_use_ends_the_start_with_a_clear_word() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let cloud = cloud().await;
+    let folder = Folder::new();
+    let file = write(&folder, &Configuration::of(&cloud, &["rm-orders"]));
+    let (code, _, errors) = run(&[&file, &format!("--web.listen-address={address}")], &[]).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains(&address), "{errors}");
+    assert_eq!(cloud.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_in_time_also_while_a_poll_hangs() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    cloud.inject(Fault::new(FaultKind::Hang));
+    let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
+    configuration.poll = "interval: 5m, timeout: 5m".to_owned();
+    let exporter = Exporter::start(&configuration).await;
+    cloud.wait_for_requests(1).await;
+    let asked = Instant::now();
+    exporter.stop().await;
+    let took = asked.elapsed();
+    assert!((9..15).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    cloud.inject(Fault::new(FaultKind::Hang));
+    let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
+    configuration.poll = "interval: 5m, timeout: 5m".to_owned();
+    let mut exporter = Exporter::start(&configuration).await;
+    cloud.wait_for_requests(1).await;
+    exporter.signal("INT");
+    let asked = Instant::now();
+    while !exporter.log().contains("message=stopping") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    exporter.signal("INT");
+    assert_eq!(exporter.ended().await.code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+}
+
+#[cfg(feature = "demo")]
+#[tokio::test]
+async fn the_demo_needs_nothing_and_shows_healthy_and_troubled_instances() {
+    let mut demo = command(&[]);
+    demo.args(["demo", "--web.listen-address=127.0.0.1:0"])
+        .stdout(Stdio::null());
+    let exporter = Exporter::spawn(demo, Folder::new()).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(scrape.all("cloud_backup_instance_info", &[]).count(), 12);
+    assert_eq!(scrape.all("cloud_backup_poll_success", &[]).count(), 24);
+    let met = scrape.sum("cloud_backup_objective_met", &[]);
+    let verdicts = scrape.all("cloud_backup_objective_met", &[]).count();
+    assert!(met >= 20.0 && verdicts >= 40, "{met} of {verdicts}");
+    let troubled = scrape
+        .all("cloud_backup_objective_met", &[])
+        .filter(|sample| sample.value == 0.0)
+        .count();
+    assert!(troubled >= 4, "{troubled}");
+    exporter.stop().await;
+}

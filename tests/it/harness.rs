@@ -1,0 +1,401 @@
+//! An exporter process, its configuration, and what a scrape of it says.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+
+use sim::{Cloud, Instance};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Nothing here takes this long unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The key of the simulator's account for tests.
+pub const KEY_ID: &str = "LTAI5tSimulatedTestKey01";
+/// Its secret.
+pub const KEY_SECRET: &str = "SimulatedTestSecret000000000001";
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_cloud-backup-exporter");
+
+/// An empty cloud.
+pub async fn cloud() -> Cloud {
+    Cloud::start(sim::Scenario::empty()).await.unwrap()
+}
+
+/// A MySQL instance in Hangzhou, backed up every hour, copied to Shanghai after ten minutes.
+pub fn hourly(id: &str) -> Instance {
+    hourly_in(id, "cn-hangzhou")
+}
+
+/// As [`hourly`], in another region.
+pub fn hourly_in(id: &str, region: &str) -> Instance {
+    Instance::new(id, region)
+        .account("test")
+        .engine(sim::Engine::MySql, "8.0")
+        .schedule(sim::Schedule::every(Duration::from_secs(3600)))
+        .copied_to("cn-shanghai", Duration::from_secs(600))
+}
+
+/// A configuration, written as a user would write it.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    pub endpoint: String,
+    pub poll: String,
+    pub credentials: String,
+    pub rate_limit: String,
+    /// Id, region, and further keys in YAML's flow style.
+    pub instances: Vec<(String, String, String)>,
+}
+
+impl Configuration {
+    /// Polls these instances of Hangzhou once a second.
+    pub fn of(cloud: &Cloud, ids: &[&str]) -> Self {
+        Self {
+            endpoint: cloud.url(),
+            poll: "interval: 1s, timeout: 5s".to_owned(),
+            credentials: format!("access_key_id: {KEY_ID}, access_key_secret: {KEY_SECRET}"),
+            rate_limit: "200/s".to_owned(),
+            instances: ids
+                .iter()
+                .map(|id| ((*id).to_owned(), "cn-hangzhou".to_owned(), String::new()))
+                .collect(),
+        }
+    }
+
+    pub fn yaml(&self) -> String {
+        let Self {
+            endpoint,
+            poll,
+            credentials,
+            rate_limit,
+            instances,
+        } = self;
+        let mut yaml = format!(
+            "poll: {{{poll}}}\naccounts:\n- name: test\n  provider: alibaba\n  endpoint: {endpoint}\n  \
+             rate_limit: {rate_limit}\n  credentials: {{{credentials}}}\n  instances:\n"
+        );
+        for (id, region, more) in instances {
+            writeln!(yaml, "  - {{id: {id}, region: {region}, {more}}}").unwrap();
+        }
+        yaml
+    }
+}
+
+/// A folder that is removed at the end of the test.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cloud-backup-exporter-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// Writes a file in one step, as a secret store replaces it.
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        let new = self.0.join(format!("{name}.new"));
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, &path).unwrap();
+        path
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _left_behind = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running exporter. Dropping it kills it.
+#[derive(Debug)]
+pub struct Exporter {
+    child: Child,
+    url: String,
+    folder: Folder,
+    log: Arc<Mutex<String>>,
+}
+
+impl Exporter {
+    pub async fn start(configuration: &Configuration) -> Self {
+        Self::start_with(configuration, &[], &[]).await
+    }
+
+    pub async fn start_with(
+        configuration: &Configuration,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let folder = Folder::new();
+        let file = folder.write("exporter.yml", &configuration.yaml());
+        let mut command = command(environment);
+        command
+            .arg(format!("--config.file={}", file.display()))
+            .arg("--web.listen-address=127.0.0.1:0")
+            .args(flags)
+            .stdout(Stdio::null());
+        Self::spawn(command, folder).await
+    }
+
+    /// Starts a command that serves, and waits for the line that says where.
+    pub async fn spawn(mut command: Command, folder: Folder) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (found, mut address) = watch::channel(None);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Some((_, address)) = line.split_once("message=listening address=") {
+                    found.send_replace(Some(address.trim().to_owned()));
+                }
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        let address = timeout(PATIENCE, address.wait_for(Option::is_some))
+            .await
+            .expect("the exporter does not say where it listens")
+            .map(|address| address.clone().unwrap())
+            .unwrap_or_else(|_| panic!("the exporter ended: {}", log.lock().unwrap()));
+        Self {
+            child,
+            url: format!("http://{address}"),
+            folder,
+            log,
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn configure(&self, configuration: &Configuration) {
+        self.folder.write("exporter.yml", &configuration.yaml());
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        client().get(self.url(path)).send().await.unwrap()
+    }
+
+    pub async fn text(&self, path: &str) -> String {
+        self.get(path).await.text().await.unwrap()
+    }
+
+    pub async fn scrape(&self) -> Scrape {
+        Scrape::parse(&self.text("/metrics").await)
+    }
+
+    /// Scrapes until the scrape says what is waited for.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
+        let waiting = async {
+            loop {
+                let scrape = self.scrape().await;
+                if holds(&scrape) {
+                    return scrape;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("{what}: not seen; the log says\n{}", self.log()))
+    }
+
+    /// Waits until every instance was attempted.
+    pub async fn ready(&self) -> Scrape {
+        let waiting = async {
+            while !self.get("/-/ready").await.status().is_success() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| panic!("never ready; the log says\n{}", self.log()));
+        self.scrape().await
+    }
+
+    pub fn signal(&self, name: &str) {
+        let process = self.child.id().expect("the exporter has ended").to_string();
+        let sent = std::process::Command::new("kill")
+            .args([&format!("-{name}"), &process])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub async fn ended(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("the exporter does not end")
+            .unwrap()
+    }
+
+    /// Stops it as a service manager does, and says what it logged.
+    pub async fn stop(mut self) -> String {
+        self.signal("TERM");
+        let status = self.ended().await;
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        self.log()
+    }
+}
+
+/// The binary, with nothing from our own environment that could change what it does.
+pub fn command(environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .envs(environment.iter().copied())
+        .kill_on_drop(true)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end: exit code, standard output, standard error.
+pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let output = command(environment).args(arguments).output();
+    let output = timeout(PATIENCE, output)
+        .await
+        .expect("does not end")
+        .unwrap();
+    (
+        output.status.code().expect("ended by a signal"),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+pub fn client() -> reqwest::Client {
+    static CRYPTOGRAPHY: Once = Once::new();
+    CRYPTOGRAPHY.call_once(|| {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .unwrap();
+    });
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// A parsed scrape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scrape(pub Vec<Sample>);
+
+/// One sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
+}
+
+impl Scrape {
+    /// Reads either text format, and fails on a line that is none.
+    pub fn parse(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        Self(lines.map(Sample::parse).collect())
+    }
+
+    /// The samples of this name that carry all of these labels.
+    pub fn all<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&str, &str)],
+    ) -> impl Iterator<Item = &'a Sample> {
+        self.0.iter().filter(move |sample| {
+            sample.name == name
+                && labels.iter().all(|(name, value)| {
+                    sample.labels.get(*name).map(String::as_str) == Some(*value)
+                })
+        })
+    }
+
+    /// The value of the one sample of this name that carries all of these labels.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let mut found = self.all(name, labels);
+        let first = found.next().map(|sample| sample.value);
+        assert_eq!(found.next(), None, "more than one {name} has {labels:?}");
+        first
+    }
+
+    /// The sum over all samples of this name that carry all of these labels.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.all(name, labels).map(|sample| sample.value).sum()
+    }
+
+    /// Whether the last attempt at this listing of this instance succeeded.
+    pub fn poll_success(&self, instance: &str, listing: &str) -> Option<f64> {
+        let labels = [("instance_id", instance), ("listing", listing)];
+        self.value("cloud_backup_poll_success", &labels)
+    }
+
+    /// How often a listing failed for this reason.
+    pub fn poll_failures(&self, listing: &str, reason: &str) -> f64 {
+        let labels = [("listing", listing), ("reason", reason)];
+        self.sum("cloud_backup_poll_failures_total", &labels)
+    }
+}
+
+impl Sample {
+    fn parse(line: &str) -> Self {
+        let (series, value) = line.rsplit_once(' ').expect(line);
+        let (name, mut rest) = match series.split_once('{') {
+            Some((name, rest)) => (name, rest.strip_suffix('}').expect(line)),
+            None => (series, ""),
+        };
+        let mut labels = BTreeMap::new();
+        while !rest.is_empty() {
+            let (label, after) = rest.split_once("=\"").expect(line);
+            let mut value = String::new();
+            let mut characters = after.char_indices();
+            let end = loop {
+                match characters.next().expect(line) {
+                    (end, '"') => break end,
+                    (_, '\\') => value.push(match characters.next().expect(line).1 {
+                        'n' => '\n',
+                        other => other,
+                    }),
+                    (_, other) => value.push(other),
+                }
+            };
+            let twice = labels.insert(label.to_owned(), value);
+            assert_eq!(twice, None, "{line}");
+            rest = after[end + 1..].trim_start_matches(',');
+        }
+        Self {
+            name: name.to_owned(),
+            labels,
+            value: match value {
+                "+Inf" => f64::INFINITY,
+                value => value.parse().expect(line),
+            },
+        }
+    }
+}

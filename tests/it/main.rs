@@ -1,0 +1,20 @@
+//! The real binary, driven over real sockets against the simulated cloud.
+//!
+//! One binary for all integration tests, so that they link once. Tests speak to the cloud in the words of the field and
+//! read a scrape with a parser.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; its helper functions are tests as well"
+)]
+
+mod command_line;
+mod credentials;
+mod faults;
+mod harness;
+mod listings;
+mod pace;
+mod project;
+mod reload;
+mod web;
