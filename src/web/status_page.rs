@@ -83,7 +83,9 @@ fn newest(posture: &Posture, scope: Scope, now: DateTime<Utc>) -> String {
             }
         })
         .collect();
-    if described.is_empty() {
+    if scope == Scope::CrossRegion && posture.protected == Some(false) {
+        "none: the provider does not support it here".to_owned()
+    } else if described.is_empty() {
         "not known".to_owned()
     } else {
         described.join("; ")

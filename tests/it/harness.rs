@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once};
@@ -15,28 +15,28 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Nothing here takes this long unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The key of the simulator's account for tests.
-pub const KEY_ID: &str = "LTAI5tSimulatedTestKey01";
+pub(crate) const KEY_ID: &str = "LTAI5tSimulatedTestKey01";
 /// Its secret.
-pub const KEY_SECRET: &str = "SimulatedTestSecret000000000001";
+pub(crate) const KEY_SECRET: &str = "SimulatedTestSecret000000000001";
 
 /// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_cloud-backup-exporter");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cloud-backup-exporter");
 
 /// An empty cloud.
-pub async fn cloud() -> Cloud {
+pub(crate) async fn cloud() -> Cloud {
     Cloud::start(sim::Scenario::empty()).await.unwrap()
 }
 
-/// A MySQL instance in Hangzhou, backed up every hour, copied to Shanghai after ten minutes.
-pub fn hourly(id: &str) -> Instance {
+/// A `MySQL` instance in Hangzhou, backed up every hour, copied to Shanghai after ten minutes.
+pub(crate) fn hourly(id: &str) -> Instance {
     hourly_in(id, "cn-hangzhou")
 }
 
 /// As [`hourly`], in another region.
-pub fn hourly_in(id: &str, region: &str) -> Instance {
+pub(crate) fn hourly_in(id: &str, region: &str) -> Instance {
     Instance::new(id, region)
         .account("test")
         .engine(sim::Engine::MySql, "8.0")
@@ -46,18 +46,18 @@ pub fn hourly_in(id: &str, region: &str) -> Instance {
 
 /// A configuration, written as a user would write it.
 #[derive(Debug, Clone)]
-pub struct Configuration {
-    pub endpoint: String,
-    pub poll: String,
-    pub credentials: String,
-    pub rate_limit: String,
+pub(crate) struct Configuration {
+    pub(crate) endpoint: String,
+    pub(crate) poll: String,
+    pub(crate) credentials: String,
+    pub(crate) rate_limit: String,
     /// Id, region, and further keys in YAML's flow style.
-    pub instances: Vec<(String, String, String)>,
+    pub(crate) instances: Vec<(String, String, String)>,
 }
 
 impl Configuration {
     /// Polls these instances of Hangzhou once a second.
-    pub fn of(cloud: &Cloud, ids: &[&str]) -> Self {
+    pub(crate) fn of(cloud: &Cloud, ids: &[&str]) -> Self {
         Self {
             endpoint: cloud.url(),
             poll: "interval: 1s, timeout: 5s".to_owned(),
@@ -70,7 +70,7 @@ impl Configuration {
         }
     }
 
-    pub fn yaml(&self) -> String {
+    pub(crate) fn yaml(&self) -> String {
         let Self {
             endpoint,
             poll,
@@ -91,10 +91,10 @@ impl Configuration {
 
 /// A folder that is removed at the end of the test.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("cloud-backup-exporter-{}-{number}", std::process::id());
@@ -104,16 +104,12 @@ impl Folder {
     }
 
     /// Writes a file in one step, as a secret store replaces it.
-    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
         let new = self.0.join(format!("{name}.new"));
         std::fs::write(&new, content).unwrap();
         std::fs::rename(new, &path).unwrap();
         path
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
     }
 }
 
@@ -125,7 +121,7 @@ impl Drop for Folder {
 
 /// A running exporter. Dropping it kills it.
 #[derive(Debug)]
-pub struct Exporter {
+pub(crate) struct Exporter {
     child: Child,
     url: String,
     folder: Folder,
@@ -133,11 +129,11 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    pub async fn start(configuration: &Configuration) -> Self {
+    pub(crate) async fn start(configuration: &Configuration) -> Self {
         Self::start_with(configuration, &[], &[]).await
     }
 
-    pub async fn start_with(
+    pub(crate) async fn start_with(
         configuration: &Configuration,
         flags: &[&str],
         environment: &[(&str, &str)],
@@ -154,7 +150,7 @@ impl Exporter {
     }
 
     /// Starts a command that serves, and waits for the line that says where.
-    pub async fn spawn(mut command: Command, folder: Folder) -> Self {
+    pub(crate) async fn spawn(mut command: Command, folder: Folder) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (found, mut address) = watch::channel(None);
@@ -173,8 +169,10 @@ impl Exporter {
         let address = timeout(PATIENCE, address.wait_for(Option::is_some))
             .await
             .expect("the exporter does not say where it listens")
-            .map(|address| address.clone().unwrap())
-            .unwrap_or_else(|_| panic!("the exporter ended: {}", log.lock().unwrap()));
+            .map_or_else(
+                |_| panic!("the exporter ended: {}", log.lock().unwrap()),
+                |address| address.clone().unwrap(),
+            );
         Self {
             child,
             url: format!("http://{address}"),
@@ -183,41 +181,33 @@ impl Exporter {
         }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    pub fn address(&self) -> &str {
-        self.url.strip_prefix("http://").unwrap()
-    }
-
-    pub fn folder(&self) -> &Folder {
-        &self.folder
-    }
-
-    pub fn configure(&self, configuration: &Configuration) {
+    pub(crate) fn configure(&self, configuration: &Configuration) {
         self.folder.write("exporter.yml", &configuration.yaml());
     }
 
     /// What was logged so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         client().get(self.url(path)).send().await.unwrap()
     }
 
-    pub async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         self.get(path).await.text().await.unwrap()
     }
 
-    pub async fn scrape(&self) -> Scrape {
+    pub(crate) async fn scrape(&self) -> Scrape {
         Scrape::parse(&self.text("/metrics").await)
     }
 
     /// Scrapes until the scrape says what is waited for.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
         let waiting = async {
             loop {
                 let scrape = self.scrape().await;
@@ -233,7 +223,7 @@ impl Exporter {
     }
 
     /// Waits until every instance was attempted.
-    pub async fn ready(&self) -> Scrape {
+    pub(crate) async fn ready(&self) -> Scrape {
         let waiting = async {
             while !self.get("/-/ready").await.status().is_success() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -245,7 +235,7 @@ impl Exporter {
         self.scrape().await
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let process = self.child.id().expect("the exporter has ended").to_string();
         let sent = std::process::Command::new("kill")
             .args([&format!("-{name}"), &process])
@@ -253,7 +243,7 @@ impl Exporter {
         assert!(sent.unwrap().success());
     }
 
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.child.wait())
             .await
             .expect("the exporter does not end")
@@ -261,7 +251,7 @@ impl Exporter {
     }
 
     /// Stops it as a service manager does, and says what it logged.
-    pub async fn stop(mut self) -> String {
+    pub(crate) async fn stop(mut self) -> String {
         self.signal("TERM");
         let status = self.ended().await;
         assert_eq!(status.code(), Some(0), "{}", self.log());
@@ -270,7 +260,7 @@ impl Exporter {
 }
 
 /// The binary, with nothing from our own environment that could change what it does.
-pub fn command(environment: &[(&str, &str)]) -> Command {
+pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BINARY);
     command
         .env_clear()
@@ -281,7 +271,7 @@ pub fn command(environment: &[(&str, &str)]) -> Command {
 }
 
 /// Runs the binary to its end: exit code, standard output, standard error.
-pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let output = command(environment).args(arguments).output();
     let output = timeout(PATIENCE, output)
         .await
@@ -294,7 +284,7 @@ pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, Stri
     )
 }
 
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     static CRYPTOGRAPHY: Once = Once::new();
     CRYPTOGRAPHY.call_once(|| {
         rustls::crypto::ring::default_provider()
@@ -306,25 +296,25 @@ pub fn client() -> reqwest::Client {
 
 /// A parsed scrape.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Scrape(pub Vec<Sample>);
+pub(crate) struct Scrape(pub(crate) Vec<Sample>);
 
 /// One sample.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    pub name: String,
-    pub labels: BTreeMap<String, String>,
-    pub value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 impl Scrape {
     /// Reads either text format, and fails on a line that is none.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         Self(lines.map(Sample::parse).collect())
     }
 
     /// The samples of this name that carry all of these labels.
-    pub fn all<'a>(
+    pub(crate) fn all<'a>(
         &'a self,
         name: &'a str,
         labels: &'a [(&str, &str)],
@@ -338,7 +328,7 @@ impl Scrape {
     }
 
     /// The value of the one sample of this name that carries all of these labels.
-    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let mut found = self.all(name, labels);
         let first = found.next().map(|sample| sample.value);
         assert_eq!(found.next(), None, "more than one {name} has {labels:?}");
@@ -346,18 +336,18 @@ impl Scrape {
     }
 
     /// The sum over all samples of this name that carry all of these labels.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.all(name, labels).map(|sample| sample.value).sum()
     }
 
     /// Whether the last attempt at this listing of this instance succeeded.
-    pub fn poll_success(&self, instance: &str, listing: &str) -> Option<f64> {
+    pub(crate) fn poll_success(&self, instance: &str, listing: &str) -> Option<f64> {
         let labels = [("instance_id", instance), ("listing", listing)];
         self.value("cloud_backup_poll_success", &labels)
     }
 
     /// How often a listing failed for this reason.
-    pub fn poll_failures(&self, listing: &str, reason: &str) -> f64 {
+    pub(crate) fn poll_failures(&self, listing: &str, reason: &str) -> f64 {
         let labels = [("listing", listing), ("reason", reason)];
         self.sum("cloud_backup_poll_failures_total", &labels)
     }

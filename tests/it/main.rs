@@ -8,6 +8,14 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on fails; its helper functions are tests as well"
 )]
+#![expect(
+    clippy::float_cmp,
+    reason = "counts and truth values are small whole numbers, which floats hold exactly"
+)]
+#![expect(
+    clippy::assigning_clones,
+    reason = "a test's configuration is changed for its words, not for its speed"
+)]
 
 mod command_line;
 mod credentials;
