@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::backoff;
-use super::breaker::{Breaker, Evidence};
+use super::breaker::{Breaker, Evidence, Refused};
 use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
 use crate::config::{AccountConfig, PollConfig};
+use crate::provider::credentials::Fingerprint;
 use crate::provider::error::{ListError, Reason, Repeat};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
@@ -22,6 +24,9 @@ use crate::target::InstanceKey;
 
 /// Attempts at one request, the first included.
 const MOST_ATTEMPTS: u32 = 4;
+
+/// Said of a call that the end of the exporter overtook. Nobody gets to read it.
+const STOPPING: &str = "not sent: stopping";
 
 /// One listing of one instance: what is polled.
 pub(super) type ListingKey = (InstanceKey, ListingKind);
@@ -37,6 +42,7 @@ pub(super) struct Account {
     breaker: Breaker,
     in_flight: Mutex<InFlight>,
     tally: Arc<Tally>,
+    stop: CancellationToken,
 }
 
 impl Account {
@@ -45,6 +51,7 @@ impl Account {
         poll: PollConfig,
         provider: Provider,
         tally: Arc<Tally>,
+        stop: CancellationToken,
     ) -> Self {
         let account = Self {
             key: account_key(config),
@@ -55,6 +62,7 @@ impl Account {
             in_flight: Mutex::default(),
             poll,
             tally,
+            stop,
         };
         account.set_targets(config);
         account
@@ -81,6 +89,10 @@ impl Account {
 
     pub(super) fn lock_sweep(&self) -> MutexGuard<'_, Sweep<ListingKey>> {
         self.sweep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     /// The region's share of the requests in flight.
@@ -142,8 +154,8 @@ pub(super) struct ListingCourier<'a> {
 enum Attempt<T> {
     /// An answer came that makes sense.
     Read(T),
-    /// It was sent, and failed.
-    Failed(ListError),
+    /// It was sent with these keys, and failed.
+    Failed(ListError, Fingerprint),
     /// It was not even sent.
     Withheld(ListError),
 }
@@ -162,13 +174,26 @@ impl Courier for ListingCourier<'_> {
             let error = match self.attempt(call, &read, &lane, repeat_until).await {
                 Attempt::Read(value) => return Ok(value),
                 Attempt::Withheld(error) => return Err(error),
-                Attempt::Failed(error) => error,
+                // The keys were replaced while the call was out: their successors have not been tried.
+                Attempt::Failed(error, used)
+                    if error.reason == Reason::Credentials
+                        && failures == 0
+                        && self.were_replaced(used) =>
+                {
+                    failures += 1;
+                    continue;
+                }
+                Attempt::Failed(error, _) => error,
             };
             first_sent = first_sent.or_else(|| Some(Instant::now()));
             failures += 1;
-            match self.pause_before_repeat(&error, failures, &lane, repeat_until) {
-                None => return Err(error),
-                Some(pause) => sleep(pause).await,
+            let pause = self.pause_before_repeat(&error, failures, &lane, repeat_until);
+            let repeat = match pause {
+                Some(pause) => self.unless_stopped(sleep(pause)).await,
+                None => None,
+            };
+            if repeat.is_none() {
+                return Err(error);
             }
         }
     }
@@ -197,12 +222,21 @@ impl ListingCourier<'_> {
             Ok(credential) => credential,
             Err(problem) => return withheld(Reason::Credentials, problem),
         };
-        let Ok(ticket) = account.breaker.admit(credential.fingerprint()).await else {
-            return rejected();
+        let fingerprint = credential.fingerprint();
+        let admitted = self.unless_stopped(account.breaker.admit(fingerprint));
+        let ticket = match admitted.await {
+            Some(Ok(ticket)) => ticket,
+            Some(Err(Refused)) => return rejected(),
+            None => return withheld(Reason::Timeout, STOPPING.to_owned()),
         };
-        let Ok(_permit) = self.turn(call, lane, wait_until).await else {
-            let detail = "not sent: the vendor asked for a longer pause";
-            return withheld(Reason::Throttled, detail.to_owned());
+        let turn = self.unless_stopped(self.turn(call, lane, wait_until));
+        let _permit = match turn.await {
+            Some(Ok(permit)) => permit,
+            Some(Err(Paused { .. })) => {
+                let detail = "not sent: the vendor asked for a longer pause";
+                return withheld(Reason::Throttled, detail.to_owned());
+            }
+            None => return withheld(Reason::Timeout, STOPPING.to_owned()),
         };
         if ticket.still_good().is_err() {
             return rejected();
@@ -233,8 +267,18 @@ impl ListingCourier<'_> {
         self.answering_millis.fetch_add(millis, Ordering::Relaxed);
         match outcome {
             Ok(value) => Attempt::Read(value),
-            Err(error) => Attempt::Failed(error),
+            Err(error) => Attempt::Failed(error, fingerprint),
         }
+    }
+
+    /// Waits, but not once the exporter is stopping: what was not sent by then need not be.
+    async fn unless_stopped<F: Future>(&self, waiting: F) -> Option<F::Output> {
+        self.account.stop.run_until_cancelled(waiting).await
+    }
+
+    fn were_replaced(&self, used: Fingerprint) -> bool {
+        let current = self.account.provider.credentials().current();
+        current.is_ok_and(|credential| credential.fingerprint() != used)
     }
 
     /// Waits until the call may be sent; gives up at once when the lane stays closed for longer than it may wait.

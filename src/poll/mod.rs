@@ -134,7 +134,7 @@ impl Poller {
                 running.account.set_targets(config);
                 Arc::clone(&running.account)
             }
-            None => Arc::new(new_account(&self.ground, config, poll)),
+            None => Arc::new(new_account(&self.ground, config, poll, self.stop.clone())),
         };
         let mut known = before.map(|running| running.listings).unwrap_or_default();
         let mut listings = HashMap::new();
@@ -179,7 +179,8 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
     adopt(ground, config);
     let mut tasks = JoinSet::new();
     for account_config in &config.accounts {
-        let account = Arc::new(new_account(ground, account_config, &config.poll));
+        let never = CancellationToken::new();
+        let account = Arc::new(new_account(ground, account_config, &config.poll, never));
         for key in listing_keys(account_config) {
             let (ground, account) = (ground.clone(), Arc::clone(&account));
             tasks.spawn(async move { poll_listing(&ground, &account, &key).await });
@@ -222,14 +223,20 @@ fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
     }
 }
 
-fn new_account(ground: &Ground, config: &AccountConfig, poll: &PollConfig) -> Account {
+fn new_account(
+    ground: &Ground,
+    config: &AccountConfig,
+    poll: &PollConfig,
+    stop: CancellationToken,
+) -> Account {
     let provider = Provider::new(
         config,
         ground.http.clone(),
         ground.clock.clone(),
         &ground.environment,
     );
-    Account::new(config, poll.clone(), provider, Arc::clone(&ground.tally))
+    let tally = Arc::clone(&ground.tally);
+    Account::new(config, poll.clone(), provider, tally, stop)
 }
 
 async fn poll_listing_for_ever(
@@ -263,6 +270,10 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
     };
     account.lock_sweep().begin(Instant::now());
     let outcome = read_listing(account, &facts.target, *kind, window).await;
+    // What the end of the exporter overtook has not failed.
+    if outcome.is_err() && account.is_stopping() {
+        return;
+    }
     match &outcome {
         Ok(listing) => {
             ground

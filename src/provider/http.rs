@@ -48,18 +48,15 @@ impl HttpClient {
     /// Makes a client. Proxies are taken from the environment as usual (`HTTPS_PROXY`, `NO_PROXY`).
     ///
     /// # Errors
-    /// When the machine's certificates cannot be loaded.
+    /// When the TLS library cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
         // A second call finds the provider installed already, which is as good.
         let _already = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("cloud-backup-exporter/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(4)
-            .http1_only()
-            .build()?;
+        let client = builder().build().or_else(|error| {
+            // An image may come without certificates, and private links may do without TLS. Nobody is trusted then.
+            tracing::warn!(%error, "https endpoints will be refused: the system has no certificates to trust");
+            builder().tls_certs_only([]).build()
+        })?;
         Ok(Self(client))
     }
 
@@ -96,6 +93,16 @@ impl HttpClient {
             body: body.freeze(),
         })
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("cloud-backup-exporter/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .pool_max_idle_per_host(4)
+        .http1_only()
 }
 
 fn unfit_header(name: &str) -> NoAnswer {

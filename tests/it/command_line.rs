@@ -211,3 +211,21 @@ async fn the_demo_needs_nothing_and_shows_healthy_and_troubled_instances() {
     assert!(troubled >= 4, "{troubled}");
     exporter.stop().await;
 }
+
+#[tokio::test]
+async fn a_machine_without_certificates_can_still_ask_a_private_endpoint_without_tls() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    let folder = Folder::new();
+    let file = write(&folder, &Configuration::of(&cloud, &["rm-orders"]));
+    let environment = [
+        ("SSL_CERT_FILE", "/does/not/exist"),
+        ("SSL_CERT_DIR", "/does/not/exist"),
+    ];
+    let (code, _, errors) = run(&["once", &file], &environment).await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        errors.contains("https endpoints will be refused"),
+        "{errors}"
+    );
+}

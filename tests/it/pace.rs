@@ -71,7 +71,7 @@ async fn a_throttled_account_without_a_hint_is_asked_less_and_less() {
 }
 
 #[tokio::test]
-async fn an_exhausted_quota_that_a_good_answer_announces_is_honoured() {
+async fn an_account_that_keeps_its_rate_is_never_refused_by_an_honest_gateway() {
     let cloud = cloud().await;
     let ids = ids(4);
     for id in &ids {
@@ -158,4 +158,27 @@ async fn each_listing_is_read_once_an_interval() {
         Some(2.0)
     );
     exporter.stop().await;
+}
+
+#[tokio::test]
+async fn calls_that_only_stand_in_line_do_not_hold_up_the_end() {
+    let cloud = cloud().await;
+    let ids = ids(20);
+    for id in &ids {
+        cloud.add_instance(sim::Instance::new(id, "cn-hangzhou").account("test"));
+    }
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let mut configuration = Configuration::of(&cloud, &ids);
+    configuration.rate_limit = "1/s".to_owned();
+    configuration.poll = "interval: 1h".to_owned();
+    let exporter = Exporter::start(&configuration).await;
+    cloud.wait_for_requests(2).await;
+    let asked = std::time::Instant::now();
+    let log = exporter.stop().await;
+    assert!(
+        asked.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert!(!log.contains("cannot be read"), "{log}");
 }

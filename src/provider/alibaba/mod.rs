@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
+use url::{Position, Url};
 
 use self::credentials::from_environment;
 use self::normalise::{Normalised, Subject};
@@ -156,7 +157,7 @@ impl Alibaba {
         let headers = sign::sign(
             &sign::Request {
                 method: "POST",
-                host,
+                host: &host,
                 action: call.operation,
                 version: API_VERSION,
                 query: &query,
@@ -265,11 +266,12 @@ fn whole_minute(time: DateTime<Utc>) -> DateTime<Utc> {
         .unwrap_or(time)
 }
 
-/// `host[:port]` of an endpoint, which configuration or table have checked.
-fn authority(endpoint: &str) -> &str {
-    endpoint
-        .split_once("://")
-        .map_or(endpoint, |(_, authority)| authority)
+/// `host[:port]` exactly as the HTTP client will send it: without a default port, in lower case. Anything else would be
+/// signed for nothing.
+fn authority(endpoint: &str) -> String {
+    Url::parse(endpoint)
+        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
+        .unwrap_or_default()
 }
 
 /// One row of either listing.
