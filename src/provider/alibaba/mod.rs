@@ -4,10 +4,14 @@
 //! and `DescribeBackups`; where they disagree, both are accepted.
 
 mod credentials;
+#[cfg(test)]
+mod damage;
 mod endpoint;
 mod normalise;
 mod refusal;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;
