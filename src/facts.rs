@@ -196,3 +196,235 @@ impl Found {
         newest.into_values().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::{Anomaly, Status};
+    use crate::example::{LOOKBACK, ago, copy_in, failed, failure, listing, local, target, with};
+
+    const KIND: ListingKind = ListingKind::CrossRegion;
+
+    /// The facts about `rm-1`, and a shorthand to take note of an attempt at its cross-region listing.
+    struct Story(Facts);
+
+    impl Story {
+        fn new() -> Self {
+            let facts = Facts::default();
+            facts.adopt([&Arc::new(target("rm-1"))]);
+            Self(facts)
+        }
+
+        fn attempt(&self, when: &str, outcome: Result<Vec<BackupSet>, ListError>) -> &Self {
+            let at = ago(when);
+            let outcome = outcome.map(listing);
+            self.0
+                .record(&target("rm-1").key, KIND, at, at - LOOKBACK, &outcome);
+            self
+        }
+
+        fn known(&self) -> ListingFacts {
+            let facts = self.0.of(&target("rm-1").key).unwrap();
+            facts.listings[&KIND].clone()
+        }
+
+        fn sets(&self) -> Sets {
+            match self.known().found {
+                Found::Sets(sets) => Sets::clone(&sets),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_attempt_keeps_what_was_known_and_says_that_it_failed() {
+        let story = Story::new();
+        story.attempt("2h", Ok(vec![copy_in("cn-shanghai", "3h")]));
+        let before = story.sets();
+        for reason in Reason::ALL {
+            if reason == Reason::Unsupported {
+                continue;
+            }
+            story.attempt("1h", Err(failure(reason)));
+            assert_eq!(story.sets(), before, "{reason:?}");
+            let known = story.known();
+            assert_eq!(known.last_success, Some(ago("2h")), "{reason:?}");
+            assert_eq!(known.last_attempt.at, ago("1h"), "{reason:?}");
+            let told = known.last_attempt.failure.unwrap();
+            assert_eq!((told.reason, told.missing_instance), (reason, false));
+            assert_eq!(told.message, failure(reason).to_string());
+        }
+        story.attempt("10m", Ok(vec![]));
+        let known = story.known();
+        assert_eq!(known.last_attempt.failure, None);
+        assert_eq!(known.last_success, Some(ago("10m")));
+        assert_eq!(story.sets().listing, listing(vec![]));
+    }
+
+    #[test]
+    fn what_was_never_read_stays_unknown_when_attempts_fail() {
+        let story = Story::new();
+        assert!(!story.0.all()[0].is_attempted());
+        story.attempt("1h", Err(failure(Reason::Timeout)));
+        let known = story.known();
+        assert_eq!(known.last_success, None);
+        assert!(matches!(known.found, Found::Nothing));
+        // Its other listing was not attempted yet.
+        assert!(!story.0.all()[0].is_attempted());
+        let key = target("rm-1").key;
+        let outcome = Err(failure(Reason::Timeout));
+        story
+            .0
+            .record(&key, ListingKind::Local, ago("1h"), ago("31days"), &outcome);
+        assert!(story.0.all()[0].is_attempted());
+    }
+
+    #[test]
+    fn a_missing_instance_is_told_from_other_failures() {
+        let story = Story::new();
+        let missing = ListError {
+            missing_instance: true,
+            ..failure(Reason::NotFound)
+        };
+        story.attempt("1h", Err(missing));
+        assert!(story.known().last_attempt.failure.unwrap().missing_instance);
+    }
+
+    #[test]
+    fn unsupported_is_a_successful_answer_that_leaves_no_sets() {
+        let story = Story::new();
+        story
+            .attempt("2h", Ok(vec![copy_in("cn-shanghai", "3h")]))
+            .attempt("1h", Err(failure(Reason::Unsupported)));
+        let known = story.known();
+        assert!(matches!(known.found, Found::Unsupported));
+        assert_eq!(known.last_attempt.failure, None);
+        assert_eq!(known.last_success, Some(ago("1h")));
+        // A failure after it changes nothing about that.
+        story.attempt("30m", Err(failure(Reason::Server)));
+        assert!(matches!(story.known().found, Found::Unsupported));
+    }
+
+    #[test]
+    fn the_newest_success_is_remembered_when_it_leaves_the_look_back() {
+        let old = copy_in("cn-shanghai", "31days");
+        let story = Story::new();
+        story.attempt("1h", Ok(vec![old.clone()]));
+        assert_eq!(story.sets().remembered, []);
+        for when in ["10m", "5m", "1m"] {
+            story.attempt(when, Ok(vec![]));
+            assert_eq!(
+                story.sets().remembered,
+                std::slice::from_ref(&old),
+                "{when}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_set_that_was_deleted_within_the_look_back_is_forgotten() {
+        let story = Story::new();
+        story
+            .attempt("1h", Ok(vec![copy_in("cn-shanghai", "2h")]))
+            .attempt("1m", Ok(vec![]));
+        assert_eq!(story.sets().remembered, []);
+    }
+
+    #[test]
+    fn only_the_newest_usable_set_of_each_copy_is_remembered() {
+        let (before, after) = ("2days", "1m");
+        let gone = |region| copy_in(region, "32days");
+        let expired = BackupSet {
+            expires: Some(ago("1h")),
+            ..gone("cn-qingdao")
+        };
+        let story = Story::new();
+        story.attempt(
+            before,
+            Ok(vec![
+                copy_in("cn-shanghai", "32days 1h"),
+                gone("cn-shanghai"),
+                copy_in("cn-shanghai", "32days 2h"),
+                gone("cn-beijing"),
+                failed(copy_in("cn-beijing", "31days 5h")),
+                with(Status::Unknown, gone("cn-shenzhen")),
+                expired,
+                BackupSet {
+                    backup_type: BackupType::Incremental,
+                    ..gone("cn-beijing")
+                },
+            ]),
+        );
+        story.attempt(after, Ok(vec![copy_in("cn-shanghai", "1h")]));
+        let remembered: Vec<_> = story
+            .sets()
+            .remembered
+            .into_iter()
+            .map(|set| (set.backup_region, set.backup_type, set.ended))
+            .collect();
+        let ended = Some(ago("32days"));
+        assert_eq!(
+            remembered,
+            [
+                ("cn-beijing".to_owned(), BackupType::Full, ended),
+                ("cn-beijing".to_owned(), BackupType::Incremental, ended),
+                ("cn-shanghai".to_owned(), BackupType::Full, ended),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_configuration_keeps_what_stays_and_forgets_the_rest() {
+        let facts = Facts::default();
+        let (one, two) = (Arc::new(target("rm-1")), Arc::new(target("rm-2")));
+        facts.adopt([&one, &two]);
+        let outcome = Ok(listing(vec![local("1h")]));
+        for target in [&one, &two] {
+            for kind in ListingKind::ALL {
+                facts.record(&target.key, kind, ago("1m"), ago("31days"), &outcome);
+            }
+        }
+        let renamed = Arc::new(Target {
+            name: Some("orders".to_owned()),
+            listings: vec![ListingKind::Local],
+            ..target("rm-1")
+        });
+        let three = Arc::new(target("rm-3"));
+        facts.adopt([&three, &renamed]);
+        let known: Vec<_> = facts
+            .all()
+            .iter()
+            .map(|facts| {
+                let kinds: Vec<_> = facts.listings.keys().copied().collect();
+                (Arc::clone(&facts.target), kinds)
+            })
+            .collect();
+        assert_eq!(
+            known,
+            [(renamed, vec![ListingKind::Local]), (three, vec![])]
+        );
+        // An answer that comes after its instance has left is dropped.
+        facts.record(&two.key, KIND, ago("1m"), ago("31days"), &outcome);
+        assert!(facts.of(&two.key).is_none());
+        // What left and comes back begins anew.
+        facts.adopt([&two]);
+        assert!(facts.of(&two.key).unwrap().listings.is_empty());
+    }
+
+    #[test]
+    fn a_reader_keeps_what_it_took_while_facts_change() {
+        let story = Story::new();
+        story.attempt("1h", Ok(vec![]));
+        let taken = story.0.all();
+        let odd = Listing {
+            anomalies: vec![Anomaly::Duplicate],
+            ..Listing::default()
+        };
+        let key = target("rm-1").key;
+        story
+            .0
+            .record(&key, KIND, ago("1m"), ago("31days"), &Ok(odd));
+        assert_eq!(taken[0].listings[&KIND].last_success, Some(ago("1h")));
+        assert_eq!(story.known().last_success, Some(ago("1m")));
+    }
+}

@@ -15,6 +15,8 @@ pub mod args;
 pub mod backup;
 pub mod clock;
 pub mod config;
+#[cfg(test)]
+mod example;
 pub mod facts;
 pub mod metrics;
 pub mod poll;

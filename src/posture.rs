@@ -2,6 +2,11 @@
 //!
 //! Pure: no I/O, no clock, no provider. Run at every scrape, so that a poll that is stuck shows as a growing age.
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};

@@ -420,6 +420,67 @@ mod tests {
     }
 
     #[test]
+    fn the_report_says_what_was_judged() {
+        use crate::backup::ListingKind;
+        use crate::example::{LOOKBACK, ago, copy_in, failed, instance, local, now};
+        use crate::provider::error::Reason;
+        use crate::target::Objective;
+
+        let facts = instance()
+            .expecting(&["cn-shanghai"])
+            .promising(Objective::RecoveryPoint, "26h")
+            .read(
+                ListingKind::CrossRegion,
+                vec![
+                    copy_in("cn-shanghai", "27h"),
+                    failed(copy_in("cn-shanghai", "3h")),
+                ],
+            )
+            .read(ListingKind::Local, vec![local("3h")])
+            .failing(ListingKind::Local, Reason::Timeout, false)
+            .0;
+        let assessed = Assessed {
+            posture: crate::posture::assess(&facts, LOOKBACK, now()),
+            facts: std::sync::Arc::new(facts),
+        };
+        let report = Report::new(&[assessed], now());
+        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        let instance = &json["instances"][0];
+        for (path, expected) in [
+            ("/instance_id", serde_json::json!("rm-1")),
+            ("/protected", serde_json::Value::Null),
+            ("/copies/1/scope", "cross_region".into()),
+            ("/copies/1/last_success/age_seconds", (27 * 3600).into()),
+            ("/copies/1/last_success/ended", written(ago("27h")).into()),
+            ("/copies/1/last_success/duration_seconds", 600.into()),
+            ("/copies/1/last_failure", written(ago("3h")).into()),
+            ("/copies/1/sets/completed", 1.into()),
+            ("/copies/1/sets/failed", 1.into()),
+            ("/uncopied/0/sets", 1.into()),
+            ("/objectives/0/objective", "recovery_point".into()),
+            ("/objectives/0/met", false.into()),
+            ("/listings/1/success", false.into()),
+            ("/listings/1/reason", "timeout".into()),
+            ("/listings/1/last_success", written(ago("1m")).into()),
+        ] {
+            assert_eq!(instance.pointer(path), Some(&expected), "{path}");
+        }
+        let table = report.table();
+        let rows: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        for row in [
+            "rm-1 cross_region cn-shanghai full 2026-06-11T09:00:00Z 1day 3h 1000 B 1 1 1",
+            "rm-1 recovery_point 1day 2h NO",
+            "rm-1 local NO yes it failed",
+        ] {
+            let row: Vec<_> = row.split(' ').collect();
+            assert!(rows.contains(&row), "{row:?} is not in\n{table}");
+        }
+    }
+
+    #[test]
     fn a_table_keeps_its_columns_and_shows_no_control_characters() {
         let mut table = Table::new(&["A", "B", "C"]);
         table.row(

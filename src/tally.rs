@@ -181,3 +181,106 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATION: &str = "DescribeBackups";
+
+    fn key(account: &str) -> AccountKey {
+        AccountKey {
+            provider: "alibaba",
+            account: account.into(),
+        }
+    }
+
+    fn scope(account: &str) -> AccountScope {
+        AccountScope {
+            key: key(account),
+            operations: vec![(ListingKind::Local, OPERATION)],
+            poll_interval: Duration::from_secs(300),
+        }
+    }
+
+    #[test]
+    fn every_counter_of_a_known_account_begins_at_zero() {
+        let tally = Tally::default();
+        tally.adopt(&[scope("prod")]);
+        let counts = tally.counts();
+        let account = &counts.accounts[&key("prod")];
+        assert_eq!(account.requests, BTreeMap::from([(OPERATION, 0)]));
+        assert_eq!(account.request_failures.len(), Reason::ALL.len());
+        assert_eq!(account.poll_failures.len(), Reason::ALL.len());
+        assert_eq!(counts.anomalies.len(), Anomaly::ALL.len());
+        let zeros = account
+            .request_failures
+            .values()
+            .chain(account.poll_failures.values())
+            .chain(counts.anomalies.values());
+        assert_eq!(zeros.sum::<u64>(), 0);
+        assert_eq!(account.last_sweep, None);
+        assert_eq!(account.poll_interval, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_reload_keeps_the_counters_of_accounts_that_stay_and_drops_the_others() {
+        let tally = Tally::default();
+        tally.adopt(&[scope("prod"), scope("test")]);
+        let failure = Some(Reason::Throttled);
+        for account in ["prod", "test", "stranger"] {
+            tally.request(&key(account), OPERATION, Duration::ZERO, failure);
+            tally.poll_failure(&key(account), ListingKind::Local, Reason::Timeout);
+            tally.sweep(&key(account), Duration::from_secs(7));
+        }
+        tally.adopt(&[scope("prod")]);
+        let counts = tally.counts();
+        let accounts: Vec<_> = counts.accounts.keys().cloned().collect();
+        assert_eq!(accounts, [key("prod")]);
+        let account = &counts.accounts[&key("prod")];
+        assert_eq!(account.requests[OPERATION], 1);
+        assert_eq!(account.request_failures[&(OPERATION, Reason::Throttled)], 1);
+        assert_eq!(
+            account.poll_failures[&(ListingKind::Local, Reason::Timeout)],
+            1
+        );
+        assert_eq!(account.last_sweep, Some(Duration::from_secs(7)));
+        tally.adopt(&[]);
+        let counts = tally.counts();
+        assert!(counts.accounts.is_empty() && counts.anomalies.is_empty());
+        assert!(counts.durations.is_empty());
+    }
+
+    #[test]
+    fn anomalies_are_counted_by_kind() {
+        let tally = Tally::default();
+        tally.adopt(&[scope("prod")]);
+        let odd = [Anomaly::Duplicate, Anomaly::BadTime, Anomaly::Duplicate];
+        tally.anomalies("alibaba", ListingKind::Local, &odd);
+        let counts = tally.counts().anomalies;
+        let count = |anomaly| counts[&("alibaba", ListingKind::Local, anomaly)];
+        assert_eq!(count(Anomaly::Duplicate), 2);
+        assert_eq!(count(Anomaly::BadTime), 1);
+        assert_eq!(count(Anomaly::BadSize), 0);
+    }
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_is_not_too_small() {
+        for (millis, bucket) in [
+            (0, 0),
+            (10, 0),
+            (11, 1),
+            (1_000, 6),
+            (1_001, 7),
+            (30_000, 10),
+            (30_001, 11),
+            (600_000, 11),
+        ] {
+            let mut histogram = Histogram::default();
+            histogram.observe(Duration::from_millis(millis));
+            let mut expected = [0; DURATION_BOUNDS.len() + 1];
+            expected[bucket] = 1;
+            assert_eq!(histogram.buckets, expected, "{millis} ms");
+        }
+    }
+}

@@ -65,7 +65,7 @@ pub fn markdown() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          This page is written from the table in `src/metrics/catalogue.rs`; a test compares the two.\n\
-         To write it anew: `UPDATE_DOCS=1 cargo test --test it docs`.\n\n\
+         To write it anew: `UPDATE_DOCS=1 cargo test --lib docs`.\n\n\
          Sizes are in bytes, times in Unix seconds, durations and ages in seconds.\n\
          Ages are computed at the scrape, from facts that `poll` read in the background: they go on growing while polls fail.\n\
          Beside these, the standard `process_*` metrics are served.\n\n\

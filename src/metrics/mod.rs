@@ -5,6 +5,8 @@
 pub mod catalogue;
 pub mod exposition;
 mod process;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

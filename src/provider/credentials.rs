@@ -119,3 +119,83 @@ impl CredentialSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inline(secret: &str) -> SecretSource {
+        SecretSource::Inline(Secret::new(secret.to_owned()))
+    }
+
+    fn credential(secret: &str, token: Option<&str>) -> Credential {
+        Credential {
+            access_key_id: Secret::new("LTAI".to_owned()),
+            access_key_secret: Secret::new(secret.to_owned()),
+            security_token: token.map(|token| Secret::new(token.to_owned())),
+        }
+    }
+
+    #[test]
+    fn keys_are_told_apart_and_never_shown() {
+        let one = credential("hush", None);
+        for (other, same) in [
+            (credential("hush", None), true),
+            (credential("hush!", None), false),
+            (credential("hush", Some("token")), false),
+        ] {
+            assert_eq!(one.fingerprint() == other.fingerprint(), same);
+            let shown = format!("{other:?} {:?}", other.fingerprint());
+            for secret in ["hush", "LTAI", "\"token\""] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_read_again_go_on_serving() {
+        let folder = std::env::temp_dir().join(format!("credentials-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("secret");
+        let source = CredentialSource::configured(
+            inline("LTAI"),
+            SecretSource::File(file.clone()),
+            Some(inline("CAIS")),
+        );
+        assert_eq!(source.describe(), "files named in the configuration");
+        // Nothing was read yet, so there is nothing that could go on serving.
+        let problem = source.current().unwrap_err();
+        assert!(problem.contains("does not exist"), "{problem}");
+        std::fs::write(&file, "first\n").unwrap();
+        assert_eq!(source.current(), Ok(credential("first", Some("CAIS"))));
+        std::fs::write(&file, "second").unwrap();
+        assert_eq!(source.current(), Ok(credential("second", Some("CAIS"))));
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(source.current(), Ok(credential("second", Some("CAIS"))));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(source.current(), Ok(credential("second", Some("CAIS"))));
+    }
+
+    #[test]
+    fn a_source_says_where_its_keys_come_from() {
+        let environment = CredentialSource::Environment(Some(credential("hush", None)));
+        let nowhere = CredentialSource::Environment(None);
+        let configured = CredentialSource::configured(inline("LTAI"), inline("hush"), None);
+        for (source, place, keys) in [
+            (&environment, "the environment", true),
+            (&nowhere, "nowhere: the environment has no keys", false),
+            (&configured, "the configuration", true),
+        ] {
+            assert_eq!(source.describe(), place);
+            assert_eq!(
+                source.current().ok(),
+                keys.then(|| credential("hush", None))
+            );
+            let shown = format!("{source:?}");
+            assert!(
+                !shown.contains("hush") && !shown.contains("LTAI"),
+                "{shown}"
+            );
+        }
+    }
+}

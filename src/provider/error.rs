@@ -186,3 +186,69 @@ impl fmt::Display for VendorWord {
         formatter.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::failure;
+
+    #[test]
+    fn an_error_is_one_line_with_all_that_is_known() {
+        let word = |word| VendorWord::new(word);
+        for (error, expected) in [
+            (failure(Reason::Timeout), "timeout"),
+            (
+                ListError {
+                    status: Some(503),
+                    ..failure(Reason::Server)
+                },
+                "server (HTTP 503)",
+            ),
+            (
+                ListError {
+                    detail: Some("no answer in time".to_owned()),
+                    ..failure(Reason::Timeout)
+                },
+                "timeout (no answer in time)",
+            ),
+            (
+                ListError {
+                    status: Some(403),
+                    code: word("Forbidden.RAM"),
+                    detail: Some("the policy lacks rds:DescribeBackups".to_owned()),
+                    request_id: word("8B4D"),
+                    ..failure(Reason::Permission)
+                },
+                "permission (HTTP 403, Forbidden.RAM, the policy lacks rds:DescribeBackups, request 8B4D)",
+            ),
+        ] {
+            let expected = format!("DescribeBackups of rm-1 in cn-hangzhou: {expected}");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn only_short_plain_words_of_a_vendor_are_repeated() {
+        let longest = "a".repeat(100);
+        let too_long = "a".repeat(101);
+        for (word, fit) in [
+            ("Throttling.User", true),
+            ("rds:DescribeBackups", true),
+            ("8B4D-11_x", true),
+            (longest.as_str(), true),
+            (too_long.as_str(), false),
+            ("", false),
+            ("two words", false),
+            ("a\nb", false),
+            ("\u{1b}[31m", false),
+            ("https://example.com/?Signature=x", false),
+            ("été", false),
+        ] {
+            let found = VendorWord::new(word);
+            assert_eq!(found.is_some(), fit, "{word}");
+            if let Some(found) = found {
+                assert_eq!((found.as_str(), found.to_string().as_str()), (word, word));
+            }
+        }
+    }
+}

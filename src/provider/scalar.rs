@@ -96,6 +96,8 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
             NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").map(|time| time.and_utc())
         })
         .ok()
+        // No database was backed up before 1970: such a time is some language's zero, and would become a timestamp of 0.
+        .filter(|time| *time > DateTime::UNIX_EPOCH)
 }
 
 impl<'de> Deserialize<'de> for Scalar {
@@ -214,9 +216,16 @@ impl<'de> Visitor<'de> for NamesVisitor {
     }
 }
 
-/// A row of a listing, or `None` where the list holds something that is no object.
+/// A row of a listing or another object, or `None` where something stands that is no object. Without it `serde` would
+/// read a list as the fields of an object in their order.
 #[derive(Debug, Clone)]
 pub struct Row<T>(pub Option<T>);
+
+impl<T> Default for Row<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -330,6 +339,10 @@ mod tests {
             ("\"2019-05-30\"", Err(Unreadable)),
             ("\"EndTime=2019-06-15T12:10Z\"", Err(Unreadable)),
             ("\"2019-13-30T12:10Z\"", Err(Unreadable)),
+            // The zero of two languages is no time at which a backup ended.
+            ("\"0001-01-01T00:00:00Z\"", Err(Unreadable)),
+            ("\"1970-01-01T00:00:00Z\"", Err(Unreadable)),
+            ("\"1970-01-01T00:00Z\"", Err(Unreadable)),
             ("1559218200", Err(Unreadable)),
         ] {
             assert_eq!(scalar(json).time(), expected, "{json}");

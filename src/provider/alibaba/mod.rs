@@ -4,10 +4,14 @@
 //! and `DescribeBackups`; where they disagree, both are accepted.
 
 mod credentials;
+#[cfg(test)]
+mod damage;
 mod endpoint;
 mod normalise;
 mod refusal;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;
@@ -332,25 +336,31 @@ fn read_page(call: &Call, listing: ListingKind, answer: &Answer) -> Result<Page,
         return Err(refused(call, answer));
     }
     let page = match listing {
-        ListingKind::CrossRegion => serde_json::from_slice::<wire::CrossRegionPage>(&answer.body)
-            .map(|page| {
-                let rows = page.items.map(|items| items.rows.unwrap_or_default());
+        ListingKind::CrossRegion => {
+            serde_json::from_slice::<Row<wire::CrossRegionPage>>(&answer.body).map(|Row(page)| {
+                let page = page.unwrap_or_default();
+                let rows = page.items.0.map(|items| items.rows.unwrap_or_default());
                 let rows = rows.map(|rows| any_rows(rows, AnyRow::CrossRegion));
                 (page.total_record_count, rows)
-            }),
-        ListingKind::Local => serde_json::from_slice::<wire::LocalPage>(&answer.body).map(|page| {
-            let rows = page.items.map(|items| items.rows.unwrap_or_default());
-            let rows = rows.map(|rows| any_rows(rows, AnyRow::Local));
-            (page.total_record_count, rows)
-        }),
+            })
+        }
+        ListingKind::Local => {
+            serde_json::from_slice::<Row<wire::LocalPage>>(&answer.body).map(|Row(page)| {
+                let page = page.unwrap_or_default();
+                let rows = page.items.0.map(|items| items.rows.unwrap_or_default());
+                let rows = rows.map(|rows| any_rows(rows, AnyRow::Local));
+                (page.total_record_count, rows)
+            })
+        }
     };
     match page {
         Ok((total, Some(rows))) => Ok(Page {
             rows,
             total: total.count().unwrap_or_default(),
         }),
-        // Some gateways put an error into a 200.
+        // Some gateways put an error into a 200, as JSON or as XML.
         Ok((_, None)) => Err(refused(call, answer)),
+        Err(_) if Refusal::read(&answer.body).code.is_some() => Err(refused(call, answer)),
         Err(error) => Err(ListError {
             status: Some(answer.status),
             repeat: Repeat::AfterPause,

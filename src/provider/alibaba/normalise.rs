@@ -180,7 +180,8 @@ impl Oddities {
         })
     }
 
-    /// The status that we believe. A set whose kind or whose time makes no sense is never taken for a success.
+    /// The status that we believe. A set of an unknown kind or from the future is never taken for a success. One that
+    /// ends before it starts keeps what the vendor says of it; only its duration is not known.
     fn status(
         &mut self,
         claimed: Status,
@@ -196,19 +197,20 @@ impl Oddities {
         {
             self.note(Anomaly::BadTime);
         }
-        if [started, ended]
-            .into_iter()
-            .flatten()
-            .any(|time| self.is_future(time))
-        {
-            self.note(Anomaly::FutureTime);
-            return Status::Unknown;
-        }
-        if claimed == Status::Unknown || backup_type.is_none() {
+        let is_understood = claimed != Status::Unknown && backup_type.is_some();
+        if !is_understood {
             self.note(Anomaly::UnknownStatus);
-            return Status::Unknown;
         }
-        claimed
+        let mut times = [started, ended].into_iter().flatten();
+        let is_future = times.any(|time| self.is_future(time));
+        if is_future {
+            self.note(Anomaly::FutureTime);
+        }
+        if is_understood && !is_future {
+            claimed
+        } else {
+            Status::Unknown
+        }
     }
 
     /// The consistent time, else the start, which is the cautious choice: the data is at least that new.

@@ -3,6 +3,7 @@
 //! Codes are read before the status, because Alibaba answers throttling with 400 and a lack of rights with 403 or 404.
 
 use crate::provider::error::{Reason, Repeat, VendorWord};
+use crate::provider::scalar::Row;
 
 /// What a vendor's error body says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,12 +19,14 @@ pub(super) struct Refusal {
 impl Refusal {
     /// Reads a JSON or XML error body; HTML of a gateway tells nothing.
     pub(super) fn read(body: &[u8]) -> Self {
-        if let Ok(envelope) = serde_json::from_slice::<super::wire::ErrorEnvelope>(body) {
+        if let Ok(Row(envelope)) = serde_json::from_slice::<Row<super::wire::ErrorEnvelope>>(body) {
+            let envelope = envelope.unwrap_or_default();
             return Self {
                 code: envelope.code.word(),
                 request_id: envelope.request_id.word(),
                 denied_action: envelope
                     .access_denied_detail
+                    .0
                     .and_then(|detail| detail.auth_action.word()),
             };
         }
@@ -321,7 +324,14 @@ mod tests {
         );
         check("", None, None, None);
         check("null", None, None, None);
+        check("[1,2]", None, None, None);
+        check("\"Throttling\"", None, None, None);
         check(r#"{"Code":404}"#, Some("404"), None, None);
+        // A detail of an unexpected kind does not cost us the code.
+        for detail in ["\"ImplicitDeny\"", "[]", "7", "null"] {
+            let body = format!(r#"{{"Code":"Forbidden.RAM","AccessDeniedDetail":{detail}}}"#);
+            check(&body, Some("Forbidden.RAM"), None, None);
+        }
         // What is no word is not repeated: it could be anything.
         check(r#"{"Code":"a b","RequestId":{"x":1}}"#, None, None, None);
     }

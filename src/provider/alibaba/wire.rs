@@ -8,12 +8,11 @@ use serde::Deserialize;
 use crate::provider::scalar::{Names, Row, Scalar};
 
 /// One page of `DescribeCrossRegionBackups`, or an error in its place.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub(super) struct CrossRegionPage {
-    #[serde(default)]
     pub total_record_count: Scalar,
-    pub items: Option<CrossRegionItems>,
+    pub items: Row<CrossRegionItems>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,12 +40,11 @@ pub(super) struct CrossRegionRow {
 }
 
 /// One page of `DescribeBackups`, or an error in its place.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 pub(super) struct LocalPage {
-    #[serde(default)]
     pub total_record_count: Scalar,
-    pub items: Option<LocalItems>,
+    pub items: Row<LocalItems>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +80,7 @@ pub(super) struct ErrorEnvelope {
     pub code: Scalar,
     #[serde(alias = "requestId")]
     pub request_id: Scalar,
-    pub access_denied_detail: Option<AccessDeniedDetail>,
+    pub access_denied_detail: Row<AccessDeniedDetail>,
 }
 
 #[derive(Debug, Default, Deserialize)]

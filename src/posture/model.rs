@@ -1,0 +1,190 @@
+//! The judgement said once more, slowly and plainly, and compared with the real one on random histories.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::example::{self, LOOKBACK, any_instance, now};
+
+/// Every known set of both listings, and whether it was remembered rather than listed.
+fn every_set(facts: &InstanceFacts) -> Vec<BackupSet> {
+    let mut all = Vec::new();
+    for listing in facts.listings.values() {
+        if let Found::Sets(sets) = &listing.found {
+            all.extend(sets.listing.sets.clone());
+            all.extend(sets.remembered.clone());
+        }
+    }
+    all
+}
+
+fn is_usable(set: &BackupSet) -> bool {
+    if set.status != Status::Completed || !set.available {
+        return false;
+    }
+    match set.expires {
+        Some(expires) => expires > now(),
+        None => true,
+    }
+}
+
+/// Started (else ended) after now − look-back.
+fn counts(set: &BackupSet) -> bool {
+    let edge = now() - LOOKBACK;
+    match (set.started, set.ended) {
+        (Some(started), _) => started > edge,
+        (None, Some(ended)) => ended > edge,
+        (None, None) => false,
+    }
+}
+
+/// The end, else the start.
+fn end(set: &BackupSet) -> Option<DateTime<Utc>> {
+    match (set.started, set.ended) {
+        (_, Some(ended)) => Some(ended),
+        (started, None) => started,
+    }
+}
+
+fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
+    let mut newest = None;
+    for set in sets {
+        if is_usable(set) && end(set) > newest {
+            newest = end(set);
+        }
+    }
+    newest
+}
+
+fn consecutive_failures(sets: &[BackupSet]) -> u64 {
+    let newest = last_success(sets);
+    let mut failures = 0;
+    for set in sets {
+        let is_newer = match (end(set), newest) {
+            (Some(end), Some(newest)) => end > newest,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if set.status == Status::Failed && counts(set) && is_newer {
+            failures += 1;
+        }
+    }
+    failures
+}
+
+/// How many local full sets a region lacks, and the end of the oldest.
+fn uncopied(sets: &[BackupSet], region: &str) -> (u64, Option<DateTime<Utc>>) {
+    let is_full = |set: &&BackupSet| set.backup_type == BackupType::Full && is_usable(set);
+    let mut copied_up_to = None;
+    for set in sets.iter().filter(is_full) {
+        if set.scope == Scope::CrossRegion && set.backup_region == region {
+            copied_up_to = copied_up_to.max(set.recovery_point);
+        }
+    }
+    let mut lacking = 0;
+    let mut oldest: Option<DateTime<Utc>> = None;
+    for set in sets.iter().filter(is_full) {
+        if set.scope != Scope::Local || !counts(set) {
+            continue;
+        }
+        let is_newer = match (set.recovery_point.or(end(set)), copied_up_to) {
+            (Some(point), Some(copied)) => point - copied > Duration::minutes(10),
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        if is_newer {
+            lacking += 1;
+            oldest = match (oldest, end(set)) {
+                (Some(oldest), Some(end)) => Some(oldest.min(end)),
+                (oldest, end) => oldest.or(end),
+            };
+        }
+    }
+    (lacking, oldest)
+}
+
+fn of_copy(sets: &[BackupSet], copy: &Copy) -> Vec<BackupSet> {
+    sets.iter()
+        .filter(|set| {
+            set.scope == copy.place.scope
+                && set.backup_region == copy.place.backup_region
+                && set.backup_type == copy.backup_type
+        })
+        .cloned()
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn the_judgement_agrees_with_a_slow_one(instance in any_instance()) {
+        let posture = assess(&instance.0, LOOKBACK, now());
+        let sets = every_set(&instance.0);
+        let mut judged = 0;
+        for copy in &posture.copies {
+            let sets = of_copy(&sets, copy);
+            judged += sets.len();
+            prop_assert_eq!(copy.last_success.map(|success| success.ended), last_success(&sets));
+            prop_assert_eq!(copy.consecutive_failures, consecutive_failures(&sets));
+            let counted = sets.iter().filter(|set| counts(set)).count() as u64;
+            prop_assert_eq!(copy.sets.values().sum::<u64>(), counted);
+        }
+        prop_assert_eq!(judged, sets.len(), "every set belongs to one copy");
+        for region in &posture.uncopied {
+            let found = (region.sets, region.oldest);
+            prop_assert_eq!(found, uncopied(&sets, &region.backup_region));
+        }
+    }
+
+    #[test]
+    fn whatever_was_listed_the_numbers_fit_together(instance in any_instance()) {
+        let posture = assess(&instance.0, LOOKBACK, now());
+        for copy in &posture.copies {
+            let count = |status| copy.sets.get(&status).copied();
+            let failed = count(Status::Failed);
+            prop_assert!(count(Status::Completed).is_some() && failed.is_some());
+            prop_assert!(Some(copy.consecutive_failures) <= failed);
+            prop_assert_eq!(copy.last_attempt_success == Some(false), copy.consecutive_failures > 0);
+            let newest = copy.last_success.map(|success| success.ended);
+            prop_assert!(copy.oldest.is_none() || copy.oldest <= newest);
+            prop_assert!(copy.stored_bytes == 0 || copy.last_success.is_some());
+            let duration = copy.last_success.and_then(|success| success.duration);
+            prop_assert!(duration.is_none_or(|duration| duration >= Duration::zero()));
+        }
+        let has_usable = |scope| posture.copies.iter()
+            .any(|copy| copy.place.scope == scope && copy.last_success.is_some());
+        for verdict in &posture.verdicts {
+            let needs = match verdict.objective {
+                Objective::RecoveryPoint | Objective::Retention => Scope::CrossRegion,
+                Objective::BackupAge => Scope::Local,
+                Objective::CopyDelay => continue,
+            };
+            if verdict.met == Some(true) {
+                prop_assert!(has_usable(needs), "{:?} holds without a usable set", verdict.objective);
+            }
+        }
+    }
+
+    /// As time goes by and nothing is read, no promise about freshness begins to hold.
+    #[test]
+    fn waiting_mends_nothing(instance in any_instance(), seconds in 0_i64..100 * 24 * 3600) {
+        let met = |now| {
+            let posture = assess(&instance.0, LOOKBACK, now);
+            posture.verdicts.into_iter()
+                .filter(|verdict| matches!(verdict.objective, Objective::RecoveryPoint | Objective::BackupAge))
+                .map(|verdict| verdict.met == Some(true))
+                .collect::<Vec<_>>()
+        };
+        let later = met(now() + Duration::seconds(seconds));
+        for (before, after) in met(now()).into_iter().zip(later) {
+            prop_assert!(before || !after);
+        }
+    }
+}
+
+#[test]
+fn an_instance_of_which_nothing_is_known_shows_nothing() {
+    let posture = assess(&example::instance().0, LOOKBACK, now());
+    assert_eq!(posture.copies, []);
+    assert_eq!(posture.uncopied, []);
+    assert!(posture.recovery_points.is_empty() && posture.restorable_sets.is_empty());
+    assert_eq!((posture.protected, posture.gone), (None, false));
+}

@@ -1,0 +1,971 @@
+//! What each fact means, case by case. Random histories are in `model`.
+#![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
+
+use super::*;
+use crate::backup::Listing;
+use crate::example::{
+    HOME, Instance, LOOKBACK, ago, copy_in, failed, instance, listing, local, now, with,
+};
+use crate::provider::error::Reason;
+
+use ListingKind::{CrossRegion, Local};
+
+fn judged(instance: &Instance) -> Posture {
+    assess(&instance.0, LOOKBACK, now())
+}
+
+/// The full copy that a local listing of these sets makes.
+fn local_copy(sets: Vec<BackupSet>) -> Copy {
+    let posture = judged(&instance().read(Local, sets));
+    let mut copies = posture.copies.into_iter();
+    let copy = copies.next().unwrap();
+    assert_eq!(copies.next(), None, "these sets belong to one copy");
+    copy
+}
+
+/// A copy of which nothing was ever seen.
+fn zeros(scope: Scope, backup_region: &str) -> Copy {
+    Copy {
+        place: Place {
+            scope,
+            backup_region: backup_region.to_owned(),
+        },
+        backup_type: BackupType::Full,
+        last_success: None,
+        last_failure: None,
+        last_attempt_success: None,
+        consecutive_failures: 0,
+        sets: BTreeMap::from([(Status::Completed, 0), (Status::Failed, 0)]),
+        stored_bytes: 0,
+        oldest: None,
+        running_since: None,
+    }
+}
+
+fn expiring(set: BackupSet, expires: DateTime<Utc>) -> BackupSet {
+    BackupSet {
+        expires: Some(expires),
+        ..set
+    }
+}
+
+fn unavailable(set: BackupSet) -> BackupSet {
+    BackupSet {
+        available: false,
+        ..set
+    }
+}
+
+fn incremental(set: BackupSet) -> BackupSet {
+    BackupSet {
+        backup_type: BackupType::Incremental,
+        ..set
+    }
+}
+
+/// A set with these times, each said as "so long ago".
+fn timed(started: Option<&str>, ended: Option<&str>) -> BackupSet {
+    BackupSet {
+        started: started.map(ago),
+        ended: ended.map(ago),
+        ..local("1h")
+    }
+}
+
+#[test]
+fn only_a_usable_set_is_a_success() {
+    let second = Duration::seconds(1);
+    let new = || local("1h");
+    for (set, is_usable, counted_as) in [
+        (new(), true, Status::Completed),
+        (failed(new()), false, Status::Failed),
+        (with(Status::Running, new()), false, Status::Running),
+        (with(Status::Deleting, new()), false, Status::Deleting),
+        (with(Status::Unknown, new()), false, Status::Unknown),
+        (expiring(new(), now() - second), false, Status::Completed),
+        (expiring(new(), now()), false, Status::Completed),
+        (expiring(new(), now() + second), true, Status::Completed),
+        (unavailable(new()), false, Status::Completed),
+    ] {
+        let case = format!("{set:?}");
+        let copy = local_copy(vec![local("2days"), set]);
+        let newest = if is_usable { "1h" } else { "2days" };
+        let success = copy.last_success.unwrap();
+        assert_eq!(success.ended, ago(newest), "{case}");
+        assert_eq!(copy.oldest, Some(ago("2days")), "{case}");
+        let usable = if is_usable { 2 } else { 1 };
+        assert_eq!(copy.stored_bytes, usable * 1000, "{case}");
+        let mut sets = BTreeMap::from([(Status::Completed, 1), (Status::Failed, 0)]);
+        *sets.entry(counted_as).or_default() += 1;
+        assert_eq!(copy.sets, sets, "{case}");
+    }
+}
+
+#[test]
+fn a_duration_is_known_when_both_ends_are_and_are_in_order() {
+    for (started, ended, expected) in [
+        (Some("1h 10m"), Some("1h"), Some(Duration::minutes(10))),
+        (Some("1h"), Some("1h"), Some(Duration::zero())),
+        (Some("50m"), Some("1h"), None),
+        (None, Some("1h"), None),
+        (Some("1h"), None, None),
+    ] {
+        let copy = local_copy(vec![timed(started, ended)]);
+        let success = copy.last_success.unwrap();
+        assert_eq!(success.duration, expected, "{started:?} {ended:?}");
+        assert_eq!(success.ended, ago("1h"), "{started:?} {ended:?}");
+    }
+}
+
+#[test]
+fn the_newest_success_tells_its_own_size() {
+    let sized = |set, size_bytes| BackupSet { size_bytes, ..set };
+    for size in [Some(7), Some(0), None] {
+        let copy = local_copy(vec![sized(local("1h"), size), local("2h")]);
+        assert_eq!(copy.last_success.unwrap().size_bytes, size);
+    }
+    let sets = [Some(7), None, Some(u64::MAX)].map(|size| sized(local("1h"), size));
+    assert_eq!(local_copy(sets[..2].to_vec()).stored_bytes, 7);
+    // A sum that no counter can hold stops at the largest.
+    assert_eq!(local_copy(sets.to_vec()).stored_bytes, u64::MAX);
+}
+
+#[test]
+fn the_newest_finished_set_says_how_the_last_attempt_went() {
+    let running = |ended| with(Status::Running, local(ended));
+    let unknown = |ended| with(Status::Unknown, local(ended));
+    let deleting = |ended| with(Status::Deleting, local(ended));
+    let lost = |ended| failed(local(ended));
+    for (case, sets, success, in_a_row, last_failure) in [
+        ("nothing", vec![], None, 0, None),
+        ("a success", vec![local("2h")], Some(true), 0, None),
+        ("a failure", vec![lost("2h")], Some(false), 1, Some("2h")),
+        (
+            "a failure after a success",
+            vec![local("2h"), lost("1h")],
+            Some(false),
+            1,
+            Some("1h"),
+        ),
+        (
+            "a success after a failure, listed in the other order",
+            vec![local("1h"), lost("2h")],
+            Some(true),
+            0,
+            Some("2h"),
+        ),
+        (
+            "failures before and after a success",
+            vec![lost("1h"), lost("2h"), local("3h"), lost("4h")],
+            Some(false),
+            2,
+            Some("1h"),
+        ),
+        (
+            "running after a success",
+            vec![local("2h"), running("1h")],
+            Some(true),
+            0,
+            None,
+        ),
+        (
+            "running after a failure",
+            vec![lost("2h"), running("1h")],
+            Some(false),
+            1,
+            Some("2h"),
+        ),
+        ("running alone", vec![running("1h")], None, 0, None),
+        (
+            "not understood after a failure",
+            vec![lost("2h"), unknown("1h")],
+            Some(false),
+            1,
+            Some("2h"),
+        ),
+        (
+            "not understood after a success",
+            vec![local("2h"), unknown("1h")],
+            Some(true),
+            0,
+            None,
+        ),
+        (
+            "being deleted after a failure",
+            vec![lost("2h"), deleting("1h")],
+            Some(false),
+            1,
+            Some("2h"),
+        ),
+        (
+            "expired after a failure: completed in the counts and nowhere else",
+            vec![lost("2h"), expiring(local("1h"), ago("1m"))],
+            Some(false),
+            1,
+            Some("2h"),
+        ),
+        (
+            "a failure without an end is as old as its start",
+            vec![
+                local("2h"),
+                BackupSet {
+                    started: Some(ago("1h")),
+                    ended: None,
+                    ..lost("1h")
+                },
+            ],
+            Some(false),
+            1,
+            Some("1h"),
+        ),
+        (
+            "a failure that left the look-back",
+            vec![lost("32days")],
+            None,
+            0,
+            None,
+        ),
+        (
+            "a failure in the look-back after a success that left it",
+            vec![lost("1day"), local("32days")],
+            Some(false),
+            1,
+            Some("1day"),
+        ),
+    ] {
+        let copy = local_copy(sets);
+        let found = (
+            copy.last_attempt_success,
+            copy.consecutive_failures,
+            copy.last_failure,
+        );
+        assert_eq!(found, (success, in_a_row, last_failure.map(ago)), "{case}");
+    }
+}
+
+#[test]
+fn a_set_counts_as_long_as_it_began_after_the_edge_of_the_look_back() {
+    for (started, ended, counted) in [
+        (Some("31days"), Some("30days"), 0),
+        (Some("30days 23h 59m 59s"), Some("30days"), 1),
+        (Some("32days"), Some("1h"), 0),
+        // Without a start the end decides.
+        (None, Some("31days"), 0),
+        (None, Some("30days"), 1),
+        (Some("30days"), None, 1),
+        // Without any time it lies nowhere.
+        (None, None, 0),
+    ] {
+        let copy = local_copy(vec![timed(started, ended)]);
+        let case = format!("{started:?} {ended:?}");
+        assert_eq!(copy.sets[&Status::Completed], counted, "{case}");
+        assert_eq!(copy.stored_bytes, counted * 1000, "{case}");
+        assert_eq!(copy.oldest.is_some(), counted == 1, "{case}");
+        // The newest success is one as long as it is known.
+        let newest = ended.or(started).map(ago);
+        let success = copy.last_success.map(|success| success.ended);
+        assert_eq!(success, newest, "{case}");
+    }
+}
+
+#[test]
+fn a_remembered_set_is_the_newest_success_and_is_not_counted() {
+    let sets = Sets {
+        listing: listing(vec![failed(copy_in("cn-shanghai", "1day"))]),
+        remembered: vec![copy_in("cn-shanghai", "40days")],
+    };
+    let posture = judged(&instance().found(CrossRegion, sets));
+    let copy = &posture.copies[0];
+    assert_eq!(copy.last_success.unwrap().ended, ago("40days"));
+    assert_eq!(copy.consecutive_failures, 1);
+    assert_eq!(
+        copy.sets,
+        BTreeMap::from([(Status::Completed, 0), (Status::Failed, 1)])
+    );
+    assert_eq!((copy.stored_bytes, copy.oldest), (0, None));
+    let place = Place::cross_region("cn-shanghai");
+    assert_eq!(
+        posture.recovery_points,
+        BTreeMap::from([(place, ago("40days"))])
+    );
+    // The region stays known through it.
+    assert_eq!(posture.copies.len(), 1);
+}
+
+#[test]
+fn what_runs_shows_since_when_its_oldest_does() {
+    let running = |started: Option<&str>| BackupSet {
+        status: Status::Running,
+        ..timed(started, None)
+    };
+    for (sets, expected) in [
+        (vec![local("1h")], None),
+        (vec![running(Some("3h")), running(Some("5h"))], Some("5h")),
+        (vec![running(None)], None),
+    ] {
+        assert_eq!(local_copy(sets).running_since, expected.map(ago));
+    }
+}
+
+#[test]
+fn never_backed_up_is_absence_and_an_explicit_zero() {
+    let home = || zeros(Scope::Local, HOME);
+    let away = |region| zeros(Scope::CrossRegion, region);
+    for (case, instance, expected) in [
+        ("never read", instance().expecting(&["cn-shanghai"]), vec![]),
+        (
+            "attempted, and failed",
+            instance()
+                .expecting(&["cn-shanghai"])
+                .failing(CrossRegion, Reason::Timeout, false)
+                .failing(Local, Reason::Timeout, false),
+            vec![],
+        ),
+        (
+            "declared regions",
+            instance()
+                .expecting(&["cn-shanghai", "cn-beijing"])
+                .read(CrossRegion, vec![])
+                .read(Local, vec![]),
+            vec![home(), away("cn-beijing"), away("cn-shanghai")],
+        ),
+        (
+            "no region known",
+            instance().read(CrossRegion, vec![]).read(Local, vec![]),
+            vec![home(), away("")],
+        ),
+        (
+            "only the local listing was read",
+            instance().expecting(&["cn-shanghai"]).read(Local, vec![]),
+            vec![home()],
+        ),
+        (
+            "only the other listing was read",
+            instance().read(CrossRegion, vec![]),
+            vec![away("")],
+        ),
+        (
+            "no such backups for this instance",
+            instance()
+                .expecting(&["cn-shanghai"])
+                .unsupported(CrossRegion)
+                .read(Local, vec![]),
+            vec![home()],
+        ),
+        (
+            "read once, failing since",
+            instance()
+                .read(Local, vec![])
+                .failing(Local, Reason::Server, false),
+            vec![home()],
+        ),
+    ] {
+        assert_eq!(judged(&instance).copies, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_region_that_was_seen_is_expected_when_none_is_declared() {
+    let seen = vec![incremental(failed(copy_in("cn-shanghai", "1h")))];
+    let posture = judged(&instance().read(CrossRegion, seen.clone()));
+    // Its full copies are an explicit zero beside the incremental one; no place without a region is shown.
+    let [full, other] = posture.copies.as_slice() else {
+        panic!("{:?}", posture.copies)
+    };
+    assert_eq!(*full, zeros(Scope::CrossRegion, "cn-shanghai"));
+    assert_eq!(other.backup_type, BackupType::Incremental);
+    assert_eq!(other.consecutive_failures, 1);
+    // A declared region is expected beside what was seen elsewhere.
+    let posture = judged(
+        &instance()
+            .expecting(&["cn-beijing"])
+            .read(CrossRegion, seen)
+            .read(Local, vec![local("1h")]),
+    );
+    let regions: Vec<_> = posture
+        .uncopied
+        .iter()
+        .map(|uncopied| uncopied.backup_region.as_str())
+        .collect();
+    assert_eq!(regions, ["cn-beijing"]);
+}
+
+#[test]
+fn a_recovery_point_is_the_newest_of_all_usable_sets_of_its_place() {
+    let log = |set| BackupSet {
+        backup_type: BackupType::Log,
+        ..set
+    };
+    let without = |set| BackupSet {
+        recovery_point: None,
+        ..set
+    };
+    let posture = judged(
+        &instance()
+            .read(
+                CrossRegion,
+                vec![
+                    copy_in("cn-shanghai", "3h"),
+                    log(copy_in("cn-shanghai", "2h")),
+                    failed(copy_in("cn-shanghai", "1h")),
+                    expiring(copy_in("cn-shanghai", "30m"), ago("1m")),
+                    unavailable(copy_in("cn-shanghai", "20m")),
+                    copy_in("cn-beijing", "5h"),
+                    failed(copy_in("cn-shenzhen", "1h")),
+                ],
+            )
+            .read(Local, vec![local("40m"), without(local("10m"))]),
+    );
+    let expected = [
+        (Place::of(&local("1h")), ago("40m")),
+        (Place::cross_region("cn-beijing"), ago("5h")),
+        (Place::cross_region("cn-shanghai"), ago("2h")),
+    ];
+    assert_eq!(posture.recovery_points, BTreeMap::from(expected));
+}
+
+#[test]
+fn restorable_sets_are_usable_ones_and_each_counts_once_a_region() {
+    let to = |regions: &[&str], set| BackupSet {
+        restore_regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+        ..set
+    };
+    let both = &["cn-hangzhou", "cn-shanghai"][..];
+    let posture = judged(&instance().read(
+        CrossRegion,
+        vec![
+            to(both, copy_in("cn-shanghai", "1h")),
+            to(
+                &["cn-shanghai", "cn-shanghai"],
+                copy_in("cn-shanghai", "2h"),
+            ),
+            to(both, failed(copy_in("cn-shanghai", "3h"))),
+            to(both, expiring(copy_in("cn-shanghai", "4h"), ago("1m"))),
+            to(both, copy_in("cn-shanghai", "40days")),
+            copy_in("cn-shanghai", "5h"),
+        ],
+    ));
+    let expected = [("cn-hangzhou".to_owned(), 1), ("cn-shanghai".to_owned(), 2)];
+    assert_eq!(posture.restorable_sets, BTreeMap::from(expected));
+}
+
+#[test]
+fn a_local_full_set_is_uncopied_when_no_copy_is_as_new() {
+    let shanghai = |ended| copy_in("cn-shanghai", ended);
+    let both = &["cn-beijing", "cn-shanghai"][..];
+    let one = &["cn-shanghai"][..];
+    for (case, expecting, copies, locals, expected) in [
+        ("nothing to copy", one, vec![], vec![], &[(0, None)][..]),
+        (
+            "no copy at all",
+            one,
+            vec![],
+            vec![local("1h"), local("25h")],
+            &[(2, Some("25h"))],
+        ),
+        (
+            "data that is ten minutes older is the same backup",
+            one,
+            vec![shanghai("1h 10m")],
+            vec![local("1h")],
+            &[(0, None)],
+        ),
+        (
+            "a second more is another one",
+            one,
+            vec![shanghai("1h 10m 1s")],
+            vec![local("1h")],
+            &[(1, Some("1h"))],
+        ),
+        (
+            "one of two regions lags",
+            both,
+            vec![shanghai("1h"), copy_in("cn-beijing", "49h")],
+            vec![local("1h"), local("25h"), local("49h")],
+            &[(2, Some("25h")), (0, None)],
+        ),
+        (
+            "an older gap that a newer copy covers",
+            one,
+            vec![shanghai("1h")],
+            vec![local("1h"), local("25h")],
+            &[(0, None)],
+        ),
+        (
+            "only usable full local sets in the look-back need a copy",
+            one,
+            vec![],
+            vec![
+                incremental(local("1h")),
+                failed(local("2h")),
+                with(Status::Unknown, local("3h")),
+                expiring(local("4h"), ago("1m")),
+                unavailable(local("5h")),
+                local("40days"),
+            ],
+            &[(0, None)],
+        ),
+        (
+            "only a usable full copy is one",
+            one,
+            vec![
+                incremental(shanghai("1h")),
+                failed(shanghai("1h")),
+                with(Status::Running, shanghai("1h")),
+                copy_in("cn-beijing", "1h"),
+            ],
+            vec![local("1h")],
+            &[(1, Some("1h"))],
+        ),
+        (
+            "a region that was seen",
+            &[],
+            vec![shanghai("25h")],
+            vec![local("1h")],
+            &[(1, Some("1h"))],
+        ),
+        ("no region known", &[], vec![], vec![local("1h")], &[]),
+    ] {
+        let instance = instance()
+            .expecting(expecting)
+            .read(CrossRegion, copies)
+            .read(Local, locals);
+        let found: Vec<_> = judged(&instance)
+            .uncopied
+            .into_iter()
+            .map(|uncopied| (uncopied.sets, uncopied.oldest))
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(sets, oldest)| (*sets, oldest.map(ago)))
+            .collect();
+        assert_eq!(found, expected, "{case}");
+    }
+}
+
+#[test]
+fn what_is_uncopied_is_not_known_before_both_listings_were_read() {
+    let declared = || instance().expecting(&["cn-shanghai"]);
+    for instance in [
+        declared().read(Local, vec![local("1h")]),
+        declared().read(CrossRegion, vec![copy_in("cn-shanghai", "1h")]),
+        declared()
+            .read(Local, vec![local("1h")])
+            .failing(CrossRegion, Reason::Server, false),
+    ] {
+        assert_eq!(judged(&instance).uncopied, []);
+    }
+}
+
+/// Whether an instance that promises this holds it.
+fn verdict(objective: Objective, promise: &str, instance: Instance) -> Option<bool> {
+    let verdicts = judged(&instance.promising(objective, promise)).verdicts;
+    let [verdict] = verdicts.as_slice() else {
+        panic!("one promise, one verdict: {verdicts:?}")
+    };
+    assert_eq!(verdict.objective, objective);
+    assert_eq!(
+        verdict.promise,
+        humantime::parse_duration(promise).unwrap(),
+        "the promise is repeated as it was made"
+    );
+    verdict.met
+}
+
+#[test]
+fn recovery_point_holds_when_every_expected_region_is_young_enough() {
+    let shanghai = |ended| vec![copy_in("cn-shanghai", ended)];
+    let one = || instance().expecting(&["cn-shanghai"]);
+    let both = || instance().expecting(&["cn-shanghai", "cn-beijing"]);
+    for (case, instance, expected) in [
+        ("never read", one(), None),
+        (
+            "never read with success",
+            one().failing(CrossRegion, Reason::Server, false),
+            None,
+        ),
+        ("the local listing alone", one().read(Local, vec![]), None),
+        (
+            "younger by a second",
+            one().read(CrossRegion, shanghai("25h 59m 59s")),
+            Some(true),
+        ),
+        (
+            "as old as the promise",
+            one().read(CrossRegion, shanghai("26h")),
+            Some(false),
+        ),
+        (
+            "no copy at all",
+            one().read(CrossRegion, vec![]),
+            Some(false),
+        ),
+        (
+            "no usable copy",
+            one().read(CrossRegion, vec![failed(copy_in("cn-shanghai", "1h"))]),
+            Some(false),
+        ),
+        (
+            "a copy elsewhere",
+            one().read(CrossRegion, vec![copy_in("cn-beijing", "1h")]),
+            Some(false),
+        ),
+        (
+            "a region that was seen",
+            instance().read(CrossRegion, shanghai("1h")),
+            Some(true),
+        ),
+        (
+            "no region known",
+            instance().read(CrossRegion, vec![]),
+            Some(false),
+        ),
+        (
+            "one of two regions",
+            both().read(CrossRegion, shanghai("1h")),
+            Some(false),
+        ),
+        (
+            "both regions",
+            both().read(
+                CrossRegion,
+                vec![copy_in("cn-shanghai", "1h"), copy_in("cn-beijing", "25h")],
+            ),
+            Some(true),
+        ),
+        (
+            "one of two regions is old",
+            both().read(
+                CrossRegion,
+                vec![copy_in("cn-shanghai", "1h"), copy_in("cn-beijing", "27h")],
+            ),
+            Some(false),
+        ),
+        ("unsupported", one().unsupported(CrossRegion), Some(false)),
+        (
+            "old facts are judged while polls fail",
+            one()
+                .read(CrossRegion, shanghai("1h"))
+                .failing(CrossRegion, Reason::Server, false),
+            Some(true),
+        ),
+    ] {
+        let met = verdict(Objective::RecoveryPoint, "26h", instance);
+        assert_eq!(met, expected, "{case}");
+    }
+}
+
+#[test]
+fn backup_age_holds_when_the_newest_usable_local_set_is_young_enough() {
+    let read = |sets| instance().read(Local, sets);
+    for (case, instance, expected) in [
+        ("never read", instance(), None),
+        (
+            "the other listing alone",
+            instance().read(CrossRegion, vec![]),
+            None,
+        ),
+        (
+            "younger by a second",
+            read(vec![local("25h 59m 59s")]),
+            Some(true),
+        ),
+        (
+            "as old as the promise",
+            read(vec![local("26h")]),
+            Some(false),
+        ),
+        ("none", read(vec![]), Some(false)),
+        ("a failed one", read(vec![failed(local("1h"))]), Some(false)),
+        (
+            "an expired one",
+            read(vec![expiring(local("1h"), ago("1m"))]),
+            Some(false),
+        ),
+        (
+            "an incremental one",
+            read(vec![incremental(local("1h")), local("5days")]),
+            Some(true),
+        ),
+        (
+            "a copy is no local set",
+            read(vec![]).read(CrossRegion, vec![copy_in("cn-shanghai", "1h")]),
+            Some(false),
+        ),
+        ("unsupported", instance().unsupported(Local), Some(false)),
+    ] {
+        let met = verdict(Objective::BackupAge, "26h", instance);
+        assert_eq!(met, expected, "{case}");
+    }
+}
+
+#[test]
+fn copy_delay_holds_until_a_set_waits_too_long() {
+    let one = || instance().expecting(&["cn-shanghai"]);
+    let waiting = |ended| {
+        one()
+            .read(CrossRegion, vec![])
+            .read(Local, vec![local(ended)])
+    };
+    for (case, instance, expected) in [
+        ("waits for just as long", waiting("6h"), Some(true)),
+        ("waits a second longer", waiting("6h 1s"), Some(false)),
+        (
+            "the oldest that waits decides",
+            one()
+                .read(CrossRegion, vec![])
+                .read(Local, vec![local("1h"), local("7h")]),
+            Some(false),
+        ),
+        (
+            "everything is copied",
+            one()
+                .read(CrossRegion, vec![copy_in("cn-shanghai", "25h")])
+                .read(Local, vec![local("25h")]),
+            Some(true),
+        ),
+        (
+            "nothing to copy",
+            one().read(CrossRegion, vec![]).read(Local, vec![]),
+            Some(true),
+        ),
+        (
+            "one of two regions lacks it",
+            instance()
+                .expecting(&["cn-shanghai", "cn-beijing"])
+                .read(CrossRegion, vec![copy_in("cn-shanghai", "25h")])
+                .read(Local, vec![local("25h")]),
+            Some(false),
+        ),
+        (
+            "no expected region",
+            instance()
+                .read(CrossRegion, vec![])
+                .read(Local, vec![local("25h")]),
+            None,
+        ),
+        ("never read", one(), None),
+        ("half read", one().read(Local, vec![local("25h")]), None),
+    ] {
+        let met = verdict(Objective::CopyDelay, "6h", instance);
+        assert_eq!(met, expected, "{case}");
+    }
+}
+
+#[test]
+fn retention_holds_when_every_expected_region_reaches_back_far_enough() {
+    let shanghai = |ended| vec![copy_in("cn-shanghai", ended), copy_in("cn-shanghai", "1h")];
+    let one = || instance().expecting(&["cn-shanghai"]);
+    for (case, instance, expected) in [
+        (
+            "as old as the promise",
+            one().read(CrossRegion, shanghai("7days")),
+            Some(true),
+        ),
+        (
+            "younger by a second",
+            one().read(CrossRegion, shanghai("6days 23h 59m 59s")),
+            Some(false),
+        ),
+        (
+            "the old one failed",
+            one().read(
+                CrossRegion,
+                vec![
+                    failed(copy_in("cn-shanghai", "8days")),
+                    copy_in("cn-shanghai", "1h"),
+                ],
+            ),
+            Some(false),
+        ),
+        (
+            "an incremental set reaches back",
+            one().read(
+                CrossRegion,
+                vec![incremental(copy_in("cn-shanghai", "8days"))],
+            ),
+            Some(true),
+        ),
+        ("none", one().read(CrossRegion, vec![]), Some(false)),
+        (
+            "one of two regions",
+            instance()
+                .expecting(&["cn-shanghai", "cn-beijing"])
+                .read(CrossRegion, shanghai("8days")),
+            Some(false),
+        ),
+        (
+            "no expected region",
+            instance().read(CrossRegion, vec![]),
+            Some(false),
+        ),
+        ("unsupported", one().unsupported(CrossRegion), Some(false)),
+        ("never read", one(), None),
+    ] {
+        let met = verdict(Objective::Retention, "7days", instance);
+        assert_eq!(met, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_promise_that_is_off_is_neither_shown_nor_judged() {
+    let read = || instance().read(Local, vec![]).read(CrossRegion, vec![]);
+    assert_eq!(judged(&read()).verdicts, []);
+    let all = Objective::ALL
+        .into_iter()
+        .fold(read(), |instance, objective| {
+            instance.promising(objective, "1h")
+        });
+    let shown: Vec<_> = judged(&all)
+        .verdicts
+        .iter()
+        .map(|verdict| verdict.objective)
+        .collect();
+    assert_eq!(shown, Objective::ALL);
+}
+
+#[test]
+fn an_instance_is_gone_when_every_listing_was_last_told_so() {
+    let missing = |instance: Instance, kind| instance.failing(kind, Reason::NotFound, true);
+    for (case, instance, gone) in [
+        ("never asked", instance(), false),
+        (
+            "told by one, never asked the other",
+            missing(instance(), Local),
+            false,
+        ),
+        (
+            "told by one, read the other",
+            missing(instance(), Local).read(CrossRegion, vec![]),
+            false,
+        ),
+        (
+            "told by both",
+            missing(missing(instance(), Local), CrossRegion),
+            true,
+        ),
+        (
+            "told by both after better days",
+            missing(
+                missing(
+                    instance()
+                        .read(Local, vec![local("1h")])
+                        .read(CrossRegion, vec![]),
+                    Local,
+                ),
+                CrossRegion,
+            ),
+            true,
+        ),
+        (
+            "something else was not found",
+            missing(instance(), Local).failing(CrossRegion, Reason::NotFound, false),
+            false,
+        ),
+        (
+            "told by the only listing that is read",
+            missing(instance().only(Local), Local),
+            true,
+        ),
+    ] {
+        assert_eq!(judged(&instance).gone, gone, "{case}");
+    }
+}
+
+#[test]
+fn unsupported_is_a_fact_and_not_an_outage() {
+    let posture = judged(
+        &instance()
+            .unsupported(CrossRegion)
+            .read(Local, vec![local("1h")]),
+    );
+    assert_eq!(posture.protected, Some(false));
+    let listing = &posture.listings[0];
+    assert_eq!(listing.kind, CrossRegion);
+    assert_eq!(
+        (listing.success, listing.last_success, &listing.failure),
+        (Some(true), Some(ago("1m")), &None)
+    );
+    // Without a policy to ask, nothing else tells whether copying is switched on.
+    let posture = judged(&instance().read(CrossRegion, vec![copy_in("cn-shanghai", "1h")]));
+    assert_eq!(posture.protected, None);
+}
+
+#[test]
+fn a_listing_says_how_its_last_attempt_went_and_when_it_was_last_read() {
+    let incomplete = Sets {
+        listing: Listing::default(),
+        remembered: Vec::new(),
+    };
+    for (case, instance, expected) in [
+        ("never attempted", instance(), (None, None, None, None)),
+        (
+            "read",
+            instance().read(Local, vec![]),
+            (Some(true), None, Some("1m"), Some(true)),
+        ),
+        (
+            "read in part",
+            instance().found(Local, incomplete),
+            (Some(true), None, Some("1m"), Some(false)),
+        ),
+        (
+            "failed since",
+            instance()
+                .read(Local, vec![])
+                .failing(Local, Reason::Throttled, false),
+            (Some(false), Some(Reason::Throttled), Some("1m"), Some(true)),
+        ),
+        (
+            "never succeeded",
+            instance().failing(Local, Reason::Permission, false),
+            (Some(false), Some(Reason::Permission), None, None),
+        ),
+    ] {
+        let posture = judged(&instance.only(Local));
+        let [listing] = posture.listings.as_slice() else {
+            panic!("{:?}", posture.listings)
+        };
+        let found = (
+            listing.success,
+            listing.failure.as_ref().map(|failure| failure.reason),
+            listing.last_success,
+            listing.complete,
+        );
+        let (success, reason, last, complete) = expected;
+        assert_eq!(found, (success, reason, last.map(ago), complete), "{case}");
+    }
+}
+
+#[test]
+fn the_engine_is_that_of_the_first_listing_that_names_one() {
+    let named = |engine: Option<&str>, version: Option<&str>| Sets {
+        listing: Listing {
+            engine: engine.map(str::to_owned),
+            engine_version: version.map(str::to_owned),
+            ..Listing::default()
+        },
+        remembered: Vec::new(),
+    };
+    let mysql = || named(Some("mysql"), Some("5.7"));
+    for (instance, expected) in [
+        (instance(), ("", "")),
+        (instance().found(Local, mysql()), ("mysql", "5.7")),
+        (
+            instance()
+                .found(CrossRegion, named(None, None))
+                .found(Local, mysql()),
+            ("mysql", "5.7"),
+        ),
+        (
+            instance()
+                .found(CrossRegion, named(Some("sqlserver"), None))
+                .found(Local, mysql()),
+            ("sqlserver", ""),
+        ),
+    ] {
+        let posture = judged(&instance);
+        let found = (posture.engine.as_str(), posture.engine_version.as_str());
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,186 @@
+//! Pages that were damaged on the way: whatever comes, nothing panics, and no set is usable that nobody called whole.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::tests::{PAGES, answer};
+use super::*;
+use crate::example::{HOME, now};
+
+use ListingKind::{CrossRegion, Local};
+
+/// Reads a body as far as it goes, and holds every usable set against what its row really says.
+fn check(listing: ListingKind, body: impl Into<Bytes>) {
+    let answer = answer(200, body);
+    let call = Call {
+        operation: operation(listing),
+        instance: "rm-example1".into(),
+        region: HOME.into(),
+        query: Vec::new(),
+    };
+    let page = match read_page(&call, listing, &answer) {
+        Ok(page) => page,
+        Err(error) => {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("NOT-A-KEY"), "{shown}");
+            return;
+        }
+    };
+    let subject = Subject {
+        instance_id: "rm-example1",
+        source_region: HOME,
+        only_backup_region: None,
+        now: now(),
+    };
+    // What is not read may hold bytes that are no text.
+    let whole: Value = serde_json::from_str(&String::from_utf8_lossy(&answer.body)).unwrap();
+    let rows = match listing {
+        CrossRegion => &whole["Items"]["Item"],
+        Local => &whole["Items"]["Backup"],
+    };
+    for (at, row) in page.rows.into_iter().enumerate() {
+        let _identity = row.identity();
+        let Normalised { set, anomalies } = row.normalise(&subject);
+        let Some(set) = set else {
+            assert!(!anomalies.is_empty(), "a dropped row is counted");
+            continue;
+        };
+        if set.is_usable(now()) {
+            assert!(is_called_whole(listing, &rows[at]), "{}", rows[at]);
+        }
+        for time in [set.started, set.ended, set.recovery_point]
+            .into_iter()
+            .flatten()
+        {
+            assert!(time > DateTime::UNIX_EPOCH);
+        }
+    }
+}
+
+/// Whether the row says, in the words of the vendor's page, that it is a whole set of a known kind.
+fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
+    let word = |field: &str| match &row[field] {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let types = ["F", "I", "FullBackup", "IncrementalBackup"];
+    let is_one_of = |field, words: &[&str]| words.contains(&word(field).as_str());
+    match listing {
+        CrossRegion => {
+            let has = |field| !word(field).is_empty();
+            let says_nothing = !has("BackupSetStatus");
+            is_one_of("BackupType", &types)
+                && (is_one_of("BackupSetStatus", &["0"])
+                    || says_nothing && has("BackupEndTime") && has("CrossBackupSetSize"))
+        }
+        Local => {
+            is_one_of("BackupType", &types)
+                && is_one_of("BackupStatus", &["Success"])
+                && !is_one_of("IsAvail", &["0"])
+        }
+    }
+}
+
+fn any_kind_of_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        proptest::sample::select(vec![
+            "",
+            " ",
+            "0",
+            "1",
+            "2",
+            "F",
+            "I",
+            "Success",
+            "Failed",
+            "success",
+            "FullBackup",
+            "2026-06-12T01:00Z",
+            "2026-06-12T01:00:00Z",
+            "2036-06-12T01:00:00Z",
+            "1970-01-01T00:00:00Z",
+            "-1",
+            "0.0",
+            "NaN",
+            "null",
+            "rm-example1",
+            "mssql",
+        ])
+        .prop_map(Value::from),
+        Just(json!([])),
+        Just(json!({})),
+        Just(json!([0])),
+        Just(json!({"RestoreRegion": [["a"], {"b": 7}, null]})),
+    ]
+}
+
+/// How many values a document holds, itself included.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(values) => values.values().map(size).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// Replaces the value at this place, counted as [`size`] counts.
+fn replace(value: &mut Value, place: &mut usize, with: &Value) {
+    if *place == 0 {
+        *value = with.clone();
+    }
+    *place = place.wrapping_sub(1);
+    match value {
+        Value::Array(values) => values
+            .iter_mut()
+            .for_each(|value| replace(value, place, with)),
+        Value::Object(values) => values
+            .values_mut()
+            .for_each(|value| replace(value, place, with)),
+        _ => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for listing in ListingKind::ALL {
+            check(listing, body.clone());
+        }
+    }
+
+    #[test]
+    fn a_page_that_was_cut_or_garbled_is_read_or_refused(
+        (listing, page) in proptest::sample::select(PAGES.to_vec()),
+        cut in proptest::option::of(any::<proptest::sample::Index>()),
+        garbled in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut body = page.as_bytes().to_vec();
+        for (at, byte) in garbled {
+            let at = at.index(body.len());
+            body[at] = byte;
+        }
+        if let Some(cut) = cut {
+            body.truncate(cut.index(page.len()));
+        }
+        check(listing, body);
+    }
+
+    #[test]
+    fn a_value_of_another_kind_never_makes_a_success(
+        (listing, page) in proptest::sample::select(PAGES.to_vec()),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any_kind_of_value()), 1..4),
+    ) {
+        let mut page: Value = serde_json::from_str(page).unwrap();
+        for (place, value) in changes {
+            let mut place = place.index(size(&page));
+            replace(&mut page, &mut place, &value);
+        }
+        check(listing, page.to_string());
+    }
+}
