@@ -8,21 +8,32 @@
 //! /metrics  /  /api <── web <── metrics, report <── posture::assess(facts, now)
 //! ```
 //!
-//! The modules below are declared in the order in which they are best read.
+//! The modules below are grouped in the order in which they are best read.
 
-pub mod app;
-pub mod args;
+// The words that everything else speaks.
 pub mod backup;
+pub mod target;
+pub mod vendor;
+
+// What is given: the configuration, and the time.
 pub mod clock;
 pub mod config;
+
+// Asking, and keeping what was found.
+pub mod facts;
+pub mod poll;
+pub mod provider;
+pub mod tally;
+
+// Judging, and showing the judgement.
+pub mod metrics;
+pub mod posture;
+pub mod report;
+pub mod web;
+
+// The program around it.
+pub mod app;
+pub mod args;
+
 #[cfg(test)]
 mod example;
-pub mod facts;
-pub mod metrics;
-pub mod poll;
-pub mod posture;
-pub mod provider;
-pub mod report;
-pub mod tally;
-pub mod target;
-pub mod web;

@@ -8,7 +8,7 @@ use super::{ConfigSource, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
 use crate::provider::http::HttpClient;
-use crate::provider::{Environment, Provider};
+use crate::provider::{Environment, Provider, operation};
 
 /// Prints the problems, or a summary.
 pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -79,7 +79,7 @@ impl Budget {
                 let targets = account.targets.iter();
                 let read = targets.filter(|target| target.listings.contains(kind));
                 let count = u32::try_from(read.count()).unwrap_or(u32::MAX);
-                (account.provider.operation(*kind), count)
+                (operation(account.provider, *kind), count)
             })
             .filter(|(_, count)| *count > 0)
             .collect();

@@ -29,8 +29,8 @@ pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
 pub use secret::{Secret, SecretError, SecretSource};
 
-use crate::provider;
 use crate::target::Target;
+use crate::vendor::Vendor;
 use problem::Report;
 
 /// A whole configuration.
@@ -103,7 +103,7 @@ pub struct AccountConfig {
     /// The label `account`.
     pub name: Arc<str>,
     /// The vendor.
-    pub provider: provider::Kind,
+    pub provider: Vendor,
     /// How requests are signed.
     pub credentials: CredentialsConfig,
     /// Replaces the vendor's endpoint table.

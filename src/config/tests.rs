@@ -52,7 +52,7 @@ fn check(yaml: &str, expected: &[&str]) {
 
 #[track_caller]
 fn check_environment(yaml: &str, environment: &[(&str, &str)], expected: &[&str]) {
-    let providers = raw::listed(&provider::Kind::ALL.map(provider::Kind::label));
+    let providers = raw::listed(&Vendor::ALL.map(Vendor::label));
     let expected: Vec<String> = expected
         .iter()
         .map(|line| line.replace("@providers", &providers))

@@ -30,7 +30,7 @@ use crate::config::{AccountConfig, Config, PollConfig};
 use crate::facts::{Facts, Failure};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
-use crate::provider::{Call, Environment, Provider, Window};
+use crate::provider::{Call, Environment, Provider, Window, operation};
 use crate::tally::{AccountKey, AccountScope, Tally};
 use crate::target::Target;
 
@@ -206,14 +206,14 @@ fn adopt(ground: &Ground, config: &Config) {
 }
 
 fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
-    let operation = |kind: ListingKind| (kind, config.provider.operation(kind));
+    let listed = |kind: ListingKind| (kind, operation(config.provider, kind));
     AccountScope {
         key: account_key(config),
         operations: config
             .provider
             .listings()
             .iter()
-            .map(|kind| operation(*kind))
+            .map(|kind| listed(*kind))
             .filter(|(kind, _)| {
                 let mut targets = config.targets.iter();
                 targets.any(|target| target.listings.contains(kind))

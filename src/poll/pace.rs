@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff;
 use crate::config::RateLimit;
-use crate::provider::DefaultPace;
+use crate::vendor::DefaultPace;
 
 /// The lanes of one account.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The vendors: a closed set, what each can list, and how one of its listings is read.
+//! How a listing is read: one client for each vendor, in a closed enum.
 //!
 //! A provider knows its vendor's requests and answers. It does not retry, wait or count: each request goes through the
 //! [`Courier`] that `poll` hands in. Unknown values become anomalies, and only answers that are no listing are errors.
@@ -24,73 +24,15 @@ use crate::backup::{Listing, ListingKind};
 use crate::clock::Clock;
 use crate::config::AccountConfig;
 use crate::target::Target;
+use crate::vendor::Vendor;
 
 /// The environment variables as they were at the start.
 pub type Environment = BTreeMap<String, String>;
 
-/// A vendor whose backups can be listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Alibaba Cloud RDS, API version 2014-08-15.
-    Alibaba,
-}
-
-/// How fast an account may be asked when its configuration does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DefaultPace {
-    /// The time between two requests.
-    pub spacing: Duration,
-    /// Whether each operation has a quota of its own, or the account has one for all of them.
-    pub per_operation: bool,
-}
-
-impl Kind {
-    /// Every vendor.
-    pub const ALL: [Self; 1] = [Self::Alibaba];
-
-    /// The value of the label `provider`, and the name in the configuration file.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Alibaba => "alibaba",
-        }
-    }
-
-    /// The vendor of this name, if there is one.
-    pub fn from_label(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.label() == label)
-    }
-
-    /// The value of the label `product`.
-    pub const fn product(self) -> &'static str {
-        match self {
-            Self::Alibaba => "rds",
-        }
-    }
-
-    /// The listings that the vendor has.
-    pub const fn listings(self) -> &'static [ListingKind] {
-        match self {
-            Self::Alibaba => &[ListingKind::CrossRegion, ListingKind::Local],
-        }
-    }
-
-    /// The vendor's name of the operation behind a listing.
-    pub const fn operation(self, listing: ListingKind) -> &'static str {
-        match self {
-            Self::Alibaba => alibaba::operation(listing),
-        }
-    }
-
-    /// How fast an account is asked by default.
-    pub const fn default_pace(self) -> DefaultPace {
-        match self {
-            // Alibaba publishes no figure for RDS. Quotas are counted per operation and account and are shared with the
-            // console and with every other tool, so one request a second for each operation leaves room for them.
-            Self::Alibaba => DefaultPace {
-                spacing: Duration::from_secs(1),
-                per_operation: true,
-            },
-        }
+/// The vendor's name of the operation behind a listing; the label `operation`.
+pub const fn operation(vendor: Vendor, listing: ListingKind) -> &'static str {
+    match vendor {
+        Vendor::Alibaba => alibaba::operation(listing),
     }
 }
 
@@ -152,7 +94,7 @@ impl Provider {
         environment: &Environment,
     ) -> Self {
         match account.provider {
-            Kind::Alibaba => Self::Alibaba(Alibaba::new(account, http, clock, environment)),
+            Vendor::Alibaba => Self::Alibaba(Alibaba::new(account, http, clock, environment)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::raw::{KeyNames, Mapping, Node, Read, listed, quoted};
 use super::super::{AccountConfig, EndpointTemplate, RateLimit};
 use super::objectives::Promises;
 use super::{Lowering, all};
-use crate::provider;
+use crate::vendor::Vendor;
 
 pub(crate) const ACCOUNT_KEYS: [&str; 6] = [
     "name",
@@ -68,12 +68,12 @@ impl Lowering<'_> {
         self.unique(name, "name", &node.place, &account.place.path, names)
     }
 
-    fn provider(&mut self, account: &Mapping<'_>) -> Read<provider::Kind> {
-        let known = provider::Kind::ALL.map(provider::Kind::label);
+    fn provider(&mut self, account: &Mapping<'_>) -> Read<Vendor> {
+        let known = Vendor::ALL.map(Vendor::label);
         let expected = format!("one of {}", listed(&known));
         let node = account.require("provider", &expected, &mut self.report)?;
         let label = node.text(&expected, &mut self.report)?;
-        provider::Kind::from_label(label).ok_or_else(|| {
+        Vendor::from_label(label).ok_or_else(|| {
             let what = format!("unknown provider {}; expected {expected}", quoted(label));
             node.place.complain(what, &mut self.report)
         })

@@ -8,8 +8,8 @@ use super::super::raw::{KeyNames, Mapping, Node, Place, Read, Told, listed, near
 use super::objectives::Promises;
 use super::{LONGEST_NAME, Lowering, all};
 use crate::backup::ListingKind;
-use crate::provider;
 use crate::target::{InstanceKey, Target};
+use crate::vendor::Vendor;
 
 pub(crate) const INSTANCE_KEYS: [&str; 6] = [
     "id",
@@ -33,7 +33,7 @@ impl Lowering<'_> {
         &mut self,
         account: &Mapping<'_>,
         name: Result<&Arc<str>, &Told>,
-        provider: Read<provider::Kind>,
+        provider: Read<Vendor>,
         promises: Promises,
     ) -> Read<Vec<Arc<Target>>> {
         let nodes = self.elements(account, "instances", "a list of at least one instance");
@@ -49,7 +49,7 @@ impl Lowering<'_> {
         &mut self,
         node: &Node<'_>,
         account: Result<&Arc<str>, &Told>,
-        provider: Read<provider::Kind>,
+        provider: Read<Vendor>,
         inherited: Promises,
         ids: &mut HashMap<String, KeyPath>,
     ) -> Read<Target> {
@@ -128,9 +128,9 @@ impl Lowering<'_> {
     fn listings(
         &mut self,
         instance: &Mapping<'_>,
-        provider: Read<provider::Kind>,
+        provider: Read<Vendor>,
     ) -> Read<Vec<ListingKind>> {
-        let known = provider.map_or(&ListingKind::ALL[..], provider::Kind::listings);
+        let known = provider.map_or(&ListingKind::ALL[..], Vendor::listings);
         let Some(node) = instance.get("listings") else {
             return Ok(known.to_vec());
         };

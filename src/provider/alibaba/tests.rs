@@ -75,7 +75,7 @@ fn play(
     let client = CLIENT.get_or_init(|| {
         let account = AccountConfig {
             name: "prod".into(),
-            provider: crate::provider::Kind::Alibaba,
+            provider: crate::vendor::Vendor::Alibaba,
             credentials: CredentialsConfig::Standard,
             endpoint: None,
             rate_limit: None,
