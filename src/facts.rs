@@ -104,7 +104,7 @@ impl Facts {
         kind: ListingKind,
         at: DateTime<Utc>,
         from: DateTime<Utc>,
-        outcome: &Result<Listing, ListError>,
+        outcome: Result<Listing, ListError>,
     ) {
         let mut instances = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let Some(facts) = instances.get_mut(key) else {
@@ -120,7 +120,7 @@ impl Facts {
                 ListingFacts::good(
                     at,
                     Found::Sets(Arc::new(Sets {
-                        listing: listing.clone(),
+                        listing,
                         remembered,
                     })),
                 )
@@ -219,7 +219,7 @@ mod tests {
             let at = ago(when);
             let outcome = outcome.map(listing);
             self.0
-                .record(&target("rm-1").key, KIND, at, at - LOOKBACK, &outcome);
+                .record(&target("rm-1").key, KIND, at, at - LOOKBACK, outcome);
             self
         }
 
@@ -273,9 +273,13 @@ mod tests {
         assert!(!story.0.all()[0].is_attempted());
         let key = target("rm-1").key;
         let outcome = Err(failure(Reason::Timeout));
-        story
-            .0
-            .record(&key, ListingKind::Local, ago("1h"), ago("31days"), &outcome);
+        story.0.record(
+            &key,
+            ListingKind::Local,
+            ago("1h"),
+            ago("31days"),
+            outcome.clone(),
+        );
         assert!(story.0.all()[0].is_attempted());
     }
 
@@ -381,7 +385,7 @@ mod tests {
         let outcome = Ok(listing(vec![local("1h")]));
         for target in [&one, &two] {
             for kind in ListingKind::ALL {
-                facts.record(&target.key, kind, ago("1m"), ago("31days"), &outcome);
+                facts.record(&target.key, kind, ago("1m"), ago("31days"), outcome.clone());
             }
         }
         let renamed = Arc::new(Target {
@@ -404,7 +408,7 @@ mod tests {
             [(renamed, vec![ListingKind::Local]), (three, vec![])]
         );
         // An answer that comes after its instance has left is dropped.
-        facts.record(&two.key, KIND, ago("1m"), ago("31days"), &outcome);
+        facts.record(&two.key, KIND, ago("1m"), ago("31days"), outcome.clone());
         assert!(facts.of(&two.key).is_none());
         // What left and comes back begins anew.
         facts.adopt([&two]);
@@ -423,7 +427,7 @@ mod tests {
         let key = target("rm-1").key;
         story
             .0
-            .record(&key, KIND, ago("1m"), ago("31days"), &Ok(odd));
+            .record(&key, KIND, ago("1m"), ago("31days"), Ok(odd));
         assert_eq!(taken[0].listings[&KIND].last_success, Some(ago("1h")));
         assert_eq!(story.known().last_success, Some(ago("1m")));
     }

@@ -284,10 +284,10 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
         Err(error) if error.reason == Reason::Unsupported => {}
         Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
     }
+    log_change(&account.key, key, failed_before.as_ref(), &outcome);
     ground
         .facts
-        .record(instance, *kind, ground.clock.now(), window.from(), &outcome);
-    log_change(&account.key, key, failed_before.as_ref(), &outcome);
+        .record(instance, *kind, ground.clock.now(), window.from(), outcome);
     let round = account.lock_sweep().end(key, Instant::now());
     if let Some(took) = round {
         ground.tally.sweep(&account.key, took);
