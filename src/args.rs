@@ -17,39 +17,25 @@ pub struct Arguments {
     /// What to do; without it the exporter runs until it is stopped.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// For the daemon.
-    #[command(flatten)]
-    pub daemon: DaemonArguments,
-    /// For every command.
-    #[command(flatten)]
-    pub log: LogArguments,
-}
-
-/// Flags of the daemon.
-#[derive(Debug, Args)]
-pub struct DaemonArguments {
     /// Where the configuration is.
     #[arg(
         long = "config.file",
         default_value = "exporter.yml",
-        value_name = "FILE"
+        value_name = "FILE",
+        global = true
     )]
     pub config_file: PathBuf,
-    /// Where to serve.
-    #[command(flatten)]
-    pub web: WebArguments,
-}
-
-/// Where to serve.
-#[derive(Debug, Args)]
-pub struct WebArguments {
     /// Address to serve on, such as `:19110` for all interfaces or `127.0.0.1:19110`; may be repeated.
     #[arg(
         long = "web.listen-address",
         default_value = ":19110",
-        value_name = "ADDRESS"
+        value_name = "ADDRESS",
+        global = true
     )]
     pub listen_addresses: Vec<ListenAddress>,
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArguments,
 }
 
 /// How to log.
@@ -95,40 +81,21 @@ pub enum LogFormat {
 }
 
 /// What to do instead of running the daemon.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Copy, Subcommand)]
 pub enum Command {
     /// Read the configuration, without calling any cloud: print all of its problems, or a summary with the number of
     /// API calls. Exit code 0, or 2 when there are problems.
-    Check {
-        /// Where the configuration is.
-        #[arg(
-            long = "config.file",
-            default_value = "exporter.yml",
-            value_name = "FILE"
-        )]
-        config_file: PathBuf,
-    },
+    Check,
     /// Poll everything once and print the result. Exit code 0 when all objectives are met, 1 when some are broken, 2
     /// when some listing could not be read.
     Once {
-        /// Where the configuration is.
-        #[arg(
-            long = "config.file",
-            default_value = "exporter.yml",
-            value_name = "FILE"
-        )]
-        config_file: PathBuf,
         /// How to print the result.
         #[arg(long, value_enum, default_value = "table", value_name = "OUTPUT")]
         output: Output,
     },
     /// Start a simulated cloud and the exporter on it; needs no account and no configuration.
     #[cfg(feature = "demo")]
-    Demo {
-        /// Where to serve.
-        #[command(flatten)]
-        web: WebArguments,
-    },
+    Demo,
 }
 
 /// The outputs of `once`.

@@ -35,7 +35,7 @@ fn describe(
 ) -> std::fmt::Result {
     writeln!(
         summary,
-        "\naccount {} ({}): {} instances, keys from {keys}",
+        "\naccount {} ({}): instances: {}; keys from {keys}",
         account.name,
         account.provider.label(),
         account.targets.len()

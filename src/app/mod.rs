@@ -20,15 +20,16 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Arguments, Command, WebArguments};
+use crate::args::{Arguments, Command};
 use crate::clock::Clock;
 use crate::config::{Config, Problems};
 use crate::metrics::ReloadState;
 use crate::poll::{Ground, Poller};
 use crate::provider::Environment;
 use crate::provider::http::HttpClient;
+use crate::web::listen::{self, ListenAddress};
 use crate::web::server::{self, Limits};
-use crate::web::{ReloadRequest, Settings, Site, listen};
+use crate::web::{ReloadRequest, Settings, Site};
 
 /// How long polls in flight may take to finish at the end.
 const POLL_GRACE: Duration = Duration::from_secs(10);
@@ -53,21 +54,15 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
     };
+    let source = ConfigSource::File(arguments.config_file);
+    let addresses = arguments.listen_addresses;
     let outcome = runtime.block_on(async {
         match arguments.command {
-            None => {
-                let source = ConfigSource::File(arguments.daemon.config_file);
-                run(&source, &arguments.daemon.web, environment).await
-            }
-            Some(Command::Check { config_file }) => {
-                check::run(&ConfigSource::File(config_file), &environment)
-            }
-            Some(Command::Once {
-                config_file,
-                output,
-            }) => once::run(&ConfigSource::File(config_file), output, environment).await,
+            None => run(&source, &addresses, environment).await,
+            Some(Command::Check) => check::run(&source, &environment),
+            Some(Command::Once { output }) => once::run(&source, output, environment).await,
             #[cfg(feature = "demo")]
-            Some(Command::Demo { web }) => demo::run(&web, environment).await,
+            Some(Command::Demo) => demo::run(&addresses, environment).await,
         }
     });
     // A poll that hangs in a blocking call must not hold up the exit.
@@ -97,7 +92,7 @@ impl ConfigSource {
 /// Runs the exporter until it is told to stop.
 async fn run(
     source: &ConfigSource,
-    web: &WebArguments,
+    addresses: &[ListenAddress],
     environment: Environment,
 ) -> anyhow::Result<ExitCode> {
     let config = match source.load(&environment) {
@@ -105,7 +100,7 @@ async fn run(
         Err(problems) => return Ok(unusable(&problems)),
     };
     // Before anything else starts, so that an address in use ends the start and not a running exporter.
-    let listeners = listen::bind(&web.listen_addresses).await?;
+    let listeners = listen::bind(addresses).await?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;
     let ground = ground(Clock::real(), environment)?;
     for listener in &listeners {

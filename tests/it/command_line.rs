@@ -97,7 +97,7 @@ async fn check_reports_all_problems_at_once_and_calls_no_cloud() {
     let (code, out, errors) = run(&["check", &good], &[]).await;
     assert_eq!((code, errors.as_str()), (0, ""));
     for expected in [
-        "account test (alibaba): 1 instances",
+        "account test (alibaba): instances: 1; keys from the configuration",
         "DescribeBackups: at least 3600 calls an hour",
     ] {
         assert!(out.contains(expected), "{out}");
