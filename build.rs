@@ -1,12 +1,18 @@
 //! Writes down what is being built, for `--version` and `cloud_backup_exporter_build_info`.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
     // A source archive has no git; whoever builds from one can name the revision.
     println!("cargo::rerun-if-env-changed=BUILD_REVISION");
-    println!("cargo::rerun-if-changed=.git/HEAD");
-    println!("cargo::rerun-if-changed=.git/refs/heads");
+    // A path that does not exist would count as changed, and have everything built anew each time.
+    for reference in ["HEAD", "refs/heads"] {
+        let path = output(Command::new("git").args(["rev-parse", "--git-path", reference]));
+        if let Some(path) = path.filter(|path| Path::new(path).exists()) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
     let revision = std::env::var("BUILD_REVISION")
         .ok()
         .or_else(|| output(Command::new("git").args(["rev-parse", "--short=12", "HEAD"])))

@@ -1,7 +1,9 @@
 //! `demo`: a simulated cloud and the exporter on it, in one process.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use sim::{Cloud, Scenario};
@@ -20,22 +22,32 @@ pub(super) async fn run(
         .await
         .context("cannot start the simulated cloud")?;
     let yaml = config_for(&scenario, &cloud.url())?;
-    let mut greeting = String::from(
-        "A simulated cloud with 31 days of history, and the exporter on it. Look at\n",
-    );
-    for address in addresses.iter().map(ToString::to_string) {
-        let every_interface = address.starts_with(':');
-        let host = if every_interface { "localhost" } else { "" };
-        writeln!(
-            greeting,
-            "  http://{host}{address}/ and http://{host}{address}/metrics"
-        )?;
-    }
-    say(&(greeting + "Ctrl-C ends it.\n"))?;
-    let code = super::run(&ConfigSource::Text(yaml), addresses, environment).await;
+    let source = ConfigSource::Text(yaml);
+    let code = super::run(&source, addresses, environment, greet).await;
     cloud.stop().await;
     code
 }
+
+/// Says where to look, once that is known.
+fn greet(addresses: &[SocketAddr]) -> anyhow::Result<()> {
+    let mut greeting = String::from(
+        "A simulated cloud with 31 days of history, and the exporter on it. Look at\n",
+    );
+    for address in addresses {
+        let (ip, port) = (address.ip(), address.port());
+        let shown = if ip.is_unspecified() {
+            format!("localhost:{port}")
+        } else {
+            address.to_string()
+        };
+        writeln!(greeting, "  http://{shown}/ and http://{shown}/metrics")?;
+    }
+    say(&(greeting + "Ctrl-C ends it.\n"))?;
+    Ok(())
+}
+
+/// A promise that the default asks for, and that an instance which keeps its backups for less cannot hold.
+const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The configuration that a user of these clouds would write.
 fn config_for(scenario: &Scenario, endpoint: &str) -> Result<String, std::fmt::Error> {
@@ -53,9 +65,14 @@ fn config_for(scenario: &Scenario, endpoint: &str) -> Result<String, std::fmt::E
             let regions: Vec<_> = destinations
                 .map(|destination| destination.region.as_str())
                 .collect();
+            let objectives = if instance.retention < DEFAULT_RETENTION {
+                ", objectives: {retention: off}"
+            } else {
+                ""
+            };
             writeln!(
                 yaml,
-                "  - {{id: {}, region: {}, name: {}, backup_regions: [{}]}}",
+                "  - {{id: {}, region: {}, name: {}, backup_regions: [{}]{objectives}}}",
                 instance.id,
                 instance.region,
                 instance.name,

@@ -7,6 +7,7 @@ mod logging;
 mod once;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::metrics::ReloadState;
 use crate::poll::{Ground, Poller};
 use crate::provider::Environment;
 use crate::provider::http::HttpClient;
-use crate::web::listen::{self, ListenAddress};
+use crate::web::listen::{self, ListenAddress, Listener};
 use crate::web::server::{self, Limits};
 use crate::web::{ReloadRequest, Settings, Site};
 
@@ -58,7 +59,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     let addresses = arguments.listen_addresses;
     let outcome = runtime.block_on(async {
         match arguments.command {
-            None => run(&source, &addresses, environment).await,
+            None => run(&source, &addresses, environment, |_| Ok(())).await,
             Some(Command::Check) => check::run(&source, &environment),
             Some(Command::Once { output }) => once::run(&source, output, environment).await,
             #[cfg(feature = "demo")]
@@ -89,11 +90,12 @@ impl ConfigSource {
     }
 }
 
-/// Runs the exporter until it is told to stop.
+/// Runs the exporter until it is told to stop. `on_listening` is told the addresses, port numbers included.
 async fn run(
     source: &ConfigSource,
     addresses: &[ListenAddress],
     environment: Environment,
+    on_listening: impl FnOnce(&[SocketAddr]) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     let config = match source.load(&environment) {
         Ok(config) => config,
@@ -103,9 +105,11 @@ async fn run(
     let listeners = listen::bind(addresses).await?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;
     let ground = ground(Clock::real(), environment)?;
-    for listener in &listeners {
-        tracing::info!(address = %listener.local_address(), "listening");
+    let bound: Vec<_> = listeners.iter().map(Listener::local_address).collect();
+    for address in &bound {
+        tracing::info!(%address, "listening");
     }
+    on_listening(&bound)?;
 
     let (reload, mut reload_requests) = mpsc::channel(1);
     let site = Arc::new(Site::new(

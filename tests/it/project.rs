@@ -64,7 +64,8 @@ fn root() -> &'static Path {
 
 fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let entries = std::fs::read_dir(folder);
+    for entry in entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(files_below(&path, ending));
@@ -213,7 +214,8 @@ fn every_metric_that_a_document_names_exists() {
     ];
     pages.extend(files_below(&root().join("docs"), "md"));
     for page in pages {
-        let text = std::fs::read_to_string(&page).unwrap();
+        let text = std::fs::read_to_string(&page);
+        let text = text.unwrap_or_else(|error| panic!("{}: {error}", page.display()));
         for rest in words_after(&text, "cloud_backup_").filter(|rest| !rest.is_empty()) {
             let name = format!("cloud_backup_{rest}");
             let family = ["_bucket", "_sum", "_count"]
