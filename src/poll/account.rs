@@ -40,6 +40,8 @@ pub(super) struct Account {
     sweep: Mutex<Sweep<ListingKey>>,
     pace: Pace,
     breaker: Breaker,
+    /// The most requests in flight, whatever their region.
+    whole: Arc<Semaphore>,
     in_flight: Mutex<InFlight>,
     tally: Arc<Tally>,
     stop: CancellationToken,
@@ -59,6 +61,7 @@ impl Account {
             sweep: Mutex::new(Sweep::new(HashSet::new())),
             pace: Pace::new(config.rate_limit, config.provider.default_pace()),
             breaker: Breaker::new(poll.interval),
+            whole: Arc::new(Semaphore::new(poll.max_concurrency)),
             in_flight: Mutex::default(),
             poll,
             tally,
@@ -95,18 +98,25 @@ impl Account {
         self.stop.is_cancelled()
     }
 
-    /// The region's share of the requests in flight.
-    fn share_of(&self, region: &Arc<str>) -> Arc<Semaphore> {
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let share = in_flight.share;
-        let semaphore = in_flight
-            .regions
-            .entry(Arc::clone(region))
-            .or_insert_with(|| Arc::new(Semaphore::new(share)));
-        Arc::clone(semaphore)
+    /// Waits for a place among the requests in flight: first of the region's share, then of the whole, which is
+    /// contended only when there are more regions than places.
+    async fn place(&self, region: &Arc<str>) -> Option<[OwnedSemaphorePermit; 2]> {
+        let share = {
+            let mut in_flight = self
+                .in_flight
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let share = in_flight.share;
+            let semaphore = in_flight
+                .regions
+                .entry(Arc::clone(region))
+                .or_insert_with(|| Arc::new(Semaphore::new(share)));
+            Arc::clone(semaphore)
+        };
+        // Neither semaphore is ever closed, so there is always a place in the end.
+        let share = share.acquire_owned().await.ok()?;
+        let whole = Arc::clone(&self.whole).acquire_owned().await.ok()?;
+        Some([share, whole])
     }
 
     /// A courier for one attempt at a listing.
@@ -287,7 +297,7 @@ impl ListingCourier<'_> {
         call: &Call,
         lane: &Lane,
         wait_until: Instant,
-    ) -> Result<Option<OwnedSemaphorePermit>, Paused> {
+    ) -> Result<Option<[OwnedSemaphorePermit; 2]>, Paused> {
         loop {
             // A closed lane is waited for without a permit, so that the other operations of the region go on.
             if let Err(paused) = lane.open() {
@@ -297,13 +307,7 @@ impl ListingCourier<'_> {
                 sleep_until(paused.until).await;
                 continue;
             }
-            // The semaphore is never closed, so the error cannot happen.
-            let permit = self
-                .account
-                .share_of(&call.region)
-                .acquire_owned()
-                .await
-                .ok();
+            let permit = self.account.place(&call.region).await;
             if lane.turn().await.is_ok() {
                 return Ok(permit);
             }

@@ -13,7 +13,7 @@ use crate::provider::credentials::Fingerprint;
 
 /// How long the others wait for the call that tries a key. An endpoint that hangs says nothing about the key, and must
 /// not hold back the other regions.
-const TRIAL_PATIENCE: Duration = Duration::from_secs(5);
+const TRIAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The breaker of one account.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sim::{Fault, FaultKind, ThrottleHeader};
 
-use super::harness::{Configuration, Exporter, cloud, hourly};
+use super::harness::{Configuration, Exporter, cloud, hourly, hourly_in};
 
 fn ids(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("rm-{number}")).collect()
@@ -181,4 +181,27 @@ async fn calls_that_only_stand_in_line_do_not_hold_up_the_end() {
         asked.elapsed()
     );
     assert!(!log.contains("cannot be read"), "{log}");
+}
+
+#[tokio::test]
+async fn no_more_requests_are_in_flight_than_the_configuration_allows() {
+    let cloud = cloud().await;
+    cloud.inject(Fault::new(FaultKind::Hang));
+    let mut configuration = Configuration::of(&cloud, &[]);
+    configuration.poll = "interval: 1h, timeout: 1h, max_concurrency: 2".to_owned();
+    for region in ["cn-beijing", "cn-hangzhou", "cn-shenzhen"] {
+        for number in 0..3 {
+            let id = format!("rm-{region}-{number}");
+            cloud.add_instance(hourly_in(&id, region));
+            configuration
+                .instances
+                .push((id, region.to_owned(), String::new()));
+        }
+    }
+    let exporter = Exporter::start(&configuration).await;
+    cloud.wait_for_requests(2).await;
+    // Nobody knows the key yet, so a third would have left by the time that the trials are given up.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(cloud.requests().len(), 2);
+    drop(exporter);
 }
