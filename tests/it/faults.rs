@@ -15,7 +15,7 @@ async fn check(fault: FaultKind, reason: &str) {
     let cloud = cloud().await;
     cloud.add_instance(hourly("rm-orders"));
     let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
-    configuration.poll = "interval: 1s, timeout: 300ms".to_owned();
+    configuration.poll = "interval: 1s, timeout: 1s".to_owned();
     let exporter = Exporter::start(&configuration).await;
     let before = exporter.ready().await;
     assert_eq!(before.poll_success("rm-orders", "local"), Some(1.0));
