@@ -1,7 +1,8 @@
 //! How fast an account is asked: requests leave one by one, evenly spaced, and not at all while the vendor wants a pause.
 //!
-//! A lane is a queue with one spacing. An account has one lane, or one for each operation where the vendor counts its
-//! quota so. Waiting in a lane is fair: first come, first served.
+//! Calls of one operation share a lane: a queue with a spacing, and a pause. Where the vendor counts its quota for each
+//! operation, a throttled one does not hold up the others; a rate that the configuration sets is that of the whole
+//! account, so then all lanes share one queue. Waiting is fair: first come, first served.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,17 +18,18 @@ use crate::vendor::DefaultPace;
 #[derive(Debug)]
 pub(super) struct Pace {
     spacing: Duration,
-    per_operation: bool,
-    lanes: Mutex<HashMap<&'static str, Arc<Lane>>>,
+    one_queue: bool,
+    one_pause: bool,
+    lanes: Mutex<HashMap<&'static str, Lane>>,
 }
 
-/// One queue.
-#[derive(Debug)]
+/// Where calls of one operation wait; cheap to clone.
+#[derive(Debug, Clone)]
 pub(super) struct Lane {
     spacing: Duration,
     /// When the next request may leave. The async lock is the queue: it is fair, and held while waiting for that time.
-    next: tokio::sync::Mutex<Option<Instant>>,
-    pause: Mutex<Pause>,
+    next: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    pause: Arc<Mutex<Pause>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,30 +47,34 @@ pub(super) struct Paused {
 
 impl Pace {
     pub(super) fn new(configured: Option<RateLimit>, default: DefaultPace) -> Self {
-        // A configured rate is that of the whole account.
-        let (spacing, per_operation) = configured
-            .map_or((default.spacing, default.per_operation), |limit| {
-                (limit.spacing(), false)
-            });
         Self {
-            spacing,
-            per_operation,
+            spacing: configured.map_or(default.spacing, RateLimit::spacing),
+            one_queue: configured.is_some() || !default.per_operation,
+            one_pause: !default.per_operation,
             lanes: Mutex::default(),
         }
     }
 
     /// The lane in which calls of this operation wait.
-    pub(super) fn lane(&self, operation: &'static str) -> Arc<Lane> {
-        let name = if self.per_operation { operation } else { "" };
+    pub(super) fn lane(&self, operation: &'static str) -> Lane {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry(name).or_insert_with(|| {
-            Arc::new(Lane {
-                spacing: self.spacing,
-                next: tokio::sync::Mutex::default(),
-                pause: Mutex::default(),
-            })
-        });
-        Arc::clone(lane)
+        if let Some(lane) = lanes.get(operation) {
+            return lane.clone();
+        }
+        let other = lanes.values().next();
+        let lane = Lane {
+            spacing: self.spacing,
+            next: match other {
+                Some(other) if self.one_queue => Arc::clone(&other.next),
+                _ => Arc::default(),
+            },
+            pause: match other {
+                Some(other) if self.one_pause => Arc::clone(&other.pause),
+                _ => Arc::default(),
+            },
+        };
+        lanes.insert(operation, lane.clone());
+        lane
     }
 }
 
@@ -122,21 +128,22 @@ impl Lane {
 mod tests {
     use super::*;
 
-    fn lane(spacing: Duration) -> Arc<Lane> {
-        let default = DefaultPace {
-            spacing,
-            per_operation: true,
-        };
-        Pace::new(None, default).lane("DescribeBackups")
+    const EACH_SECOND: DefaultPace = DefaultPace {
+        spacing: Duration::from_secs(1),
+        per_operation: true,
+    };
+
+    fn lane() -> Lane {
+        Pace::new(None, EACH_SECOND).lane("DescribeBackups")
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_leave_evenly_spaced_however_many_wait() {
-        let lane = lane(Duration::from_secs(1));
+        let lane = lane();
         let start = Instant::now();
         let waiting: Vec<_> = (0..10)
             .map(|_| {
-                let lane = Arc::clone(&lane);
+                let lane = lane.clone();
                 tokio::spawn(async move {
                     lane.turn().await.unwrap();
                     Instant::now()
@@ -153,10 +160,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_closes_the_lane_also_for_those_who_wait_in_it() {
-        let lane = lane(Duration::from_secs(1));
+        let lane = lane();
         lane.turn().await.unwrap();
         let waiting = tokio::spawn({
-            let lane = Arc::clone(&lane);
+            let lane = lane.clone();
             async move { lane.turn().await }
         });
         tokio::task::yield_now().await;
@@ -169,21 +176,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_pause_does_not_cut_a_longer_one() {
-        let lane = lane(Duration::from_secs(1));
+        let lane = lane();
         let long = lane.throttled(Some(Duration::from_secs(60)));
         assert_eq!(lane.throttled(Some(Duration::from_secs(1))), long);
     }
 
+    /// Two lanes of one pace: whether they share their queue, and whether a pause of one closes the other.
+    async fn check(limit: Option<&str>, per_operation: bool, one_queue: bool, one_pause: bool) {
+        let limit = limit.map(|limit| RateLimit::parse(limit).unwrap());
+        let pace = Pace::new(
+            limit,
+            DefaultPace {
+                per_operation,
+                ..EACH_SECOND
+            },
+        );
+        let (one, other) = (pace.lane("A"), pace.lane("B"));
+        let start = Instant::now();
+        one.turn().await.unwrap();
+        other.turn().await.unwrap();
+        assert_eq!(start.elapsed() > Duration::ZERO, one_queue);
+        one.throttled(Some(Duration::from_secs(60)));
+        assert_eq!(other.open().is_err(), one_pause);
+        assert!(pace.lane("A").open().is_err());
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_configured_rate_holds_for_the_account_and_a_default_one_for_each_operation() {
-        let default = DefaultPace {
-            spacing: Duration::from_secs(1),
-            per_operation: true,
-        };
-        let each = Pace::new(None, default);
-        assert!(!Arc::ptr_eq(&each.lane("A"), &each.lane("B")));
-        let limit = RateLimit::parse("5/s").unwrap();
-        let whole = Pace::new(Some(limit), default);
-        assert!(Arc::ptr_eq(&whole.lane("A"), &whole.lane("B")));
+    async fn a_configured_rate_is_that_of_the_account_and_a_pause_that_of_the_vendors_quota() {
+        check(None, true, false, false).await;
+        check(None, false, true, true).await;
+        check(Some("5/s"), true, true, false).await;
+        check(Some("5/s"), false, true, true).await;
     }
 }
