@@ -117,11 +117,13 @@ pub struct BackupSet {
 }
 
 impl BackupSet {
-    /// Whether one could restore from it at `now`: completed, available and not expired.
+    /// Whether one could restore from it at `now`: completed, available and not expired. A set that has neither a start
+    /// nor an end is not relied on: nobody could say how old it is.
     pub fn is_usable(&self, now: DateTime<Utc>) -> bool {
         self.status == Status::Completed
             && self.available
             && self.expires.is_none_or(|expires| expires > now)
+            && self.finished().is_some()
     }
 
     /// The instant by which sets are ordered and aged: the end, else the start.

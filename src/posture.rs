@@ -287,7 +287,8 @@ impl<'a> View<'a> {
     }
 
     fn copy(&self, place: Place, backup_type: BackupType, sets: &[&BackupSet]) -> Copy {
-        let newest_usable = newest(sets.iter().copied().filter(|set| set.is_usable(self.now)));
+        let usable_sets = sets.iter().filter(|set| set.is_usable(self.now));
+        let newest_usable = usable_sets.copied().max_by_key(|set| set.finished());
         let listed = || sets.iter().copied().filter(|set| self.in_lookback(set));
         let failed = || listed().filter(|set| set.status == Status::Failed);
         let usable = || listed().filter(|set| set.is_usable(self.now));
@@ -485,11 +486,6 @@ impl ListingPosture {
             }),
         }
     }
-}
-
-fn newest<'a>(sets: impl Iterator<Item = &'a BackupSet>) -> Option<&'a BackupSet> {
-    sets.filter(|set| set.finished().is_some())
-        .max_by_key(|set| set.finished())
 }
 
 fn newest_success(copies: &[Copy], wanted: impl Fn(&Place) -> bool) -> Option<DateTime<Utc>> {

@@ -168,22 +168,25 @@ enum Attempt<T> {
     Failed(ListError, Fingerprint),
     /// It was not even sent.
     Withheld(ListError),
+    /// It was not sent, because its keys were replaced while it stood in line.
+    Overtaken,
 }
 
 impl Courier for ListingCourier<'_> {
     async fn send<T: Send>(
         &self,
-        call: &Call,
-        read: impl Fn(&Answer) -> Result<T, ListError> + Send + Sync,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
     ) -> Result<T, ListError> {
-        let lane = self.account.pace.lane(call.operation);
+        let lane = self.account.pace.lane(call().operation);
         let mut first_sent = None;
         let mut failures = 0;
         loop {
             let repeat_until = first_sent.unwrap_or_else(Instant::now) + self.account.poll.interval;
-            let error = match self.attempt(call, &read, &lane, repeat_until).await {
+            let error = match self.attempt(&call, &read, &lane, repeat_until).await {
                 Attempt::Read(value) => return Ok(value),
                 Attempt::Withheld(error) => return Err(error),
+                Attempt::Overtaken => continue,
                 // The keys were replaced while the call was out: their successors have not been tried.
                 Attempt::Failed(error, used)
                     if error.reason == Reason::Credentials
@@ -212,8 +215,8 @@ impl Courier for ListingCourier<'_> {
 impl ListingCourier<'_> {
     async fn attempt<T>(
         &self,
-        call: &Call,
-        read: &(impl Fn(&Answer) -> Result<T, ListError> + Send + Sync),
+        call: &(impl Fn() -> Call + Send + Sync),
+        read: &(impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync),
         lane: &Lane,
         wait_until: Instant,
     ) -> Attempt<T> {
@@ -221,7 +224,7 @@ impl ListingCourier<'_> {
         let withheld = |reason, detail: String| {
             Attempt::Withheld(ListError {
                 detail: Some(detail),
-                ..ListError::of(call, reason)
+                ..ListError::of(&call(), reason)
             })
         };
         let rejected = || {
@@ -239,7 +242,8 @@ impl ListingCourier<'_> {
             Some(Err(Refused)) => return rejected(),
             None => return withheld(Reason::Timeout, STOPPING.to_owned()),
         };
-        let turn = self.unless_stopped(self.turn(call, lane, wait_until));
+        let region = call().region;
+        let turn = self.unless_stopped(self.turn(&region, lane, wait_until));
         let _permit = match turn.await {
             Some(Ok(permit)) => permit,
             Some(Err(Paused { .. })) => {
@@ -248,21 +252,26 @@ impl ListingCourier<'_> {
             }
             None => return withheld(Reason::Timeout, STOPPING.to_owned()),
         };
+        // The line may have been long: neither the keys nor the question need be those of its end.
         if ticket.still_good().is_err() {
             return rejected();
         }
+        if self.were_replaced(fingerprint) {
+            return Attempt::Overtaken;
+        }
+        let call = call();
 
         let sent = Instant::now();
         let answer = account
             .provider
-            .attempt(call, &credential, self.time_left())
+            .attempt(&call, &credential, self.time_left())
             .await;
         let took = sent.elapsed();
         let asked_pause = answer
             .as_ref()
             .ok()
             .and_then(|answer| account.provider.requested_pause(answer));
-        let outcome = answer.and_then(|answer| read(&answer));
+        let outcome = answer.and_then(|answer| read(&call, &answer));
 
         let failure = outcome.as_ref().err();
         let reason = failure.map(|error| error.reason);
@@ -294,7 +303,7 @@ impl ListingCourier<'_> {
     /// Waits until the call may be sent; gives up at once when the lane stays closed for longer than it may wait.
     async fn turn(
         &self,
-        call: &Call,
+        region: &Arc<str>,
         lane: &Lane,
         wait_until: Instant,
     ) -> Result<Option<[OwnedSemaphorePermit; 2]>, Paused> {
@@ -307,7 +316,7 @@ impl ListingCourier<'_> {
                 sleep_until(paused.until).await;
                 continue;
             }
-            let permit = self.account.place(&call.region).await;
+            let permit = self.account.place(region).await;
             if lane.turn().await.is_ok() {
                 return Ok(permit);
             }

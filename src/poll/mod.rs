@@ -264,12 +264,8 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
     };
     let before = facts.listings.get(kind);
     let failed_before = before.and_then(|listing| listing.last_attempt.failure.clone());
-    let window = Window {
-        now: ground.clock.now(),
-        lookback: account.poll.lookback,
-    };
     account.lock_sweep().begin(Instant::now());
-    let outcome = read_listing(account, &facts.target, *kind, window).await;
+    let outcome = read_listing(account, &facts.target, *kind).await;
     // What the end of the exporter overtook has not failed.
     if outcome.is_err() && account.is_stopping() {
         return;
@@ -285,9 +281,13 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
         Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
     }
     log_change(&account.key, key, failed_before.as_ref(), &outcome);
+    let window = Window {
+        now: ground.clock.now(),
+        lookback: account.poll.lookback,
+    };
     ground
         .facts
-        .record(instance, *kind, ground.clock.now(), window.from(), outcome);
+        .record(instance, *kind, window.now, window.from(), outcome);
     let round = account.lock_sweep().end(key, Instant::now());
     if let Some(took) = round {
         ground.tally.sweep(&account.key, took);
@@ -299,10 +299,11 @@ async fn read_listing(
     account: &Account,
     target: &Target,
     kind: ListingKind,
-    window: Window,
 ) -> Result<Listing, ListError> {
     let courier = account.courier();
-    let reading = account.provider.list(kind, target, window, &courier);
+    let reading = account
+        .provider
+        .list(kind, target, account.poll.lookback, &courier);
     AssertUnwindSafe(reading)
         .catch_unwind()
         .await

@@ -18,7 +18,8 @@ fn every_set(facts: &InstanceFacts) -> Vec<BackupSet> {
 }
 
 fn is_usable(set: &BackupSet) -> bool {
-    if set.status != Status::Completed || !set.available {
+    // Nobody can say how old a set without any time is.
+    if set.status != Status::Completed || !set.available || end(set).is_none() {
         return false;
     }
     match set.expires {

@@ -70,11 +70,14 @@ pub struct Call {
 
 /// Carries a call to the vendor: `poll` implements it with its limiter, back-off, breaker and deadlines.
 pub trait Courier: Sync {
-    /// Sends the call, again if that may help, until `read` makes sense of an answer or nothing is left to try.
+    /// Sends a call, again if that may help, until `read` makes sense of an answer or nothing is left to try.
+    ///
+    /// `call` is asked anew right before each attempt: in a long line minutes go by, and the question must be about
+    /// the present. It names the same operation and region each time.
     fn send<T: Send>(
         &self,
-        call: &Call,
-        read: impl Fn(&Answer) -> Result<T, ListError> + Send + Sync,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
     ) -> impl Future<Output = Result<T, ListError>> + Send;
 }
 
@@ -105,16 +108,16 @@ impl Provider {
         }
     }
 
-    /// Reads one listing of one instance.
+    /// Reads one listing of one instance: what lies at most `lookback` back.
     pub async fn list(
         &self,
         listing: ListingKind,
         target: &Target,
-        window: Window,
+        lookback: Duration,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         match self {
-            Self::Alibaba(alibaba) => alibaba.list(listing, target, window, courier).await,
+            Self::Alibaba(alibaba) => alibaba.list(listing, target, lookback, courier).await,
         }
     }
 

@@ -14,7 +14,7 @@ mod sign;
 mod tests;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
@@ -94,37 +94,48 @@ impl Alibaba {
         &self.credentials
     }
 
-    /// Reads one listing of one instance, page by page.
+    /// Reads one listing of one instance, page by page: what lies at most `lookback` back.
     pub async fn list(
         &self,
         listing: ListingKind,
         target: &Target,
-        window: Window,
+        lookback: Duration,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
-        let subject = Subject {
+        let ending_now = || Window {
+            now: self.clock.now(),
+            lookback,
+        };
+        // All pages are pages of the same listing, so the window stays as it was when the first of them was asked for.
+        let window = Mutex::new(ending_now());
+        let page_call = |number| {
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            if number == 1 {
+                *window = ending_now();
+            }
+            page_call(listing, target, *window, number)
+        };
+        let subject = |now| Subject {
             instance_id: &target.key.instance_id,
             source_region: &target.key.source_region,
             only_backup_region: match target.backup_regions.as_slice() {
                 [only] => Some(only),
                 _ => None,
             },
-            now: window.now,
+            now,
         };
         let mut gathered = Listing::default();
         let mut paging = Paging::new(PAGE_SIZE);
         while let Some(number) = paging.next_page() {
-            let call = page_call(listing, target, window, number);
-            let page = match courier
-                .send(&call, |answer| read_page(&call, listing, answer))
-                .await
-            {
+            let read = |call: &Call, answer: &Answer| read_page(call, listing, answer);
+            let page = match courier.send(|| page_call(number), read).await {
                 Err(error) if number > 1 && is_past_the_end(&error) => {
                     paging.past_the_end();
                     break;
                 }
                 page => page?,
             };
+            let subject = subject(self.clock.now());
             let rows = page.rows.len();
             let mut new_rows = 0;
             for row in page.rows {

@@ -44,12 +44,16 @@ struct Script {
 impl Courier for Script {
     async fn send<T: Send>(
         &self,
-        call: &Call,
-        read: impl Fn(&Answer) -> Result<T, ListError> + Send + Sync,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
     ) -> Result<T, ListError> {
+        let call = call();
         self.calls.lock().unwrap().push(call.clone());
         let answer = self.answers.lock().unwrap().pop_front();
-        read(&answer.expect("a call that the script does not have"))
+        read(
+            &call,
+            &answer.expect("a call that the script does not have"),
+        )
     }
 }
 
@@ -65,6 +69,19 @@ fn target() -> Target {
     crate::example::target("rm-example1")
 }
 
+fn client(clock: Clock) -> Alibaba {
+    let account = AccountConfig {
+        name: "prod".into(),
+        provider: crate::vendor::Vendor::Alibaba,
+        credentials: CredentialsConfig::Standard,
+        endpoint: None,
+        rate_limit: None,
+        targets: Vec::new(),
+    };
+    let http = HttpClient::new().unwrap();
+    Alibaba::new(&account, http, clock, &Environment::new())
+}
+
 /// Reads a listing from these answers, and fails if any is left over. Tells the calls too.
 fn play(
     listing: ListingKind,
@@ -72,33 +89,13 @@ fn play(
     answers: impl IntoIterator<Item = Answer>,
 ) -> (Result<Listing, ListError>, Vec<Call>) {
     static CLIENT: OnceLock<Alibaba> = OnceLock::new();
-    let client = CLIENT.get_or_init(|| {
-        let account = AccountConfig {
-            name: "prod".into(),
-            provider: crate::vendor::Vendor::Alibaba,
-            credentials: CredentialsConfig::Standard,
-            endpoint: None,
-            rate_limit: None,
-            targets: Vec::new(),
-        };
-        let clock = Clock::set_by_hand(now());
-        Alibaba::new(
-            &account,
-            HttpClient::new().unwrap(),
-            clock,
-            &Environment::new(),
-        )
-    });
+    let client = CLIENT.get_or_init(|| client(Clock::set_by_hand(now())));
     let script = Script {
         answers: Mutex::new(answers.into_iter().collect()),
         calls: Mutex::default(),
     };
-    let window = Window {
-        now: now(),
-        lookback: LOOKBACK,
-    };
     let listed = client
-        .list(listing, target, window, &script)
+        .list(listing, target, LOOKBACK, &script)
         .now_or_never()
         .expect("the script never waits");
     assert_eq!(
@@ -1278,6 +1275,56 @@ fn a_refusal_carries_the_pause_that_it_asks_for() {
         listing.unwrap_err().retry_after,
         Some(Duration::from_millis(700))
     );
+}
+
+/// A script whose every call stands in line for ten minutes.
+struct LongLine(Script, Clock);
+
+impl Courier for LongLine {
+    async fn send<T: Send>(
+        &self,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
+    ) -> Result<T, ListError> {
+        assert_eq!(call().operation, "DescribeBackups");
+        self.1.advance(Duration::from_secs(600));
+        self.0.send(call, read).await
+    }
+}
+
+#[test]
+fn a_call_that_stood_in_line_asks_about_the_present_and_its_further_pages_about_the_same_window() {
+    let clock = Clock::set_by_hand(now());
+    let late = row(
+        Local,
+        &json!({
+            "BackupId": 1000,
+            "BackupStartTime": (now() + chrono::Duration::minutes(6)).to_rfc3339(),
+            "BackupEndTime": (now() + chrono::Duration::minutes(8)).to_rfc3339(),
+        }),
+    );
+    let answers = [
+        full_page(Local, 1, Some(101)),
+        answer(200, page(Local, &[late], 101)),
+    ];
+    let script = Script {
+        answers: Mutex::new(answers.into_iter().collect()),
+        calls: Mutex::default(),
+    };
+    let line = LongLine(script, clock.clone());
+    let listing = client(clock)
+        .list(Local, &target(), LOOKBACK, &line)
+        .now_or_never()
+        .expect("the script never waits")
+        .unwrap();
+    assert_eq!((listing.sets.len(), listing.anomalies), (101, Vec::new()));
+    let end = (now() + chrono::Duration::minutes(11)).format("%Y-%m-%dT%H:%MZ");
+    for call in line.0.calls.lock().unwrap().iter() {
+        assert!(
+            call.query.contains(&("EndTime", end.to_string())),
+            "{call:?}"
+        );
+    }
 }
 
 #[test]
