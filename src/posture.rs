@@ -131,14 +131,15 @@ pub fn assess(facts: &InstanceFacts, lookback: std::time::Duration, now: DateTim
     let view = View::new(facts, lookback, now);
     let copies = view.copies();
     let uncopied = view.uncopied();
-    let verdicts = view.verdicts(&copies, &uncopied);
+    let recovery_points = view.recovery_points();
+    let verdicts = view.verdicts(&copies, &recovery_points, &uncopied);
     let (engine, engine_version) = view.engine();
     Posture {
         protected: view.cross_region_unsupported().then_some(false),
         gone: view.is_gone(),
         engine,
         engine_version,
-        recovery_points: view.recovery_points(),
+        recovery_points,
         restorable_sets: view.restorable_sets(),
         copies,
         uncopied,
@@ -382,13 +383,17 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    fn verdicts(&self, copies: &[Copy], uncopied: &[Uncopied]) -> Vec<Verdict> {
+    fn verdicts(
+        &self,
+        copies: &[Copy],
+        recovery_points: &BTreeMap<Place, DateTime<Utc>>,
+        uncopied: &[Uncopied],
+    ) -> Vec<Verdict> {
         let age = |time: DateTime<Utc>| self.now - time;
         let judge = |objective, promise: Duration| match objective {
             Objective::RecoveryPoint => self.judge_cross_region(|region| {
                 let place = Place::cross_region(region);
-                let points = self.recovery_points();
-                points
+                recovery_points
                     .get(&place)
                     .is_some_and(|point| age(*point) < promise)
             }),

@@ -107,7 +107,7 @@ pub const CATALOGUE: &[Row] = &[
                     ("engine_version", &instance.posture.engine_version),
                     ("name", target.name.as_deref().unwrap_or_default()),
                 ];
-                family.sample(&[labels, &more].concat(), 1.0);
+                family.sample(&[labels, &more], 1.0);
             });
         },
     },
@@ -119,7 +119,7 @@ pub const CATALOGUE: &[Row] = &[
         samples: |scrape, family| {
             each_instance(scrape, family, |instance, family, labels| {
                 if let Some(protected) = instance.posture.protected {
-                    family.sample(labels, truth(protected));
+                    family.sample(&[labels], truth(protected));
                 }
             });
         },
@@ -210,10 +210,7 @@ pub const CATALOGUE: &[Row] = &[
                 for copy in &instance.posture.copies {
                     for (status, sets) in &copy.sets {
                         let more = [("status", status.label())];
-                        family.sample(
-                            &[labels, &copy_labels(copy), &more].concat(),
-                            as_float(*sets),
-                        );
+                        family.sample(&[labels, &copy_labels(copy), &more], as_float(*sets));
                     }
                 }
             });
@@ -265,7 +262,7 @@ pub const CATALOGUE: &[Row] = &[
             each_instance(scrape, family, |instance, family, labels| {
                 for (region, sets) in &instance.posture.restorable_sets {
                     let more = [("restore_region", region.as_str())];
-                    family.sample(&[labels, &more].concat(), as_float(*sets));
+                    family.sample(&[labels, &more], as_float(*sets));
                 }
             });
         },
@@ -279,7 +276,7 @@ pub const CATALOGUE: &[Row] = &[
             each_instance(scrape, family, |instance, family, labels| {
                 for uncopied in &instance.posture.uncopied {
                     let more = [("backup_region", uncopied.backup_region.as_str())];
-                    family.sample(&[labels, &more].concat(), as_float(uncopied.sets));
+                    family.sample(&[labels, &more], as_float(uncopied.sets));
                 }
             });
         },
@@ -294,7 +291,7 @@ pub const CATALOGUE: &[Row] = &[
                 for uncopied in &instance.posture.uncopied {
                     if let Some(oldest) = uncopied.oldest {
                         let more = [("backup_region", uncopied.backup_region.as_str())];
-                        family.sample(&[labels, &more].concat(), unix(oldest));
+                        family.sample(&[labels, &more], unix(oldest));
                     }
                 }
             });
@@ -309,7 +306,7 @@ pub const CATALOGUE: &[Row] = &[
             each_instance(scrape, family, |instance, family, labels| {
                 for verdict in &instance.posture.verdicts {
                     let more = [("objective", verdict.objective.label())];
-                    family.sample(&[labels, &more].concat(), verdict.promise.as_secs_f64());
+                    family.sample(&[labels, &more], verdict.promise.as_secs_f64());
                 }
             });
         },
@@ -324,7 +321,7 @@ pub const CATALOGUE: &[Row] = &[
                 for verdict in &instance.posture.verdicts {
                     if let Some(met) = verdict.met {
                         let more = [("objective", verdict.objective.label())];
-                        family.sample(&[labels, &more].concat(), truth(met));
+                        family.sample(&[labels, &more], truth(met));
                     }
                 }
             });
@@ -366,7 +363,7 @@ pub const CATALOGUE: &[Row] = &[
             each_account(scrape, family, |account, family, labels| {
                 for ((listing, reason), failures) in &account.poll_failures {
                     let more = [("listing", listing.label()), ("reason", reason.label())];
-                    family.sample(&[labels, &more].concat(), as_float(*failures));
+                    family.sample(&[labels, &more], as_float(*failures));
                 }
             });
         },
@@ -383,7 +380,7 @@ pub const CATALOGUE: &[Row] = &[
                     ("listing", listing.label()),
                     ("kind", anomaly.label()),
                 ];
-                family.sample(&labels, as_float(*rows));
+                family.sample(&[&labels], as_float(*rows));
             }
         },
     },
@@ -396,7 +393,7 @@ pub const CATALOGUE: &[Row] = &[
             each_account(scrape, family, |account, family, labels| {
                 for (operation, requests) in &account.requests {
                     let more = [("operation", *operation)];
-                    family.sample(&[labels, &more].concat(), as_float(*requests));
+                    family.sample(&[labels, &more], as_float(*requests));
                 }
             });
         },
@@ -410,7 +407,7 @@ pub const CATALOGUE: &[Row] = &[
             each_account(scrape, family, |account, family, labels| {
                 for ((operation, reason), failures) in &account.request_failures {
                     let more = [("operation", *operation), ("reason", reason.label())];
-                    family.sample(&[labels, &more].concat(), as_float(*failures));
+                    family.sample(&[labels, &more], as_float(*failures));
                 }
             });
         },
@@ -440,7 +437,7 @@ pub const CATALOGUE: &[Row] = &[
         samples: |scrape, family| {
             each_account(scrape, family, |account, family, labels| {
                 if let Some(duration) = account.last_sweep {
-                    family.sample(labels, duration.as_secs_f64());
+                    family.sample(&[labels], duration.as_secs_f64());
                 }
             });
         },
@@ -452,7 +449,7 @@ pub const CATALOGUE: &[Row] = &[
         help: "How often each listing is read, from the configuration.",
         samples: |scrape, family| {
             each_account(scrape, family, |account, family, labels| {
-                family.sample(labels, account.poll_interval.as_secs_f64());
+                family.sample(&[labels], account.poll_interval.as_secs_f64());
             });
         },
     },
@@ -467,7 +464,7 @@ pub const CATALOGUE: &[Row] = &[
                 ("revision", env!("BUILD_REVISION")),
                 ("rustversion", env!("BUILD_RUST_VERSION")),
             ];
-            family.sample(&labels, 1.0);
+            family.sample(&[&labels], 1.0);
         },
     },
     Row {
@@ -506,7 +503,7 @@ fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
                 ("source_region", source_region),
                 ("state", state),
             ];
-            family.sample(&labels, as_float(instances));
+            family.sample(&[&labels], as_float(instances));
         }
     }
 }
@@ -536,7 +533,7 @@ fn each_copy(
     each_instance(scrape, family, |instance, family, labels| {
         for copy in &instance.posture.copies {
             if let Some(value) = value(scrape, copy) {
-                family.sample(&[labels, &copy_labels(copy)].concat(), value);
+                family.sample(&[labels, &copy_labels(copy)], value);
             }
         }
     });
@@ -559,10 +556,7 @@ fn each_recovery_point(
 ) {
     each_instance(scrape, family, |instance, family, labels| {
         for (place, point) in &instance.posture.recovery_points {
-            family.sample(
-                &[labels, &place_labels(place)].concat(),
-                value(scrape, *point),
-            );
+            family.sample(&[labels, &place_labels(place)], value(scrape, *point));
         }
     });
 }
@@ -576,7 +570,7 @@ fn each_listing(
         for listing in &instance.posture.listings {
             if let Some(value) = value(listing) {
                 let more = [("listing", ListingKind::label(listing.kind))];
-                family.sample(&[labels, &more].concat(), value);
+                family.sample(&[labels, &more], value);
             }
         }
     });

@@ -100,8 +100,9 @@ pub struct Family<'a> {
 pub type Label<'a> = (&'a str, &'a str);
 
 impl Family<'_> {
-    /// Writes one sample of a gauge or a counter.
-    pub fn sample(&mut self, labels: &[Label<'_>], value: f64) {
+    /// Writes one sample of a gauge or a counter. Its labels come in groups, so that those which many samples share need
+    /// not be copied for each.
+    pub fn sample(&mut self, labels: &[&[Label<'_>]], value: f64) {
         self.line("", labels, None, value);
     }
 
@@ -116,19 +117,19 @@ impl Family<'_> {
                 // OpenMetrics wants `1.0`, not `1`.
                 (Some(bound), Format::OpenMetrics) => format!("{bound:?}"),
             };
-            self.line("_bucket", labels, Some(("le", &bound)), as_float(count));
+            self.line("_bucket", &[labels], Some(("le", &bound)), as_float(count));
         }
-        self.line("_sum", labels, None, sum);
-        self.line("_count", labels, None, as_float(count));
+        self.line("_sum", &[labels], None, sum);
+        self.line("_count", &[labels], None, as_float(count));
     }
 
-    fn line(&mut self, suffix: &str, labels: &[Label<'_>], last: Option<Label<'_>>, value: f64) {
+    fn line(&mut self, suffix: &str, labels: &[&[Label<'_>]], last: Option<Label<'_>>, value: f64) {
         self.begin();
         let text = &mut self.exposition.text;
         text.push_str(self.name);
         text.push_str(suffix);
         let mut separator = '{';
-        for (name, value) in labels.iter().copied().chain(last) {
+        for (name, value) in labels.iter().copied().flatten().copied().chain(last) {
             text.push(separator);
             text.push_str(name);
             text.push_str("=\"");

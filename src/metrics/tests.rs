@@ -179,8 +179,8 @@ proptest! {
             let names = ["a", "b", "c", "d"];
             let labels: Vec<_> = names.iter().copied().zip(values.iter().map(String::as_str)).collect();
             let mut exposition = Exposition::new(format);
-            exposition.family("one", MetricType::Gauge, &help).sample(&labels, number);
-            exposition.family("two_total", MetricType::Counter, &help).sample(&labels, 1.0);
+            exposition.family("one", MetricType::Gauge, &help).sample(&[&labels], number);
+            exposition.family("two_total", MetricType::Counter, &help).sample(&[&labels], 1.0);
             let _unused = exposition.family("three", MetricType::Gauge, &help);
             let families = parse(&exposition.finish(), format);
             let counter = match format {

@@ -53,6 +53,8 @@ pub(crate) struct Configuration {
     pub(crate) rate_limit: String,
     /// Id, region, and further keys in YAML's flow style.
     pub(crate) instances: Vec<(String, String, String)>,
+    /// Further accounts, as they stand in the file.
+    pub(crate) more_accounts: String,
 }
 
 impl Configuration {
@@ -67,6 +69,7 @@ impl Configuration {
                 .iter()
                 .map(|id| ((*id).to_owned(), "cn-hangzhou".to_owned(), String::new()))
                 .collect(),
+            more_accounts: String::new(),
         }
     }
 
@@ -77,6 +80,7 @@ impl Configuration {
             credentials,
             rate_limit,
             instances,
+            more_accounts,
         } = self;
         let mut yaml = format!(
             "poll: {{{poll}}}\naccounts:\n- name: test\n  provider: alibaba\n  endpoint: {endpoint}\n  \
@@ -85,7 +89,7 @@ impl Configuration {
         for (id, region, more) in instances {
             writeln!(yaml, "  - {{id: {id}, region: {region}, {more}}}").unwrap();
         }
-        yaml
+        yaml + more_accounts
     }
 }
 

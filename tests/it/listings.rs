@@ -1,5 +1,6 @@
 //! What a healthy account looks like, and what becomes of odd instances.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use chrono::{SubsecRound, Utc};
@@ -265,6 +266,37 @@ async fn one_instance_that_hangs_delays_no_other() {
     let ready = exporter.get("/-/ready").await;
     assert_eq!(ready.status().as_u16(), 503);
     assert_eq!(ready.text().await.unwrap(), "1 of 2 instances attempted\n");
+}
+
+#[tokio::test]
+async fn an_account_whose_key_is_rejected_and_one_that_hangs_delay_no_other() {
+    let cloud = cloud().await;
+    let silent = super::harness::cloud().await;
+    silent.inject(Fault::new(FaultKind::Hang));
+    cloud.add_instance(hourly("rm-orders"));
+    let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
+    for (name, endpoint) in [("rejected", cloud.url()), ("silent", silent.url())] {
+        write!(
+            configuration.more_accounts,
+            "- name: {name}\n  provider: alibaba\n  endpoint: {endpoint}\n  \
+             credentials: {{access_key_id: LTAIunknown, access_key_secret: x}}\n  \
+             instances: [{{id: rm-other, region: cn-hangzhou}}]\n"
+        )
+        .unwrap();
+    }
+    let exporter = Exporter::start(&configuration).await;
+    let started = std::time::Instant::now();
+    let scrape = exporter
+        .until("the good account is read, the bad one is not", |scrape| {
+            let rejected = [("account", "rejected"), ("reason", "credentials")];
+            scrape.poll_success("rm-orders", "local") == Some(1.0)
+                && scrape.poll_success("rm-orders", "cross_region") == Some(1.0)
+                && scrape.sum("cloud_backup_poll_failures_total", &rejected) >= 2.0
+        })
+        .await;
+    assert!(started.elapsed() < Duration::from_secs(4));
+    let of = |account| scrape.sum("cloud_backup_poll_failures_total", &[("account", account)]);
+    assert_eq!((of("test"), of("silent")), (0.0, 0.0));
 }
 
 #[tokio::test]
