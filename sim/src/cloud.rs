@@ -1,6 +1,7 @@
 //! The handle that a test or the demo holds: starts the simulated cloud and changes it while it
 //! runs. Each verb is one change; none waits, and no lock is held over an await.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +11,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::alibaba;
 use crate::clock::SimClock;
 use crate::exchange::RecordedRequest;
 use crate::fault::Fault;
 use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
-use crate::world::{CrossRegionSet, Instance, LocalSet, SessionToken};
+use crate::world::{CrossRegionSet, Instance, LocalSet, SessionToken, Vendor};
+use crate::{alibaba, huawei, volcengine};
 
 /// A running simulated cloud; it stops when it is dropped.
 ///
@@ -26,9 +27,9 @@ use crate::world::{CrossRegionSet, Instance, LocalSet, SessionToken};
 #[derive(Debug)]
 pub struct Cloud {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    addresses: BTreeMap<Vendor, SocketAddr>,
     stop: watch::Sender<bool>,
-    server: Mutex<Option<JoinHandle<()>>>,
+    servers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Cloud {
@@ -38,37 +39,62 @@ impl Cloud {
     }
 
     /// Starts the scenario on `address`, which must be a loopback one: the secrets of a simulated
-    /// cloud are public.
+    /// cloud are public. The vendors' ports follow each other in the order of [`Vendor::ALL`],
+    /// unless the port is 0: then each takes a free one.
     pub async fn start_on(scenario: Scenario, address: SocketAddr) -> io::Result<Self> {
+        let refused = |problem: String| io::Error::new(io::ErrorKind::InvalidInput, problem);
         if !address.ip().is_loopback() {
-            let problem = format!(
+            return Err(refused(format!(
                 "{address} is not a loopback address, and a simulated cloud serves no others"
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+            )));
         }
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
+        let mut listeners = Vec::new();
+        for (vendor, step) in Vendor::ALL.into_iter().zip(0..) {
+            let port = match address.port() {
+                0 => 0,
+                first => first.checked_add(step).ok_or_else(|| {
+                    refused(format!(
+                        "there is no port for {} after {first}",
+                        vendor.name()
+                    ))
+                })?,
+            };
+            let listener = TcpListener::bind((address.ip(), port)).await?;
+            listeners.push((vendor, listener.local_addr()?, listener));
+        }
         let clock = SimClock::default();
         let state = State::new(&scenario, clock.now());
         let shared = Arc::new(Shared::new(clock, state));
         let (stop, stopped) = watch::channel(false);
-        let server = tokio::spawn(server::serve(
-            listener,
-            Arc::clone(&shared),
-            alibaba::answer,
-            stopped,
-        ));
+        let mut addresses = BTreeMap::new();
+        let mut servers = Vec::new();
+        for (vendor, address, listener) in listeners {
+            addresses.insert(vendor, address);
+            servers.push(tokio::spawn(server::serve(
+                listener,
+                Arc::clone(&shared),
+                face(vendor),
+                stopped.clone(),
+            )));
+        }
         Ok(Self {
             shared,
-            address,
+            addresses,
             stop,
-            server: Mutex::new(Some(server)),
+            servers: Mutex::new(servers),
         })
     }
 
     /// Alibaba Cloud's API.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url_of(Vendor::Alibaba)
+    }
+
+    /// A vendor's API, with its token service and its instance metadata.
+    pub fn url_of(&self, vendor: Vendor) -> String {
+        // Every vendor got an address at the start.
+        let address = self.addresses.get(&vendor);
+        address.map_or_else(String::new, |address| format!("http://{address}"))
     }
 
     /// The cloud's time.
@@ -79,12 +105,9 @@ impl Cloud {
     /// Stops serving; connections end, and their requests stay without an answer.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
-        let server = self
-            .server
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(server) = server {
+        let servers =
+            std::mem::take(&mut *self.servers.lock().unwrap_or_else(PoisonError::into_inner));
+        for server in servers {
             // It has no result; a panic in it has been reported on standard error.
             let _ = server.await;
         }
@@ -221,5 +244,13 @@ impl Cloud {
 impl Drop for Cloud {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+    }
+}
+
+fn face(vendor: Vendor) -> server::Face {
+    match vendor {
+        Vendor::Alibaba => alibaba::answer,
+        Vendor::Huawei => huawei::answer,
+        Vendor::Volcengine => volcengine::answer,
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use crate::world::Vendor;
+
 /// A request as it came off the wire.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
@@ -68,6 +70,8 @@ pub(crate) struct Exchange {
 pub struct RecordedRequest {
     /// When it was read, on the cloud's clock.
     pub at: DateTime<Utc>,
+    /// Whose cloud was asked.
+    pub vendor: Vendor,
     /// The vendor's name of the operation; empty if the request names none.
     pub operation: String,
     /// Region named in the parameters.

@@ -16,11 +16,13 @@ mod clock;
 mod cloud;
 mod exchange;
 mod fault;
+pub mod huawei;
 mod journal;
 mod scenario;
 mod server;
 mod span;
 mod state;
+pub mod volcengine;
 mod world;
 
 pub use clock::SimClock;
@@ -30,5 +32,5 @@ pub use fault::{Fault, FaultKind, ThrottleHeader};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{
     Account, CrossRegionSet, Destination, Engine, Instance, LocalSet, Schedule, SessionToken,
-    Trouble,
+    Trouble, Vendor,
 };

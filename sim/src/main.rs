@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sim::{Cloud, Scenario};
+use sim::{Cloud, Scenario, Vendor};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Simulated clouds with database backups, for trying the exporter without an account.
@@ -69,12 +69,10 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .collect();
     let cloud = Cloud::start_on(scenario, arguments.listen).await?;
     let mut out = io::stdout();
-    writeln!(
-        out,
-        "{described}\n{}\nalibaba {}",
-        keys.join("\n"),
-        cloud.url()
-    )?;
+    writeln!(out, "{described}\n{}", keys.join("\n"))?;
+    for vendor in Vendor::ALL {
+        writeln!(out, "{} {}", vendor.name(), cloud.url_of(vendor))?;
+    }
     out.flush()?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,

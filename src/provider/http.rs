@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+pub use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::error::Reason;
@@ -16,12 +17,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct HttpClient(reqwest::Client);
 
-/// A request that is ready to be sent. Its URL is not shown to anybody: it may carry credentials of other vendors.
+/// A request that is ready to be sent. Neither its URL nor its body is shown to anybody: they may carry credentials.
 pub struct Outgoing {
+    /// How it is sent.
+    pub method: Method,
     /// The whole URL; its query is sent byte for byte.
     pub url: String,
     /// The header fields, signature included.
     pub headers: Vec<(&'static str, String)>,
+    /// The body; empty for a `GET`.
+    pub body: String,
 }
 
 /// What came back, whatever its status.
@@ -60,20 +65,23 @@ impl HttpClient {
         Ok(Self(client))
     }
 
-    /// Posts a request with an empty body and reads the whole answer, all within `timeout`.
-    pub async fn post(&self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, NoAnswer> {
+    /// Sends a request and reads the whole answer, all within `timeout`.
+    pub async fn send(&self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, NoAnswer> {
         let mut headers = HeaderMap::with_capacity(outgoing.headers.len());
         for (name, value) in outgoing.headers {
             let mut value = HeaderValue::try_from(value).map_err(|_| unfit_header(name))?;
             value.set_sensitive(name == "authorization" || name.ends_with("-token"));
             headers.insert(HeaderName::from_static(name), value);
         }
+        if outgoing.body.is_empty() && outgoing.method != Method::GET {
+            // The client leaves it out for an empty body; gateways may insist on it, and the vendors' clients send it.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let request = self
             .0
-            .post(outgoing.url)
+            .request(outgoing.method, outgoing.url)
             .headers(headers)
-            // The client leaves it out for an empty body; gateways may insist on it, and the vendors' clients send it.
-            .header(CONTENT_LENGTH, 0)
+            .body(outgoing.body)
             .timeout(timeout);
         let mut response = request.send().await.map_err(no_answer)?;
         let status = response.status().as_u16();
@@ -167,12 +175,14 @@ mod tests {
         });
         let query = "A=%20%2A~%E6%B5%8B&B=";
         let outgoing = Outgoing {
+            method: Method::POST,
             url: format!("http://{address}/?{query}"),
             headers: vec![("x-acs-action", "DescribeBackups".to_owned())],
+            body: String::new(),
         };
         let client = HttpClient::new().unwrap();
         let answer = client
-            .post(outgoing, Duration::from_secs(10))
+            .send(outgoing, Duration::from_secs(10))
             .await
             .unwrap();
         assert_eq!((answer.status, &answer.body[..]), (503, &b"busy\n"[..]));

@@ -8,7 +8,7 @@ use super::sign::{self, Authorization};
 use super::{Call, VERSION};
 use crate::exchange::Received;
 use crate::state::State;
-use crate::world::Key;
+use crate::world::{Key, Vendor};
 
 /// Headers that each request must carry and sign.
 const MANDATORY: [&str; 6] = [
@@ -40,7 +40,10 @@ pub(crate) fn authenticate(
         .because(format!("version {version:?}")));
     }
     check_date(received)?;
-    let Some(key) = state.world.key(&authorization.access_key_id) else {
+    let Some(key) = state
+        .world
+        .key(Vendor::Alibaba, &authorization.access_key_id)
+    else {
         return Err(Refusal::new(
             404,
             "InvalidAccessKeyId.NotFound",

@@ -375,6 +375,7 @@ fn copy_engine(engine: Engine) -> &'static str {
         Engine::PostgreSql => "postgresql",
         Engine::SqlServer => "mssql",
         Engine::MariaDb => "mariadb",
+        Engine::Redis => "redis",
     }
 }
 
@@ -384,6 +385,7 @@ fn local_engine(engine: Engine) -> &'static str {
         Engine::PostgreSql => "PostgreSQL",
         Engine::SqlServer => "SQLServer",
         Engine::MariaDb => "MariaDB",
+        Engine::Redis => "Redis",
     }
 }
 

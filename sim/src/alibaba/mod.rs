@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::exchange::{Delivery, Exchange, Received, RecordedRequest, Reply, Verdict};
 use crate::fault::{FaultKind, Subject};
 use crate::state::State;
-use crate::world::draw;
+use crate::world::{Vendor, draw};
 use parameters::Parameters;
 use refusal::Refusal;
 
@@ -158,6 +158,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         .collect();
     let record = RecordedRequest {
         at: received.at,
+        vendor: Vendor::Alibaba,
         region: call.parameter("RegionId").map(str::to_owned),
         instance: call.parameter("DBInstanceId").map(str::to_owned),
         operation: call.operation,

@@ -8,12 +8,42 @@ use serde::Deserialize;
 
 use crate::span;
 
+/// Whose cloud an account is with.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// Alibaba Cloud.
+    #[default]
+    Alibaba,
+    /// Huawei Cloud.
+    Huawei,
+    /// Volcengine.
+    Volcengine,
+}
+
+impl Vendor {
+    /// Every vendor, in the order in which their addresses follow each other.
+    pub const ALL: [Self; 3] = [Self::Alibaba, Self::Huawei, Self::Volcengine];
+
+    /// The name that an exporter's configuration uses.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alibaba => "alibaba",
+            Self::Huawei => "huawei",
+            Self::Volcengine => "volcengine",
+        }
+    }
+}
+
 /// A customer account with the key that its owner uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// Name that instances refer to.
     pub name: String,
+    /// Whose cloud it is with.
+    #[serde(default)]
+    pub vendor: Vendor,
     /// Public half of the key.
     pub access_key_id: String,
     /// Secret half of the key.
@@ -54,6 +84,8 @@ pub enum Engine {
     SqlServer,
     /// `MariaDB`, which no vendor copies across regions.
     MariaDb,
+    /// `Redis`.
+    Redis,
 }
 
 /// A database instance.

@@ -12,7 +12,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 pub(crate) use history::{Backup, Copy, draw};
-pub use instance::{Account, Destination, Engine, Instance, Schedule, SessionToken, Trouble};
+pub use instance::{
+    Account, Destination, Engine, Instance, Schedule, SessionToken, Trouble, Vendor,
+};
 pub use stated::{CrossRegionSet, LocalSet};
 
 use history::Mishaps;
@@ -30,6 +32,7 @@ pub(crate) struct World {
 
 #[derive(Debug, Default)]
 struct AccountState {
+    vendor: Vendor,
     denied: BTreeSet<String>,
     requests_per_minute: Option<u32>,
 }
@@ -99,6 +102,7 @@ impl World {
                 token,
             );
             let state = world.accounts.entry(account.name.clone()).or_default();
+            state.vendor = account.vendor;
             state.denied = account.denied_operations.iter().cloned().collect();
             state.requests_per_minute = account.requests_per_minute;
         }
@@ -129,8 +133,11 @@ impl World {
         self.keys.insert(id.to_owned(), key);
     }
 
-    pub(crate) fn key(&self, id: &str) -> Option<&Key> {
-        self.keys.get(id)
+    /// The key `id`, if its account is with `vendor`.
+    pub(crate) fn key(&self, vendor: Vendor, id: &str) -> Option<&Key> {
+        let key = self.keys.get(id)?;
+        let account = self.accounts.get(&key.account)?;
+        (account.vendor == vendor).then_some(key)
     }
 
     pub(crate) fn set_secret(&mut self, id: &str, secret: &str) -> bool {

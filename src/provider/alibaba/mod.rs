@@ -25,7 +25,7 @@ use self::normalise::{Normalised, Subject};
 use self::refusal::Refusal;
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason, Repeat, VendorWord};
-use super::http::{Answer, HttpClient, NoAnswer, Outgoing};
+use super::http::{Answer, HttpClient, Method, NoAnswer, Outgoing};
 use super::page::{PageRead, Paging};
 use super::scalar::{Row, Scalar};
 use super::{Call, Courier, Environment, Window};
@@ -195,11 +195,13 @@ impl Alibaba {
             .collect();
         headers.push(("accept", "application/json".to_owned()));
         let outgoing = Outgoing {
+            method: Method::POST,
             url: format!("{endpoint}/?{query}"),
             headers,
+            body: String::new(),
         };
         self.http
-            .post(outgoing, timeout)
+            .send(outgoing, timeout)
             .await
             .map_err(|NoAnswer { reason, detail }| ListError {
                 detail: Some(detail),
