@@ -4,11 +4,14 @@
 //! [`Courier`] that `poll` hands in. Unknown values become anomalies, and only answers that are no listing are errors.
 
 pub mod alibaba;
+mod canonical;
 pub mod credentials;
 pub mod error;
 pub mod http;
+pub mod huawei;
 pub mod page;
 pub mod scalar;
+pub mod volcengine;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

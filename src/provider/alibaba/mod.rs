@@ -23,6 +23,7 @@ use url::{Position, Url};
 use self::credentials::from_environment;
 use self::normalise::{Normalised, Subject};
 use self::refusal::Refusal;
+use super::canonical;
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason, Repeat, VendorWord};
 use super::http::{Answer, HttpClient, Method, NoAnswer, Outgoing};
@@ -168,7 +169,7 @@ impl Alibaba {
             |endpoint| endpoint.for_region(&call.region),
         );
         let host = authority(&endpoint);
-        let query = sign::canonical_query(&call.query);
+        let query = canonical::query(&call.query);
         let headers = sign::sign(
             &sign::Request {
                 method: "POST",

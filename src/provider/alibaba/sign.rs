@@ -3,16 +3,7 @@
 //! Only `host` and the `x-acs-*` fields are signed. The Python SDK signs every field, but a proxy on the way may rewrite
 //! the others.
 
-use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sha2::{Digest, Sha256};
-
-/// RFC 3986: everything but the unreserved characters is encoded, a space as `%20`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+use crate::provider::canonical::{self, hmac_sha256, sha256_hex};
 
 /// What is to be signed.
 pub(super) struct Request<'a> {
@@ -24,7 +15,7 @@ pub(super) struct Request<'a> {
     pub action: &'a str,
     /// The version of the API.
     pub version: &'a str,
-    /// The query as [`canonical_query`] made it; it is sent as it is.
+    /// The query as [`canonical::query`] made it; it is sent as it is.
     pub query: &'a str,
     /// UTC, `2026-01-02T03:04:05Z`.
     pub date: &'a str,
@@ -39,25 +30,9 @@ pub(super) struct Signer<'a> {
     pub security_token: Option<&'a str>,
 }
 
-/// Sorts the parameters by name and encodes their values.
-pub(super) fn canonical_query(parameters: &[(&str, String)]) -> String {
-    let mut sorted: Vec<_> = parameters.iter().collect();
-    sorted.sort_by_key(|(name, _)| *name);
-    let mut query = String::new();
-    for (name, value) in sorted {
-        if !query.is_empty() {
-            query.push('&');
-        }
-        query.push_str(name);
-        query.push('=');
-        query.extend(utf8_percent_encode(value, RESERVED));
-    }
-    query
-}
-
 /// The header fields that make the request authentic, for a request with an empty body.
 pub(super) fn sign(request: &Request<'_>, signer: &Signer<'_>) -> Vec<(&'static str, String)> {
-    let payload_hash = hex::encode(Sha256::digest(b""));
+    let payload_hash = sha256_hex(b"");
     let mut headers = vec![("host", request.host.to_owned())];
     if let Some(token) = signer.security_token {
         headers.push(("x-acs-accesskey-id", signer.access_key_id.to_owned()));
@@ -68,28 +43,20 @@ pub(super) fn sign(request: &Request<'_>, signer: &Signer<'_>) -> Vec<(&'static 
     headers.push(("x-acs-date", request.date.to_owned()));
     headers.push(("x-acs-signature-nonce", request.nonce.to_owned()));
     headers.push(("x-acs-version", request.version.to_owned()));
-    headers.sort_by_key(|(name, _)| *name);
 
-    let canonical_headers = headers
-        .iter()
-        .fold(String::new(), |mut all, (name, value)| {
-            all.extend([name, ":", value.trim(), "\n"]);
-            all
-        });
-    let signed_headers = headers
-        .iter()
-        .map(|(name, _)| *name)
-        .collect::<Vec<_>>()
-        .join(";");
+    let (canonical_headers, signed_headers) = canonical::headers(&headers);
     let canonical_request = format!(
         "{}\n/\n{}\n{canonical_headers}\n{signed_headers}\n{payload_hash}",
         request.method, request.query
     );
     let string_to_sign = format!(
         "ACS3-HMAC-SHA256\n{}",
-        hex::encode(Sha256::digest(canonical_request.as_bytes()))
+        sha256_hex(canonical_request.as_bytes())
     );
-    let signature = hmac_sha256(signer.access_key_secret, &string_to_sign);
+    let signature = hex::encode(hmac_sha256(
+        signer.access_key_secret.as_bytes(),
+        &string_to_sign,
+    ));
     headers.push((
         "authorization",
         format!(
@@ -98,17 +65,6 @@ pub(super) fn sign(request: &Request<'_>, signer: &Signer<'_>) -> Vec<(&'static 
         ),
     ));
     headers
-}
-
-fn hmac_sha256(key: &str, text: &str) -> String {
-    // HMAC takes a key of any length, so the error cannot happen; an empty signature would simply be refused.
-    Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_or_else(
-        |_| String::new(),
-        |mut mac| {
-            mac.update(text.as_bytes());
-            hex::encode(mac.finalize().into_bytes())
-        },
-    )
 }
 
 #[cfg(test)]
@@ -134,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_example_of_alibabas_documentation_is_signed_alike() {
-        let query = canonical_query(&[
+        let query = canonical::query(&[
             (
                 "ImageId",
                 "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd".to_owned(),
@@ -163,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_cross_region_listing_is_signed_as_the_python_and_node_sdks_sign_it() {
-        let query = canonical_query(&[
+        let query = canonical::query(&[
             ("DBInstanceId", "rm-uf6wjk5xxxxxxxxxx".to_owned()),
             ("RegionId", "cn-hangzhou".to_owned()),
             ("CrossBackupRegion", "cn-shanghai".to_owned()),
@@ -205,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_security_token_and_awkward_characters_are_signed_as_the_sdks_sign_them() {
-        let query = canonical_query(&[
+        let query = canonical::query(&[
             ("DBInstanceId", "rm-gw8 *~测试+/=&".to_owned()),
             ("BackupStatus", "Success".to_owned()),
             ("StartTime", "2026-01-01T00:00Z".to_owned()),
