@@ -137,6 +137,35 @@ impl BackupSet {
     }
 }
 
+/// How far back backups are listed and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookback {
+    /// Full and incremental sets.
+    pub sets: std::time::Duration,
+    /// Log files, of which there is one every few minutes.
+    pub logs: std::time::Duration,
+}
+
+impl Lookback {
+    /// The instant after which a set of this type counts.
+    pub fn since(self, backup_type: BackupType, now: DateTime<Utc>) -> DateTime<Utc> {
+        let lookback = match backup_type {
+            BackupType::Full | BackupType::Incremental => self.sets,
+            BackupType::Log => self.logs,
+        };
+        Duration::from_std(lookback)
+            .ok()
+            .and_then(|lookback| now.checked_sub_signed(lookback))
+            .unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// Whether a set counts at `now`. One without any time never does.
+    pub fn contains(self, set: &BackupSet, now: DateTime<Utc>) -> bool {
+        set.dated()
+            .is_some_and(|dated| dated > self.since(set.backup_type, now))
+    }
+}
+
 /// What can be asked of a provider about one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ListingKind {
@@ -144,17 +173,20 @@ pub enum ListingKind {
     CrossRegion,
     /// The sets kept in the instance's own region.
     Local,
+    /// The log files kept in other regions.
+    CrossRegionLog,
 }
 
 impl ListingKind {
     /// Every listing, in the order in which a page shows them.
-    pub const ALL: [Self; 2] = [Self::CrossRegion, Self::Local];
+    pub const ALL: [Self; 3] = [Self::CrossRegion, Self::Local, Self::CrossRegionLog];
 
     /// The value of the label `listing`, and the name in the configuration file.
     pub const fn label(self) -> &'static str {
         match self {
             Self::CrossRegion => "cross_region",
             Self::Local => "local",
+            Self::CrossRegionLog => "cross_region_log",
         }
     }
 
@@ -218,4 +250,8 @@ pub struct Listing {
     pub engine: Option<String>,
     /// The engine's version as the rows name it.
     pub engine_version: Option<String>,
+    /// The instance's name as the rows give it.
+    pub instance_name: Option<String>,
+    /// The regions to which the provider's policy copies, where reading the listing took knowing them.
+    pub destinations: Vec<String>,
 }

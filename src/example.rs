@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use crate::backup::{BackupSet, BackupType, Listing, ListingKind, Scope, Status};
+use crate::backup::{BackupSet, BackupType, Listing, ListingKind, Lookback, Scope, Status};
 use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
@@ -17,7 +17,10 @@ use crate::target::{InstanceKey, Objective, Objectives, Target};
 pub(crate) const HOME: &str = "cn-hangzhou";
 
 /// The look-back of every example.
-pub(crate) const LOOKBACK: std::time::Duration = std::time::Duration::from_secs(31 * 24 * 3600);
+pub(crate) const LOOKBACK: Lookback = Lookback {
+    sets: std::time::Duration::from_secs(31 * 24 * 3600),
+    logs: std::time::Duration::from_secs(2 * 3600),
+};
 
 /// The present.
 pub(crate) fn now() -> DateTime<Utc> {
@@ -86,12 +89,13 @@ pub(crate) fn failure(reason: Reason) -> ListError {
         operation: "DescribeBackups",
         instance: "rm-1".into(),
         region: HOME.into(),
-        query: Vec::new(),
+        project: None,
+        parameters: Vec::new(),
     };
     ListError::of(&call, reason)
 }
 
-/// A target with both listings, no expected region and no promises.
+/// A target with the listings of Alibaba, no expected region and no promises.
 pub(crate) fn target(instance_id: &str) -> Target {
     Target {
         key: InstanceKey {
@@ -109,7 +113,7 @@ pub(crate) fn target(instance_id: &str) -> Target {
             copy_delay: None,
             retention: None,
         },
-        listings: ListingKind::ALL.to_vec(),
+        listings: vec![ListingKind::CrossRegion, ListingKind::Local],
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 
-use crate::backup::{BackupSet, BackupType, Listing, ListingKind, Scope};
+use crate::backup::{BackupSet, BackupType, Listing, ListingKind, Lookback, Scope};
 use crate::provider::error::{ListError, Reason};
 use crate::target::{InstanceKey, Target};
 
@@ -96,14 +96,14 @@ impl Facts {
         }
     }
 
-    /// Takes note of how an attempt ended. `from` is the beginning of the window that was asked for. An instance that
-    /// has left the configuration meanwhile is ignored.
+    /// Takes note of how an attempt ended that asked so far back. An instance that has left the configuration meanwhile
+    /// is ignored.
     pub fn record(
         &self,
         key: &InstanceKey,
         kind: ListingKind,
         at: DateTime<Utc>,
-        from: DateTime<Utc>,
+        lookback: Lookback,
         outcome: Result<Listing, ListError>,
     ) {
         let mut instances = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +115,7 @@ impl Facts {
         let listing = match outcome {
             Ok(listing) => {
                 let remembered = before
-                    .map(|before| before.found.newest_before(from, at))
+                    .map(|before| before.found.newest_before(lookback, at))
                     .unwrap_or_default();
                 ListingFacts::good(
                     at,
@@ -175,16 +175,16 @@ impl ListingFacts {
 }
 
 impl Found {
-    /// For each copy the newest usable set that began before `from`.
+    /// For each copy the newest usable set that began before the look-back.
     ///
     /// A set that began later and is no longer listed was deleted, and is forgotten with reason.
-    fn newest_before(&self, from: DateTime<Utc>, now: DateTime<Utc>) -> Vec<BackupSet> {
+    fn newest_before(&self, lookback: Lookback, now: DateTime<Utc>) -> Vec<BackupSet> {
         let Self::Sets(sets) = self else {
             return Vec::new();
         };
         let mut newest: BTreeMap<(Scope, &str, BackupType), &BackupSet> = BTreeMap::new();
         for set in sets.listing.sets.iter().chain(&sets.remembered) {
-            if !set.is_usable(now) || set.dated().is_none_or(|dated| dated > from) {
+            if !set.is_usable(now) || lookback.contains(set, now) {
                 continue;
             }
             let copy = (set.scope, set.backup_region.as_str(), set.backup_type);
@@ -219,7 +219,7 @@ mod tests {
             let at = ago(when);
             let outcome = outcome.map(listing);
             self.0
-                .record(&target("rm-1").key, KIND, at, at - LOOKBACK, outcome);
+                .record(&target("rm-1").key, KIND, at, LOOKBACK, outcome);
             self
         }
 
@@ -277,7 +277,7 @@ mod tests {
             &key,
             ListingKind::Local,
             ago("1h"),
-            ago("31days"),
+            LOOKBACK,
             outcome.clone(),
         );
         assert!(story.0.all()[0].is_attempted());
@@ -385,7 +385,7 @@ mod tests {
         let outcome = Ok(listing(vec![local("1h")]));
         for target in [&one, &two] {
             for kind in ListingKind::ALL {
-                facts.record(&target.key, kind, ago("1m"), ago("31days"), outcome.clone());
+                facts.record(&target.key, kind, ago("1m"), LOOKBACK, outcome.clone());
             }
         }
         let renamed = Arc::new(Target {
@@ -408,7 +408,7 @@ mod tests {
             [(renamed, vec![ListingKind::Local]), (three, vec![])]
         );
         // An answer that comes after its instance has left is dropped.
-        facts.record(&two.key, KIND, ago("1m"), ago("31days"), outcome.clone());
+        facts.record(&two.key, KIND, ago("1m"), LOOKBACK, outcome.clone());
         assert!(facts.of(&two.key).is_none());
         // What left and comes back begins anew.
         facts.adopt([&two]);
@@ -425,9 +425,7 @@ mod tests {
             ..Listing::default()
         };
         let key = target("rm-1").key;
-        story
-            .0
-            .record(&key, KIND, ago("1m"), ago("31days"), Ok(odd));
+        story.0.record(&key, KIND, ago("1m"), LOOKBACK, Ok(odd));
         assert_eq!(taken[0].listings[&KIND].last_success, Some(ago("1h")));
         assert_eq!(story.known().last_success, Some(ago("1m")));
     }

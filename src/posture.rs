@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::backup::{BackupSet, BackupType, ListingKind, Scope, Status};
+use crate::backup::{BackupSet, BackupType, ListingKind, Lookback, Scope, Status};
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::target::Objective;
 
@@ -26,6 +26,8 @@ pub struct Posture {
     pub protected: Option<bool>,
     /// Whether the provider says that it does not exist.
     pub gone: bool,
+    /// Its name, or empty.
+    pub name: String,
     /// Its engine in lower case, or empty.
     pub engine: String,
     /// The engine's version, or empty.
@@ -126,8 +128,8 @@ pub struct ListingPosture {
     pub complete: Option<bool>,
 }
 
-/// Judges one instance at `now`. Sets that began before `now - lookback` are not counted.
-pub fn assess(facts: &InstanceFacts, lookback: std::time::Duration, now: DateTime<Utc>) -> Posture {
+/// Judges one instance at `now`. Sets that began before the look-back are not counted.
+pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> Posture {
     let view = View::new(facts, lookback, now);
     let copies = view.copies();
     let uncopied = view.uncopied();
@@ -137,6 +139,7 @@ pub fn assess(facts: &InstanceFacts, lookback: std::time::Duration, now: DateTim
     Posture {
         protected: view.cross_region_unsupported().then_some(false),
         gone: view.is_gone(),
+        name: view.name(),
         engine,
         engine_version,
         recovery_points,
@@ -157,21 +160,18 @@ pub fn assess(facts: &InstanceFacts, lookback: std::time::Duration, now: DateTim
 struct View<'a> {
     facts: &'a InstanceFacts,
     now: DateTime<Utc>,
-    from: DateTime<Utc>,
-    /// The regions in which a copy is expected: those of the configuration, else those that were seen.
+    lookback: Lookback,
+    /// The regions in which a copy is expected: those of the configuration, else those of the provider's policy, else
+    /// those that were seen.
     expected_regions: BTreeSet<&'a str>,
 }
 
 impl<'a> View<'a> {
-    fn new(facts: &'a InstanceFacts, lookback: std::time::Duration, now: DateTime<Utc>) -> Self {
-        let from = Duration::from_std(lookback)
-            .ok()
-            .and_then(|lookback| now.checked_sub_signed(lookback))
-            .unwrap_or(DateTime::UNIX_EPOCH);
+    fn new(facts: &'a InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> Self {
         let mut view = Self {
             facts,
             now,
-            from,
+            lookback,
             expected_regions: facts
                 .target
                 .backup_regions
@@ -179,6 +179,14 @@ impl<'a> View<'a> {
                 .map(String::as_str)
                 .collect(),
         };
+        if view.expected_regions.is_empty() {
+            view.expected_regions = view
+                .read(ListingKind::CrossRegion)
+                .into_iter()
+                .flat_map(|sets| &sets.listing.destinations)
+                .map(String::as_str)
+                .collect();
+        }
         if view.expected_regions.is_empty() {
             view.expected_regions = view
                 .sets(ListingKind::CrossRegion)
@@ -203,6 +211,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether the log files in other regions were read, or need not be.
+    fn log_copies_are_known(&self) -> bool {
+        let listings = &self.facts.target.listings;
+        !listings.contains(&ListingKind::CrossRegionLog)
+            || !matches!(self.found(ListingKind::CrossRegionLog), Found::Nothing)
+            || self.cross_region_unsupported()
+    }
+
     fn cross_region_unsupported(&self) -> bool {
         matches!(self.found(ListingKind::CrossRegion), Found::Unsupported)
     }
@@ -220,7 +236,19 @@ impl<'a> View<'a> {
     }
 
     fn in_lookback(&self, set: &BackupSet) -> bool {
-        set.dated().is_some_and(|dated| dated > self.from)
+        self.lookback.contains(set, self.now)
+    }
+
+    /// The configuration's name for it, else the provider's, else none.
+    fn name(&self) -> String {
+        let given = || {
+            ListingKind::ALL
+                .into_iter()
+                .filter_map(|kind| self.read(kind))
+                .find_map(|sets| sets.listing.instance_name.clone())
+        };
+        let configured = self.facts.target.name.clone();
+        configured.or_else(given).unwrap_or_default()
     }
 
     fn engine(&self) -> (String, String) {
@@ -237,16 +265,18 @@ impl<'a> View<'a> {
             .unwrap_or_default()
     }
 
-    /// Whether every listing was last answered with "no such instance".
+    /// Whether the provider last said that there is no such instance. The local listing is asked of the instance
+    /// itself; copies in other regions may outlive it.
     fn is_gone(&self) -> bool {
+        let is_missing = |listing: &ListingFacts| {
+            let failure = listing.last_attempt.failure.as_ref();
+            failure.is_some_and(|failure| failure.missing_instance)
+        };
+        let listings = &self.facts.listings;
         self.facts.is_attempted()
-            && self.facts.listings.values().all(|listing| {
-                listing
-                    .last_attempt
-                    .failure
-                    .as_ref()
-                    .is_some_and(|failure| failure.missing_instance)
-            })
+            && listings
+                .get(&ListingKind::Local)
+                .map_or_else(|| listings.values().all(is_missing), is_missing)
     }
 
     fn copies(&self) -> Vec<Copy> {
@@ -391,12 +421,15 @@ impl<'a> View<'a> {
     ) -> Vec<Verdict> {
         let age = |time: DateTime<Utc>| self.now - time;
         let judge = |objective, promise: Duration| match objective {
-            Objective::RecoveryPoint => self.judge_cross_region(|region| {
-                let place = Place::cross_region(region);
-                recovery_points
-                    .get(&place)
-                    .is_some_and(|point| age(*point) < promise)
-            }),
+            Objective::RecoveryPoint => self
+                .judge_cross_region(|region| {
+                    let place = Place::cross_region(region);
+                    recovery_points
+                        .get(&place)
+                        .is_some_and(|point| age(*point) < promise)
+                })
+                // Logs could only make it better: without them a broken promise is not known to be broken.
+                .filter(|met| *met || self.log_copies_are_known()),
             Objective::BackupAge => match self.found(ListingKind::Local) {
                 Found::Nothing => None,
                 Found::Unsupported => Some(false),

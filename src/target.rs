@@ -20,6 +20,15 @@ pub struct InstanceKey {
     pub instance_id: Arc<str>,
 }
 
+/// Whether this can be a region: it becomes a label of a host name, so that nothing else may come into that.
+pub fn is_region(text: &str) -> bool {
+    const LONGEST: usize = 63;
+    (1..=LONGEST).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
 /// One instance to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

@@ -10,6 +10,10 @@ use crate::backup::ListingKind;
 pub enum Vendor {
     /// Alibaba Cloud RDS, API version 2014-08-15.
     Alibaba,
+    /// Huawei Cloud RDS, API version 3.
+    Huawei,
+    /// Volcengine Cache for Redis, API version 2020-12-07.
+    Volcengine,
 }
 
 /// How fast an account may be asked when its configuration does not say.
@@ -23,12 +27,14 @@ pub struct DefaultPace {
 
 impl Vendor {
     /// Every vendor.
-    pub const ALL: [Self; 1] = [Self::Alibaba];
+    pub const ALL: [Self; 3] = [Self::Alibaba, Self::Huawei, Self::Volcengine];
 
     /// The value of the label `provider`, and the name in the configuration file.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Alibaba => "alibaba",
+            Self::Huawei => "huawei",
+            Self::Volcengine => "volcengine",
         }
     }
 
@@ -40,14 +46,32 @@ impl Vendor {
     /// The value of the label `product`.
     pub const fn product(self) -> &'static str {
         match self {
-            Self::Alibaba => "rds",
+            Self::Alibaba | Self::Huawei => "rds",
+            Self::Volcengine => "redis",
         }
     }
 
     /// The listings that the vendor has.
     pub const fn listings(self) -> &'static [ListingKind] {
         match self {
-            Self::Alibaba => &[ListingKind::CrossRegion, ListingKind::Local],
+            Self::Alibaba | Self::Volcengine => &[ListingKind::CrossRegion, ListingKind::Local],
+            Self::Huawei => &ListingKind::ALL,
+        }
+    }
+
+    /// Whether its regions are divided into projects.
+    pub const fn has_projects(self) -> bool {
+        match self {
+            Self::Alibaba | Self::Volcengine => false,
+            Self::Huawei => true,
+        }
+    }
+
+    /// Whether one call can list the sets of every instance of an account in a region.
+    pub const fn lists_whole_regions(self) -> bool {
+        match self {
+            Self::Alibaba | Self::Huawei => false,
+            Self::Volcengine => true,
         }
     }
 
@@ -59,6 +83,16 @@ impl Vendor {
             Self::Alibaba => DefaultPace {
                 spacing: Duration::from_secs(1),
                 per_operation: true,
+            },
+            // Huawei allows a user 60 calls a minute over all operations, and locks nobody out for asking 50.
+            Self::Huawei => DefaultPace {
+                spacing: Duration::from_millis(1200),
+                per_operation: false,
+            },
+            // Volcengine publishes no figure for Redis.
+            Self::Volcengine => DefaultPace {
+                spacing: Duration::from_millis(200),
+                per_operation: false,
             },
         }
     }

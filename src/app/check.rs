@@ -8,7 +8,7 @@ use super::{ConfigSource, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
 use crate::provider::http::HttpClient;
-use crate::provider::{Environment, Provider, operation};
+use crate::provider::{Environment, Premises, Provider, least_calls};
 
 /// Prints the problems, or a summary.
 pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -19,7 +19,13 @@ pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::R
     let http = HttpClient::new()?;
     let mut summary = String::from("the configuration is good\n");
     for account in &config.accounts {
-        let provider = Provider::new(account, http.clone(), Clock::real(), environment);
+        let provider = Provider::new(&Premises {
+            account,
+            poll: &config.poll,
+            http: &http,
+            clock: &Clock::real(),
+            environment,
+        });
         let keys = provider.credentials().describe();
         describe(&mut summary, account, &config.poll, keys)?;
     }
@@ -71,18 +77,7 @@ struct Budget {
 
 impl Budget {
     fn of(account: &AccountConfig, poll: &PollConfig) -> Self {
-        let listings: Vec<_> = account
-            .provider
-            .listings()
-            .iter()
-            .map(|kind| {
-                let targets = account.targets.iter();
-                let read = targets.filter(|target| target.listings.contains(kind));
-                let count = u32::try_from(read.count()).unwrap_or(u32::MAX);
-                (operation(account.provider, *kind), count)
-            })
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        let listings = least_calls(account);
         let pace = account.provider.default_pace();
         let counts = listings.iter().map(|(_, count)| *count);
         let (spacing, calls) = match account.rate_limit {

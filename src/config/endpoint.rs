@@ -1,16 +1,17 @@
 //! Where an account's requests go when its configuration says so.
 
-/// `scheme://host[:port]`, in which `{region}` stands for the region that is asked.
+/// `scheme://host[:port][/path]`, in which `{region}` stands for the region that is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointTemplate(String);
 
 impl EndpointTemplate {
-    /// Checks a template: `http` or `https`, a host, no path, query or user.
+    /// Checks a template: `http` or `https`, a host, perhaps a path, no query and no user. The path is signed as it is
+    /// sent, so whatever takes it away has to sign anew.
     ///
     /// # Errors
     /// Says in words what was expected, and never repeats the template: it may hold a password.
     pub fn parse(template: &str) -> Result<Self, String> {
-        let expected = "expected `https://host[:port]` or `http://host[:port]`, in which `{region}` is filled in";
+        let expected = "expected `https://host[:port][/path]` or the like with `http`, in which `{region}` is filled in";
         let template = template.strip_suffix('/').unwrap_or(template);
         let filled_in = template.replace("{region}", "region");
         // `Url` repairs what a browser would repair: it drops line breaks and turns `\` around. The template is used
@@ -29,7 +30,7 @@ impl EndpointTemplate {
             && (template.starts_with("http://") || template.starts_with("https://"))
             && url.has_host()
             && !template.ends_with('/')
-            && url.path() == "/"
+            && is_plain_path(url.path())
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
@@ -45,6 +46,12 @@ impl EndpointTemplate {
     pub fn for_region(&self, region: &str) -> String {
         self.0.replace("{region}", region)
     }
+}
+
+/// Whether the path is the same in every spelling: no empty segment, nothing that has to be encoded.
+fn is_plain_path(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
+    !path.contains("//") && path.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -68,6 +75,10 @@ mod tests {
             Some("https://rds-vpc.cn-hangzhou.aliyuncs.com"),
         );
         check("http://127.0.0.1:8080", Some("http://127.0.0.1:8080"));
+        check(
+            "http://127.0.0.1:8080/clouds/{region}/",
+            Some("http://127.0.0.1:8080/clouds/cn-hangzhou"),
+        );
         check("http://[::1]:8080", Some("http://[::1]:8080"));
         for refused in [
             "",
@@ -76,7 +87,10 @@ mod tests {
             "https://",
             "https:/rds.aliyuncs.com",
             "https:\\\\rds.aliyuncs.com",
-            "https://rds.aliyuncs.com/path",
+            "https://rds.aliyuncs.com/a path",
+            "https://rds.aliyuncs.com/a%20path",
+            "https://rds.aliyuncs.com/a//path",
+            "https://rds.aliyuncs.com/path//",
             "https://rds.aliyuncs.com//",
             "https://rds.aliyuncs.com?query",
             "https://rds.aliyuncs.com#fragment",

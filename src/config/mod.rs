@@ -4,6 +4,7 @@
 //! the tree, reading it through `raw`. Every problem is reported at once, by its key. The result is plain data:
 //! nothing here opens a connection or reads the clock.
 
+mod ca_file;
 mod document;
 mod endpoint;
 mod environment;
@@ -18,17 +19,20 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use ca_file::CaFile;
 pub use endpoint::EndpointTemplate;
 pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
 pub use secret::{Secret, SecretError, SecretSource};
 
+use crate::backup::Lookback;
 use crate::target::Target;
 use crate::vendor::Vendor;
 use problem::Report;
@@ -89,10 +93,8 @@ pub struct PollConfig {
     pub interval: Duration,
     /// The deadline of one HTTP request.
     pub timeout: Duration,
-    /// How far back backup sets are listed.
-    pub lookback: Duration,
-    /// How far back log files are listed.
-    pub log_lookback: Duration,
+    /// How far back backups are listed.
+    pub lookback: Lookback,
     /// The most requests in flight for one account.
     pub max_concurrency: usize,
 }
@@ -110,6 +112,10 @@ pub struct AccountConfig {
     pub endpoint: Option<EndpointTemplate>,
     /// Replaces the provider's default rate limit.
     pub rate_limit: Option<RateLimit>,
+    /// Whose certificates are trusted beside those that the system trusts.
+    pub ca_file: Option<CaFile>,
+    /// The id of the account's project in each region, where regions are divided into projects (Huawei).
+    pub projects: BTreeMap<String, Arc<str>>,
     /// The instances to watch.
     pub targets: Vec<Arc<Target>>,
 }

@@ -156,6 +156,24 @@ impl<'a> Node<'a> {
         Ok(mapping)
     }
 
+    /// Reads a mapping whose keys are the user's own, in the order of the keys.
+    pub(super) fn entries(
+        &self,
+        expected: &str,
+        report: &mut Report,
+    ) -> Read<Vec<(&'a str, Self)>> {
+        let ValueKind::Table(entries) = &self.value.kind else {
+            let what = format!("expected {expected}, found {}", self.kind());
+            return Err(self.place.complain(what, report));
+        };
+        let mut entries: Vec<_> = entries
+            .iter()
+            .map(|(key, value)| (key.as_str(), Self::new(self.place.path.key(key), value)))
+            .collect();
+        entries.sort_by_key(|(key, _)| *key);
+        Ok(entries)
+    }
+
     /// Reads a list.
     pub(super) fn list(&self, expected: &str, report: &mut Report) -> Read<Vec<Self>> {
         let ValueKind::Array(elements) = &self.value.kind else {

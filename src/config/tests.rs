@@ -82,8 +82,10 @@ fn the_least_configuration_has_every_default() {
         PollConfig {
             interval: Duration::from_secs(300),
             timeout: Duration::from_secs(30),
-            lookback: hours(31 * 24),
-            log_lookback: hours(2),
+            lookback: Lookback {
+                sets: hours(31 * 24),
+                logs: hours(2),
+            },
             max_concurrency: 16,
         }
     );
@@ -337,17 +339,17 @@ fn an_unknown_key_is_told_with_the_nearest_or_with_all() {
     check(
         &with_top("poll: {intervall: 5m}\nobjective: {}\n\"b\\e[31m\": 1"),
         &[
-            "b\\u{1b}[31m: unknown key `b\\u{1b}[31m`; known here are `poll`, `objectives`, `accounts`",
+            "b\\u{1b}[31m: unknown key `b\\u{1b}[31m`; known here are `poll`, `objectives`, `ca_file`, `accounts`",
             "objective: unknown key `objective`; did you mean `objectives`?",
             "poll.intervall: unknown key `intervall`; did you mean `interval`?",
         ],
     );
     check(
-        &with_account("projects: {}, rate-limit: 5/s"),
+        &with_account("zone: {}, rate-limit: 5/s"),
         &[
-            "accounts[0].projects: unknown key `projects`; known here are `name`, `provider`, `credentials`, \
-             `endpoint`, `rate_limit`, `instances`",
             "accounts[0].rate-limit: unknown key `rate-limit`; did you mean `rate_limit`?",
+            "accounts[0].zone: unknown key `zone`; known here are `name`, `provider`, `credentials`, `endpoint`, \
+             `rate_limit`, `ca_file`, `projects`, `instances`",
         ],
     );
     check(
@@ -363,8 +365,8 @@ fn an_unknown_key_is_told_with_the_nearest_or_with_all() {
         &with_top("poll.interval: 5m\naccounts[99999999999]: x"),
         &[
             "accounts[99999999999]: unknown key `accounts[99999999999]`; known here are `poll`, `objectives`, \
-             `accounts`",
-            "poll.interval: unknown key `poll.interval`; known here are `poll`, `objectives`, `accounts`",
+             `ca_file`, `accounts`",
+            "poll.interval: unknown key `poll.interval`; known here are `poll`, `objectives`, `ca_file`, `accounts`",
         ],
     );
 }
@@ -483,7 +485,7 @@ fn a_text_that_cannot_be_what_it_should_is_told() {
     check(
         &with_account("endpoint: 'https://user:hunter2@host', rate_limit: fast"),
         &[
-            "accounts[0].endpoint: expected `https://host[:port]` or `http://host[:port]`, in which `{region}` is \
+            "accounts[0].endpoint: expected `https://host[:port][/path]` or the like with `http`, in which `{region}` is \
              filled in",
             "accounts[0].rate_limit: expected a rate such as `5/s`, `300/m` or `1000/h`, of at most 1000000 requests, \
              found the text `fast`",
@@ -789,7 +791,7 @@ fn a_problem_with_a_variable_names_it() {
             "accounts[1].name: missing; expected a text that names the account",
             "accounts[1].provider: missing; expected one of @providers",
             &format!(
-                "discover: unknown key `discover`; known here are `poll`, `objectives`, `accounts` {}",
+                "discover: unknown key `discover`; known here are `poll`, `objectives`, `ca_file`, `accounts` {}",
                 from("DISCOVER")
             ),
             &format!(
@@ -902,6 +904,78 @@ fn the_example_shows_the_defaults() {
     for key in POLL_KEYS.iter().chain(&OBJECTIVE_KEYS) {
         let line = format!("\n  {key}: ");
         assert_eq!(EXAMPLE.matches(&line).count(), 1, "{key}");
+    }
+}
+
+#[test]
+fn projects_belong_to_regions_and_to_huawei() {
+    let huawei = |projects: &str| {
+        format!(
+            "accounts: [{{name: a, provider: huawei, projects: {projects}, instances: [{{id: i1in01, region: cn-a}}]}}]"
+        )
+    };
+    let config = parse(&huawei("{cn-north-4: 0503fd7f, cn-east-3: 'a_b-1'}"));
+    let projects = &config.accounts[0].projects;
+    assert_eq!(&*projects["cn-north-4"], "0503fd7f");
+    assert_eq!(&*projects["cn-east-3"], "a_b-1");
+    check(
+        &huawei("{cn_north: ok, cn-a: 5, cn-b: '', cn-c: '../x'}"),
+        &[
+            "accounts[0].projects.cn-a: expected the id of a project, of letters, digits, `-` and `_`, found the integer \
+             5; put it in quotes, as YAML may have changed it",
+            "accounts[0].projects.cn-b: expected the id of a project, of letters, digits, `-` and `_`, found the text ``",
+            "accounts[0].projects.cn-c: expected the id of a project, of letters, digits, `-` and `_`, found the text \
+             `../x`",
+            "accounts[0].projects.cn_north: expected a region such as `cn-hangzhou`, of lower-case letters, digits and \
+             `-`, found the text `cn_north`",
+        ],
+    );
+    check(
+        &huawei("[cn-north-4]"),
+        &["accounts[0].projects: expected a mapping of regions to project ids, found a list"],
+    );
+    check(
+        &with_account("projects: {cn-a: b}"),
+        &["accounts[0].projects: this provider has no projects"],
+    );
+}
+
+#[test]
+fn certificates_are_looked_at_before_anybody_trusts_them() {
+    let scratch = Scratch::new("ca");
+    let pem = |content: &str| {
+        format!("-----BEGIN CERTIFICATE-----\n{content}\n-----END CERTIFICATE-----\n")
+    };
+    scratch.write("none.pem", "no certificate");
+    scratch.write("broken.pem", pem("%%%"));
+    scratch.write("odd.pem", pem("aGVsbG8="));
+    for (file, expected) in [
+        ("missing.pem", "does not exist"),
+        (".", "is no regular file"),
+        ("none.pem", "holds no certificate in PEM form"),
+        ("broken.pem", "is no sound PEM file of certificates"),
+        (
+            "odd.pem",
+            "holds something else than a certificate as number 1: ",
+        ),
+    ] {
+        let path = scratch.path(file);
+        let path = path.display();
+        for (yaml, key) in [
+            (
+                with_account(&format!("ca_file: {path}")),
+                "accounts[0].ca_file",
+            ),
+            (with_top(&format!("ca_file: {path}")), "ca_file"),
+        ] {
+            let problems = Config::parse(&yaml, []).unwrap_err();
+            let [problem] = &problems.0[..] else {
+                panic!("{problems:?}")
+            };
+            let problem = problem.to_string();
+            let start = format!("{key}: the file `{path}` {expected}");
+            assert!(problem.starts_with(&start), "{problem}");
+        }
     }
 }
 

@@ -97,7 +97,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_instance_info",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["product", "engine", "engine_version", "name"]),
-        help: "Always 1. The engine is in lower case and empty until a listing named it; the name is the configuration's.",
+        help: "Always 1. The engine is in lower case and empty until a listing named it; the name is the configuration's, else the provider's.",
         samples: |scrape, family| {
             each_instance(scrape, family, |instance, family, labels| {
                 let target = &instance.facts.target;
@@ -105,7 +105,7 @@ pub const CATALOGUE: &[Row] = &[
                     ("product", target.product),
                     ("engine", &instance.posture.engine),
                     ("engine_version", &instance.posture.engine_version),
-                    ("name", target.name.as_deref().unwrap_or_default()),
+                    ("name", &instance.posture.name),
                 ];
                 family.sample(&[labels, &more], 1.0);
             });
@@ -155,7 +155,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_last_success_size_bytes",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
-        help: "Size of the newest usable backup set in bytes (Alibaba: CrossBackupSetSize, BackupSize, both in bytes).",
+        help: "Size of the newest usable backup set in bytes (Alibaba and Volcengine give bytes; Huawei gives KB, counted as 1024 bytes).",
         samples: |scrape, family| {
             each_success(scrape, family, |_, success| {
                 success.size_bytes.map(as_float)
@@ -220,7 +220,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_stored_bytes",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
-        help: "Sum of the sizes of the usable backup sets in the look-back, in bytes.",
+        help: "Sum of the sizes of the usable backup sets in the look-back, in bytes (Huawei's KB counted as 1024 bytes).",
         samples: |scrape, family| {
             each_copy(scrape, family, |_, copy| Some(as_float(copy.stored_bytes)));
         },

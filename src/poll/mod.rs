@@ -1,12 +1,14 @@
 //! Asks: each listing of each instance once an interval, and never faster than the account allows.
 //!
-//! Each listing is a task of its own, so that a slow one delays nobody. What an account's tasks share - its rate, its
+//! Each listing is a task of its own, so that a slow one delays nobody; where one call answers for many instances, these
+//! share a task (see `errand`). What an account's tasks share - its rate, its
 //! breaker, its requests in flight - is in `account`. What was found goes to `facts`, what was done to `tally`; what it
 //! means is not asked here.
 
 mod account;
 mod backoff;
 mod breaker;
+mod errand;
 mod pace;
 mod schedule;
 mod sweep;
@@ -17,12 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::account::{Account, ListingKey, account_key, listing_keys};
+use self::errand::{Errand, errands};
 use self::schedule::Schedule;
 use crate::backup::{Listing, ListingKind};
 use crate::clock::Clock;
@@ -30,9 +34,9 @@ use crate::config::{AccountConfig, Config, PollConfig};
 use crate::facts::{Facts, Failure};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
-use crate::provider::{Call, Environment, Provider, Window, operation};
+use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
 use crate::tally::{AccountKey, AccountScope, Tally};
-use crate::target::Target;
+use crate::target::{InstanceKey, Target};
 
 /// What polling needs, and where it leaves what it found.
 #[derive(Debug, Clone)]
@@ -64,7 +68,7 @@ struct Running {
     account: Arc<Account>,
     /// As configured, without the instances: when this changes, everything that its calls share is made anew.
     config: AccountConfig,
-    listings: HashMap<ListingKey, AbortHandle>,
+    errands: HashMap<Errand, AbortHandle>,
 }
 
 impl Poller {
@@ -136,24 +140,24 @@ impl Poller {
             }
             None => Arc::new(new_account(&self.ground, config, poll, self.stop.clone())),
         };
-        let mut known = before.map(|running| running.listings).unwrap_or_default();
-        let mut listings = HashMap::new();
-        let keys: Vec<_> = listing_keys(config).collect();
+        let mut known = before.map(|running| running.errands).unwrap_or_default();
+        let all: Vec<_> = errands(config);
         let start = Instant::now();
-        for (index, key) in keys.iter().enumerate() {
-            let task = known.remove(key).unwrap_or_else(|| {
-                let schedule = Schedule::spread(start, index, keys.len(), poll.interval);
+        let mut running = HashMap::new();
+        for (index, errand) in all.iter().enumerate() {
+            let task = known.remove(errand).unwrap_or_else(|| {
+                let schedule = Schedule::spread(start, index, all.len(), poll.interval);
                 self.tasks
-                    .spawn(poll_listing_for_ever(
+                    .spawn(run_for_ever(
                         self.ground.clone(),
                         Arc::clone(&account),
-                        key.clone(),
+                        errand.clone(),
                         schedule,
                         self.stop.clone(),
                     ))
                     .abort_handle()
             });
-            listings.insert(key.clone(), task);
+            running.insert(errand.clone(), task);
         }
         for left in known.into_values() {
             left.abort();
@@ -161,14 +165,14 @@ impl Poller {
         Running {
             account,
             config: shared,
-            listings,
+            errands: running,
         }
     }
 }
 
 impl Running {
     fn abandon(self) {
-        for task in self.listings.into_values() {
+        for task in self.errands.into_values() {
             task.abort();
         }
     }
@@ -178,18 +182,24 @@ impl Running {
 pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usize, usize)) {
     adopt(ground, config);
     let mut tasks = JoinSet::new();
+    let mut all = 0;
     for account_config in &config.accounts {
         let never = CancellationToken::new();
         let account = Arc::new(new_account(ground, account_config, &config.poll, never));
-        for key in listing_keys(account_config) {
+        for errand in errands(account_config) {
             let (ground, account) = (ground.clone(), Arc::clone(&account));
-            tasks.spawn(async move { poll_listing(&ground, &account, &key).await });
+            tasks.spawn(async move {
+                run(&ground, &account, &errand).await;
+                errand.listings()
+            });
         }
+        all += listing_keys(account_config).count();
     }
-    let all = tasks.len();
     progress(0, all);
-    while tasks.join_next().await.is_some() {
-        progress(all - tasks.len(), all);
+    let mut done = 0;
+    while let Some(listings) = tasks.join_next().await {
+        done += listings.unwrap_or_default();
+        progress(done, all);
     }
 }
 
@@ -206,19 +216,9 @@ fn adopt(ground: &Ground, config: &Config) {
 }
 
 fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
-    let listed = |kind: ListingKind| (kind, operation(config.provider, kind));
     AccountScope {
         key: account_key(config),
-        operations: config
-            .provider
-            .listings()
-            .iter()
-            .map(|kind| listed(*kind))
-            .filter(|(kind, _)| {
-                let mut targets = config.targets.iter();
-                targets.any(|target| target.listings.contains(kind))
-            })
-            .collect(),
+        operations: operations(config),
         poll_interval: poll.interval,
     }
 }
@@ -229,25 +229,26 @@ fn new_account(
     poll: &PollConfig,
     stop: CancellationToken,
 ) -> Account {
-    let provider = Provider::new(
-        config,
-        ground.http.clone(),
-        ground.clock.clone(),
-        &ground.environment,
-    );
+    let provider = Provider::new(&Premises {
+        account: config,
+        poll,
+        http: &ground.http,
+        clock: &ground.clock,
+        environment: &ground.environment,
+    });
     let tally = Arc::clone(&ground.tally);
     Account::new(config, poll.clone(), provider, tally, stop)
 }
 
-async fn poll_listing_for_ever(
+async fn run_for_ever(
     ground: Ground,
     account: Arc<Account>,
-    key: ListingKey,
+    errand: Errand,
     mut schedule: Schedule,
     stop: CancellationToken,
 ) {
     loop {
-        poll_listing(&ground, &account, &key).await;
+        run(&ground, &account, &errand).await;
         let due = schedule.next(Instant::now(), rand::random());
         tokio::select! {
             () = stop.cancelled() => return,
@@ -256,20 +257,81 @@ async fn poll_listing_for_ever(
     }
 }
 
+/// One attempt at each listing of an errand.
+async fn run(ground: &Ground, account: &Account, errand: &Errand) {
+    match errand {
+        Errand::One(key) => poll_listing(ground, account, key).await,
+        Errand::Together { kind, instances } => {
+            poll_together(ground, account, *kind, instances).await;
+        }
+    }
+}
+
+/// Reads the listings of several instances at once, and of those one by one for which that does not do.
+async fn poll_together(
+    ground: &Ground,
+    account: &Account,
+    kind: ListingKind,
+    instances: &[InstanceKey],
+) {
+    let targets: Vec<_> = instances
+        .iter()
+        .filter_map(|instance| ground.facts.of(instance))
+        .map(|facts| Arc::clone(&facts.target))
+        .collect();
+    account.lock_sweep().begin(Instant::now());
+    let courier = account.courier();
+    let reading = account.provider.list_together(kind, &targets, &courier);
+    let together = unless_it_panics(reading).await.unwrap_or_else(|()| {
+        let failed = |target: &Arc<Target>| (target.key.clone(), Err(internal_error(&target.key)));
+        ReadTogether {
+            read: targets.iter().map(failed).collect(),
+            one_by_one: Vec::new(),
+        }
+    });
+    for (instance, outcome) in together.read {
+        record(ground, account, &(instance, kind), outcome);
+    }
+    let keys: Vec<_> = together
+        .one_by_one
+        .iter()
+        .map(|target| (target.key.clone(), kind))
+        .collect();
+    join_all(keys.iter().map(|key| poll_listing(ground, account, key))).await;
+}
+
 /// One attempt at one listing, recorded whatever comes of it.
 async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
     let (instance, kind) = key;
     let Some(facts) = ground.facts.of(instance) else {
         return;
     };
-    let before = facts.listings.get(kind);
-    let failed_before = before.and_then(|listing| listing.last_attempt.failure.clone());
     account.lock_sweep().begin(Instant::now());
-    let outcome = read_listing(account, &facts.target, *kind).await;
+    let courier = account.courier();
+    let reading = account.provider.list(*kind, &facts.target, &courier);
+    let outcome = unless_it_panics(reading)
+        .await
+        .unwrap_or_else(|()| Err(internal_error(instance)));
+    record(ground, account, key, outcome);
+}
+
+/// Takes note of how an attempt ended.
+fn record(
+    ground: &Ground,
+    account: &Account,
+    key: &ListingKey,
+    outcome: Result<Listing, ListError>,
+) {
+    let (instance, kind) = key;
     // What the end of the exporter overtook has not failed.
     if outcome.is_err() && account.is_stopping() {
         return;
     }
+    let Some(facts) = ground.facts.of(instance) else {
+        return;
+    };
+    let before = facts.listings.get(kind);
+    let failed_before = before.and_then(|listing| listing.last_attempt.failure.as_ref());
     match &outcome {
         Ok(listing) => {
             ground
@@ -280,45 +342,35 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
         Err(error) if error.reason == Reason::Unsupported => {}
         Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
     }
-    log_change(&account.key, key, failed_before.as_ref(), &outcome);
-    let window = Window {
-        now: ground.clock.now(),
-        lookback: account.poll.lookback,
-    };
-    ground
-        .facts
-        .record(instance, *kind, window.now, window.from(), outcome);
+    log_change(&account.key, key, failed_before, &outcome);
+    let (now, lookback) = (ground.clock.now(), account.poll.lookback);
+    ground.facts.record(instance, *kind, now, lookback, outcome);
     let round = account.lock_sweep().end(key, Instant::now());
     if let Some(took) = round {
         ground.tally.sweep(&account.key, took);
     }
 }
 
-/// A panic would be a defect of ours. It must not end this listing's polls for good, nor go unseen.
-async fn read_listing(
-    account: &Account,
-    target: &Target,
-    kind: ListingKind,
-) -> Result<Listing, ListError> {
-    let courier = account.courier();
-    let reading = account
-        .provider
-        .list(kind, target, account.poll.lookback, &courier);
+/// A panic would be a defect of ours. It must not end an errand's polls for good, nor go unseen.
+async fn unless_it_panics<T>(reading: impl Future<Output = T>) -> Result<T, ()> {
     AssertUnwindSafe(reading)
         .catch_unwind()
         .await
-        .unwrap_or_else(|_panic| {
-            let call = Call {
-                operation: "reading",
-                instance: Arc::clone(&target.key.instance_id),
-                region: Arc::clone(&target.key.source_region),
-                query: Vec::new(),
-            };
-            Err(ListError {
-                detail: Some("internal error, please report it".to_owned()),
-                ..ListError::of(&call, Reason::Malformed)
-            })
-        })
+        .map_err(|_panic| ())
+}
+
+fn internal_error(instance: &InstanceKey) -> ListError {
+    let call = Call {
+        operation: "reading",
+        instance: Arc::clone(&instance.instance_id),
+        region: Arc::clone(&instance.source_region),
+        project: None,
+        parameters: Vec::new(),
+    };
+    ListError {
+        detail: Some("internal error, please report it".to_owned()),
+        ..ListError::of(&call, Reason::Malformed)
+    }
 }
 
 /// A failure is logged when it begins, when its reason changes, and when it ends; not once a poll.

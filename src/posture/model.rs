@@ -30,7 +30,11 @@ fn is_usable(set: &BackupSet) -> bool {
 
 /// Started (else ended) after now − look-back.
 fn counts(set: &BackupSet) -> bool {
-    let edge = now() - LOOKBACK;
+    let lookback = match set.backup_type {
+        BackupType::Log => LOOKBACK.logs,
+        BackupType::Full | BackupType::Incremental => LOOKBACK.sets,
+    };
+    let edge = now() - lookback;
     match (set.started, set.ended) {
         (Some(started), _) => started > edge,
         (None, Some(ended)) => ended > edge,

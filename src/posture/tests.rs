@@ -825,7 +825,7 @@ fn a_promise_that_is_off_is_neither_shown_nor_judged() {
 }
 
 #[test]
-fn an_instance_is_gone_when_every_listing_was_last_told_so() {
+fn an_instance_is_gone_when_its_own_region_last_said_so() {
     let missing = |instance: Instance, kind| instance.failing(kind, Reason::NotFound, true);
     for (case, instance, gone) in [
         ("never asked", instance(), false),
@@ -835,8 +835,13 @@ fn an_instance_is_gone_when_every_listing_was_last_told_so() {
             false,
         ),
         (
-            "told by one, read the other",
-            missing(instance(), Local).read(CrossRegion, vec![]),
+            "told at home, and its copies live on",
+            missing(instance(), Local).read(CrossRegion, vec![copy_in("cn-shanghai", "1h")]),
+            true,
+        ),
+        (
+            "told elsewhere, and read at home",
+            missing(instance(), CrossRegion).read(Local, vec![]),
             false,
         ),
         (
@@ -859,12 +864,12 @@ fn an_instance_is_gone_when_every_listing_was_last_told_so() {
         ),
         (
             "something else was not found",
-            missing(instance(), Local).failing(CrossRegion, Reason::NotFound, false),
+            missing(instance(), CrossRegion).failing(Local, Reason::NotFound, false),
             false,
         ),
         (
             "told by the only listing that is read",
-            missing(instance().only(Local), Local),
+            missing(instance().only(CrossRegion), CrossRegion),
             true,
         ),
     ] {

@@ -22,8 +22,11 @@ pub(super) fn encode(text: &str) -> PercentEncode<'_> {
 /// Sorts the parameters and encodes them. The result is signed and sent as it is, byte for byte.
 ///
 /// Some vendors sort before they encode and some after. For their own parameter names, each used once, it is the same.
-pub(super) fn query(parameters: &[(&str, String)]) -> String {
-    let mut sorted: Vec<_> = parameters.iter().collect();
+pub(super) fn query(parameters: &[(&str, impl ToString)]) -> String {
+    let mut sorted: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| (*name, value.to_string()))
+        .collect();
     sorted.sort();
     let mut query = String::new();
     for (name, value) in sorted {
@@ -32,7 +35,7 @@ pub(super) fn query(parameters: &[(&str, String)]) -> String {
         }
         query.extend(encode(name));
         query.push('=');
-        query.extend(encode(value));
+        query.extend(encode(&value));
     }
     query
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Call;
+use super::http::Answer;
 
 /// The closed set of reasons; the label `reason` of every failure counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +122,50 @@ impl ListError {
             missing_instance: false,
         }
     }
+}
+
+impl ListError {
+    /// An answer that is no listing and does not say why. It may be half an answer; the next may be whole.
+    pub fn no_listing(call: &Call, answer: &Answer, why: impl Into<String>) -> Self {
+        Self {
+            status: Some(answer.status),
+            repeat: Repeat::AfterPause,
+            detail: Some(why.into()),
+            ..Self::of(call, Reason::Malformed)
+        }
+    }
+
+    /// An answer that cannot be read. What could not be read is not repeated.
+    pub fn unreadable(call: &Call, answer: &Answer, error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        Self::no_listing(
+            call,
+            answer,
+            format!("no listing at line {line} column {column}"),
+        )
+    }
+}
+
+/// What is left when the vendor gave no code that we know: a gateway's page, or one of the codes that every operation
+/// of the product shares.
+pub fn by_status(status: u16) -> (Reason, Repeat) {
+    match status {
+        401 => (Reason::Credentials, Repeat::Never),
+        403 => (Reason::Permission, Repeat::Never),
+        404 => (Reason::NotFound, Repeat::Never),
+        407 => (Reason::Network, Repeat::Never),
+        408 => (Reason::Timeout, Repeat::AfterPause),
+        429 => (Reason::Throttled, Repeat::AfterPause),
+        400..=499 => (Reason::BadRequest, Repeat::Never),
+        500..=599 => (Reason::Server, Repeat::AfterPause),
+        // A redirect is not followed, since a signature holds for one host; it comes from a portal in between.
+        _ => (Reason::Malformed, Repeat::Never),
+    }
+}
+
+/// What there is to say about a status in words.
+pub fn status_in_words(status: u16) -> Option<String> {
+    matches!(status, 300..=399).then(|| "redirects are not followed".to_owned())
 }
 
 impl fmt::Display for ListError {

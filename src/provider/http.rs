@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::Certificate;
 pub use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::error::Reason;
+use crate::config::CaFile;
 
 /// The longest answer that is read. A page of 100 rows is about 100 KiB.
 pub const BODY_CAP: usize = 16 * 1024 * 1024;
@@ -63,6 +65,24 @@ impl HttpClient {
             builder().tls_certs_only([]).build()
         })?;
         Ok(Self(client))
+    }
+
+    /// A client that trusts these certificates as well. Its connections are its own.
+    #[must_use]
+    pub fn trusting(&self, ca_file: &CaFile) -> Self {
+        let client = Certificate::from_pem_bundle(ca_file.pem()).and_then(|certificates| {
+            let merged = builder().tls_certs_merge(certificates.clone()).build();
+            // Without certificates of the system, those of the file are all that there are.
+            merged.or_else(|_| builder().tls_certs_only(certificates).build())
+        });
+        client.map_or_else(
+            |error| {
+                // The configuration has looked at the file, so this is the TLS library's own trouble.
+                tracing::error!(%error, ?ca_file, "its certificates cannot be used");
+                self.clone()
+            },
+            Self,
+        )
     }
 
     /// Sends a request and reads the whole answer, all within `timeout`.

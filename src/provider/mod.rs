@@ -10,52 +10,59 @@ pub mod error;
 pub mod http;
 pub mod huawei;
 pub mod page;
+pub mod pages;
+mod remembered;
+pub mod row;
 pub mod scalar;
+#[cfg(test)]
+mod script;
 pub mod volcengine;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use url::{Position, Url};
 
 use self::alibaba::Alibaba;
 use self::credentials::{Credential, CredentialSource};
-use self::error::ListError;
-use self::http::{Answer, HttpClient};
+use self::error::{ListError, Reason, Repeat};
+use self::http::{Answer, HttpClient, NoAnswer};
+use self::huawei::Huawei;
+use self::volcengine::Volcengine;
 use crate::backup::{Listing, ListingKind};
 use crate::clock::Clock;
-use crate::config::AccountConfig;
-use crate::target::Target;
+use crate::config::{AccountConfig, CredentialsConfig, PollConfig};
+use crate::target::{InstanceKey, Target};
 use crate::vendor::Vendor;
 
 /// The environment variables as they were at the start.
 pub type Environment = BTreeMap<String, String>;
 
-/// The vendor's name of the operation behind a listing; the label `operation`.
-pub const fn operation(vendor: Vendor, listing: ListingKind) -> &'static str {
-    match vendor {
-        Vendor::Alibaba => alibaba::operation(listing),
+/// What the listings of an account ask for, and why: the vendor's names of the operations, the label `operation`.
+pub fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+    match account.provider {
+        Vendor::Alibaba => alibaba::operations(account),
+        Vendor::Huawei => huawei::operations(account),
+        Vendor::Volcengine => volcengine::operations(account),
     }
 }
 
-/// The part of time that is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// The present.
-    pub now: DateTime<Utc>,
-    /// How far back.
-    pub lookback: Duration,
+/// The calls of one sweep over an account when every listing fits on one page, by operation.
+pub fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
+    match account.provider {
+        Vendor::Alibaba => alibaba::least_calls(account),
+        Vendor::Huawei => huawei::least_calls(account),
+        Vendor::Volcengine => volcengine::least_calls(account),
+    }
 }
 
-impl Window {
-    /// The beginning of the window.
-    pub fn from(self) -> DateTime<Utc> {
-        chrono::Duration::from_std(self.lookback)
-            .ok()
-            .and_then(|lookback| self.now.checked_sub_signed(lookback))
-            .unwrap_or(DateTime::UNIX_EPOCH)
-    }
+/// How many instances of the account have this listing read.
+fn readers(account: &AccountConfig, listing: ListingKind) -> u32 {
+    let targets = account.targets.iter();
+    let read = targets.filter(|target| target.listings.contains(&listing));
+    u32::try_from(read.count()).unwrap_or(u32::MAX)
 }
 
 /// One request, before it is signed.
@@ -63,12 +70,48 @@ impl Window {
 pub struct Call {
     /// The vendor's name of the operation.
     pub operation: &'static str,
-    /// The instance that is asked about.
+    /// The instance that is asked about, or what else.
     pub instance: Arc<str>,
     /// The region that is asked.
     pub region: Arc<str>,
+    /// The project that is asked, where regions are divided into projects (Huawei).
+    pub project: Option<Arc<str>>,
     /// The parameters.
-    pub query: Vec<(&'static str, String)>,
+    pub parameters: Vec<(&'static str, Parameter)>,
+}
+
+/// The value of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameter {
+    /// A text.
+    Text(String),
+    /// A number, where the vendor tells it from a text.
+    Number(u64),
+}
+
+impl Parameter {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Number(number) => number.fmt(formatter),
+        }
+    }
+}
+
+/// What came of reading several instances together.
+#[derive(Debug, Default)]
+pub struct ReadTogether {
+    /// The instances that were read, well or badly.
+    pub read: Vec<(InstanceKey, Result<Listing, ListError>)>,
+    /// Those that have to be asked about one by one.
+    pub one_by_one: Vec<Arc<Target>>,
 }
 
 /// Carries a call to the vendor: `poll` implements it with its limiter, back-off, breaker and deadlines.
@@ -89,18 +132,34 @@ pub trait Courier: Sync {
 pub enum Provider {
     /// Alibaba Cloud RDS.
     Alibaba(Alibaba),
+    /// Huawei Cloud RDS.
+    Huawei(Huawei),
+    /// Volcengine Cache for Redis.
+    Volcengine(Volcengine),
+}
+
+/// What every provider is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Premises<'a> {
+    /// Whom to ask, and how.
+    pub account: &'a AccountConfig,
+    /// How often, and how far back.
+    pub poll: &'a PollConfig,
+    /// The client of all accounts that trust no more than the system does.
+    pub http: &'a HttpClient,
+    /// The time.
+    pub clock: &'a Clock,
+    /// The environment variables as they were at the start.
+    pub environment: &'a Environment,
 }
 
 impl Provider {
     /// Makes the client of an account; no connection is opened yet.
-    pub fn new(
-        account: &AccountConfig,
-        http: HttpClient,
-        clock: Clock,
-        environment: &Environment,
-    ) -> Self {
-        match account.provider {
-            Vendor::Alibaba => Self::Alibaba(Alibaba::new(account, http, clock, environment)),
+    pub fn new(premises: &Premises<'_>) -> Self {
+        match premises.account.provider {
+            Vendor::Alibaba => Self::Alibaba(Alibaba::new(premises)),
+            Vendor::Huawei => Self::Huawei(Huawei::new(premises)),
+            Vendor::Volcengine => Self::Volcengine(Volcengine::new(premises)),
         }
     }
 
@@ -108,19 +167,49 @@ impl Provider {
     pub fn credentials(&self) -> &CredentialSource {
         match self {
             Self::Alibaba(alibaba) => alibaba.credentials(),
+            Self::Huawei(huawei) => huawei.credentials(),
+            Self::Volcengine(volcengine) => volcengine.credentials(),
         }
     }
 
-    /// Reads one listing of one instance: what lies at most `lookback` back.
+    fn http(&self) -> &HttpClient {
+        match self {
+            Self::Alibaba(alibaba) => alibaba.http(),
+            Self::Huawei(huawei) => huawei.http(),
+            Self::Volcengine(volcengine) => volcengine.http(),
+        }
+    }
+
+    /// Reads one listing of one instance: what lies in the look-back.
     pub async fn list(
         &self,
         listing: ListingKind,
         target: &Target,
-        lookback: Duration,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         match self {
-            Self::Alibaba(alibaba) => alibaba.list(listing, target, lookback, courier).await,
+            Self::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
+            Self::Huawei(huawei) => huawei.list(listing, target, courier).await,
+            Self::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+        }
+    }
+
+    /// Reads one listing of several instances of a region at once, as far as the vendor can
+    /// ([`Vendor::lists_whole_regions`]) and as it costs no more than asking about each.
+    pub async fn list_together(
+        &self,
+        listing: ListingKind,
+        targets: &[Arc<Target>],
+        courier: &impl Courier,
+    ) -> ReadTogether {
+        match self {
+            Self::Alibaba(_) | Self::Huawei(_) => ReadTogether {
+                one_by_one: targets.to_vec(),
+                ..ReadTogether::default()
+            },
+            Self::Volcengine(volcengine) => {
+                volcengine.list_together(listing, targets, courier).await
+            }
         }
     }
 
@@ -131,15 +220,77 @@ impl Provider {
         credential: &Credential,
         timeout: Duration,
     ) -> Result<Answer, ListError> {
-        match self {
-            Self::Alibaba(alibaba) => alibaba.attempt(call, credential, timeout).await,
-        }
+        let outgoing = match self {
+            Self::Alibaba(alibaba) => alibaba.outgoing(call, credential),
+            Self::Huawei(huawei) => huawei.outgoing(call, credential),
+            Self::Volcengine(volcengine) => volcengine.outgoing(call, credential),
+        };
+        self.http()
+            .send(outgoing, timeout)
+            .await
+            .map_err(|NoAnswer { reason, detail }| ListError {
+                detail: Some(detail),
+                repeat: match reason {
+                    Reason::Timeout | Reason::Network => Repeat::AfterPause,
+                    _ => Repeat::Never,
+                },
+                ..ListError::of(call, reason)
+            })
     }
 
     /// How long the vendor asks everybody who shares the quota to wait, whatever else it answered.
     pub fn requested_pause(&self, answer: &Answer) -> Option<Duration> {
         match self {
             Self::Alibaba(_) => alibaba::requested_pause(answer),
+            Self::Huawei(_) => huawei::requested_pause(answer),
+            Self::Volcengine(_) => volcengine::requested_pause(answer),
         }
     }
+}
+
+/// `host[:port]` exactly as the HTTP client will send it: without a default port, in lower case. Anything else would be
+/// signed for nothing.
+fn authority(endpoint: &str) -> String {
+    Url::parse(endpoint)
+        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
+        .unwrap_or_default()
+}
+
+/// The path that an endpoint brings along: a part of what is signed.
+fn path_of(endpoint: &str) -> String {
+    Url::parse(endpoint)
+        .map(|url| url.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default()
+}
+
+/// The client of the account.
+fn client(premises: &Premises<'_>) -> HttpClient {
+    let ca_file = premises.account.ca_file.as_ref();
+    ca_file.map_or_else(
+        || premises.http.clone(),
+        |ca_file| premises.http.trusting(ca_file),
+    )
+}
+
+/// The keys that the configuration names, else the vendor's own chain.
+fn credential_source(premises: &Premises<'_>) -> CredentialSource {
+    match &premises.account.credentials {
+        CredentialsConfig::Standard => CredentialSource::Environment(None),
+        CredentialsConfig::Keys {
+            access_key_id,
+            access_key_secret,
+            security_token,
+        } => CredentialSource::configured(
+            access_key_id.clone(),
+            access_key_secret.clone(),
+            security_token.clone(),
+        ),
+    }
+}
+
+/// The `Retry-After` of a gateway in seconds; as a date it is not used by any of the vendors.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    let value = answer.headers.get("retry-after")?;
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|pause| !pause.is_zero())
 }

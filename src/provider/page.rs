@@ -13,11 +13,24 @@ pub const PAGE_CAP: u32 = 100;
 #[derive(Debug)]
 pub struct Paging {
     page_size: usize,
+    end: End,
+    cap: u32,
     next: Option<u32>,
     rows: u64,
     total: Option<u64>,
     cut: bool,
     seen: HashSet<String>,
+}
+
+/// What a page says about the end that is shorter than it could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is the last. Asking past it would be an error (Alibaba).
+    ShortPage,
+    /// Nothing, as long as fewer rows were read than the total. The next page begins after the rows read (Huawei).
+    RowsRead,
+    /// Nothing, as long as fewer rows were asked for than the total. The next page begins after those (Volcengine).
+    RowsAskedFor,
 }
 
 /// What one page held.
@@ -33,9 +46,11 @@ pub struct PageRead {
 
 impl Paging {
     /// Begins with the first page.
-    pub fn new(page_size: usize) -> Self {
+    pub fn new(page_size: usize, end: End) -> Self {
         Self {
             page_size,
+            end,
+            cap: PAGE_CAP,
             next: Some(1),
             rows: 0,
             total: None,
@@ -44,9 +59,21 @@ impl Paging {
         }
     }
 
+    /// The like with room for more pages, where a listing covers more than one instance.
+    #[must_use]
+    pub fn with_cap_of_at_least(mut self, pages: u32) -> Self {
+        self.cap = self.cap.max(pages);
+        self
+    }
+
     /// The page to ask for, or `None` at the end.
     pub fn next_page(&self) -> Option<u32> {
         self.next
+    }
+
+    /// Rows on the pages so far, duplicates included.
+    pub fn rows_read(&self) -> u64 {
+        self.rows
     }
 
     /// Whether a row with this identity is met for the first time. A row without one is always new: Alibaba's own
@@ -57,17 +84,25 @@ impl Paging {
 
     /// Takes note of a page and decides whether there is another.
     ///
-    /// The total alone never keeps us going, because samples of the vendors' have totals of 100 beside one row; a short
-    /// page ends the listing. Nor do we ask past the end, which Alibaba answers with an error.
+    /// A total alone never keeps us going over pages without new rows, because samples of the vendors' have totals of
+    /// 100 beside one row.
     pub fn read(&mut self, page: PageRead) {
         let Some(number) = self.next else { return };
         self.rows += page.rows as u64;
         self.total = page.total.or(self.total);
         let short = page.rows < self.page_size;
+        let reached = match self.end {
+            End::ShortPage => u64::MAX,
+            End::RowsRead => self.rows,
+            End::RowsAskedFor => u64::from(number) * self.page_size as u64,
+        };
+        let is_last = page.rows == 0
+            || self.total == Some(self.rows)
+            || (short && self.total.is_none_or(|total| total <= reached));
         let goes_round = page.rows > 0 && page.new_rows == 0;
-        self.next = if short || self.total == Some(self.rows) {
+        self.next = if is_last {
             None
-        } else if goes_round || number >= PAGE_CAP {
+        } else if goes_round || number >= self.cap {
             self.cut = true;
             None
         } else {
@@ -94,7 +129,11 @@ mod tests {
 
     /// Reads pages of (rows, new rows, total) for as long as the paging asks for one.
     fn check(pages: &[(usize, usize, Option<u64>)], asked: usize, complete: bool) {
-        let mut paging = Paging::new(SIZE);
+        check_until(End::ShortPage, pages, asked, complete);
+    }
+
+    fn check_until(end: End, pages: &[(usize, usize, Option<u64>)], asked: usize, complete: bool) {
+        let mut paging = Paging::new(SIZE, end);
         let mut read = 0;
         while let Some(number) = paging.next_page() {
             read += 1;
@@ -108,7 +147,11 @@ mod tests {
                 None => paging.past_the_end(),
             }
         }
-        assert_eq!((read, paging.is_complete()), (asked, complete), "{pages:?}");
+        assert_eq!(
+            (read, paging.is_complete()),
+            (asked, complete),
+            "{end:?} {pages:?}"
+        );
     }
 
     #[test]
@@ -133,6 +176,27 @@ mod tests {
     }
 
     #[test]
+    fn a_short_page_does_not_end_a_listing_whose_total_promises_more() {
+        // The server gives two rows a page where three were asked for.
+        let grudging = [(2, 2, Some(4)), (2, 2, Some(4))];
+        check_until(End::RowsRead, &grudging, 2, true);
+        // By page numbers, the second page of three rows would hold the last that there are.
+        check_until(End::RowsAskedFor, &[(2, 2, Some(3))], 1, false);
+        for end in [End::RowsRead, End::RowsAskedFor] {
+            check_until(end, &[(0, 0, Some(0))], 1, true);
+            check_until(end, &[(2, 2, Some(2))], 1, true);
+            check_until(end, &[(3, 3, Some(5)), (2, 2, Some(5))], 2, true);
+            check_until(end, &[(1, 1, None)], 1, true);
+            // A total that lies high costs a call and is found out; one that lies low hides nothing.
+            let high = [(3, 3, Some(9)), (0, 0, Some(9))];
+            check_until(end, &high, 2, false);
+            check_until(end, &[(3, 3, Some(1)), (1, 1, Some(1))], 2, false);
+            // The same page for ever.
+            check_until(end, &[(3, 3, Some(9)), (3, 0, Some(9))], 2, false);
+        }
+    }
+
+    #[test]
     fn a_listing_without_end_is_cut_at_the_page_cap() {
         let pages = vec![(SIZE, SIZE, Some(1_000_000)); 200];
         check(&pages, PAGE_CAP as usize, false);
@@ -140,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_row_without_an_identity_is_never_a_duplicate() {
-        let mut paging = Paging::new(SIZE);
+        let mut paging = Paging::new(SIZE, End::ShortPage);
         assert!(paging.is_new(None));
         assert!(paging.is_new(None));
         assert!(paging.is_new(Some("14358".to_owned())));

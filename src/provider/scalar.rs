@@ -58,7 +58,8 @@ impl Scalar {
         }
     }
 
-    /// A UTC time in one of Alibaba's spellings: `2019-05-30T12:10Z` and `2019-05-30T12:10:00Z`.
+    /// A time in one of the vendors' spellings: `2019-05-30T12:10Z` and `2019-05-30T12:10:00Z` (Alibaba, Volcengine), and
+    /// with an offset without a colon, `2019-05-30T20:10:00+0800` (Huawei).
     pub fn time(&self) -> Result<Option<DateTime<Utc>>, Unreadable> {
         match self {
             Self::Absent => Ok(None),
@@ -90,7 +91,7 @@ impl Scalar {
 }
 
 fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text)
+    DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z")
         .map(|time| time.with_timezone(&Utc))
         .or_else(|_| {
             NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").map(|time| time.and_utc())
@@ -334,6 +335,11 @@ mod tests {
             ("\"2019-05-30T12:10Z\"", noon),
             ("\"2019-05-30T12:10:00Z\"", noon),
             ("\"2019-05-30T12:10:00.000Z\"", noon),
+            ("\"2019-05-30T20:10:00+0800\"", noon),
+            ("\"2019-05-30T12:10:00+0000\"", noon),
+            ("\"2019-05-30T20:10:00.000+08:00\"", noon),
+            ("\"2019-05-30T12:10:00\"", Err(Unreadable)),
+            ("\"2019-05-30T12:10:00+\"", Err(Unreadable)),
             ("\"\"", Ok(None)),
             ("null", Ok(None)),
             ("\"2019-05-30\"", Err(Unreadable)),

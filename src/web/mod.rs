@@ -9,7 +9,6 @@ pub mod server;
 mod status_page;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
@@ -18,6 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use self::server::Body;
+use crate::backup::Lookback;
 use crate::clock::Clock;
 use crate::facts::{Facts, InstanceFacts};
 use crate::metrics::{self, Assessed, Format, ProcessMetrics, ReloadState, Scrape};
@@ -43,7 +43,7 @@ pub struct Site {
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// How far back sets are counted.
-    pub lookback: Duration,
+    pub lookback: Lookback,
     /// How loading the configuration went.
     pub reload: ReloadState,
 }

@@ -43,7 +43,7 @@ fn write_table(page: &mut String, instances: &[Assessed], now: DateTime<Utc>) ->
             page,
             "<tr><td>{}<td>{}<td>{} ({})<td>{}<td>{} {}<td>{}<td>{}<td{class}>{}</tr>",
             Escaped(&target.key.instance_id),
-            Escaped(target.name.as_deref().unwrap_or_default()),
+            Escaped(&posture.name),
             Escaped(&target.key.account),
             target.key.provider,
             Escaped(&target.key.source_region),

@@ -1,23 +1,28 @@
 //! The section `accounts`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::super::key_path::KeyPath;
 use super::super::raw::{KeyNames, Mapping, Node, Read, listed, quoted};
-use super::super::{AccountConfig, EndpointTemplate, RateLimit};
+use super::super::{AccountConfig, CaFile, EndpointTemplate, RateLimit};
 use super::objectives::Promises;
 use super::{Lowering, all};
 use crate::vendor::Vendor;
 
-pub(crate) const ACCOUNT_KEYS: [&str; 6] = [
+pub(crate) const ACCOUNT_KEYS: [&str; 8] = [
     "name",
     "provider",
     "credentials",
     "endpoint",
     "rate_limit",
+    "ca_file",
+    "projects",
     "instances",
 ];
+
+/// Project ids have 32 characters; what is longer was meant for another key.
+const MOST_CHARACTERS: usize = 100;
 
 impl Lowering<'_> {
     /// Reads every account.
@@ -47,6 +52,8 @@ impl Lowering<'_> {
         let credentials = self.credentials(&account);
         let endpoint = self.optional(&account, "endpoint", EndpointTemplate::parse);
         let rate_limit = self.optional(&account, "rate_limit", RateLimit::parse);
+        let ca_file = self.ca_file(&account);
+        let projects = self.projects(&account, provider);
         let targets = self.targets(&account, name.as_ref(), provider, promises);
         Ok(AccountConfig {
             name: name?,
@@ -54,6 +61,8 @@ impl Lowering<'_> {
             credentials: credentials?,
             endpoint: endpoint?,
             rate_limit: rate_limit?,
+            ca_file: ca_file?.or_else(|| self.ca_file.clone()),
+            projects: projects?,
             targets: targets?,
         })
     }
@@ -77,6 +86,48 @@ impl Lowering<'_> {
             let what = format!("unknown provider {}; expected {expected}", quoted(label));
             node.place.complain(what, &mut self.report)
         })
+    }
+
+    /// Reads a file of certificates, for an account or for all of them.
+    pub(super) fn ca_file(&mut self, mapping: &Mapping<'_>) -> Read<Option<CaFile>> {
+        let Some(node) = mapping.get("ca_file") else {
+            return Ok(None);
+        };
+        let expected = "the path of a file with PEM certificates";
+        let path = node.text(expected, &mut self.report)?;
+        let path = self.expect(!path.is_empty(), path, expected, &node.place)?;
+        match CaFile::read(&self.folder.join(path)) {
+            Ok(file) => Ok(Some(file)),
+            Err(what) => Err(node.place.complain(what, &mut self.report)),
+        }
+    }
+
+    /// Reads the ids of projects by their regions.
+    fn projects(
+        &mut self,
+        account: &Mapping<'_>,
+        provider: Read<Vendor>,
+    ) -> Read<BTreeMap<String, Arc<str>>> {
+        let Some(node) = account.get("projects") else {
+            return Ok(BTreeMap::new());
+        };
+        if provider.is_ok_and(|provider| !provider.has_projects()) {
+            let what = "this provider has no projects";
+            return Err(node.place.complain(what, &mut self.report));
+        }
+        let entries = node.entries("a mapping of regions to project ids", &mut self.report)?;
+        let projects = all(entries.into_iter().map(|(region, node)| {
+            let region = self.region(region, &node.place).map(str::to_owned);
+            let expected = "the id of a project, of letters, digits, `-` and `_`";
+            let id = node.text(expected, &mut self.report)?;
+            let is_id = (1..=MOST_CHARACTERS).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+            let id = self.expect(is_id, id, expected, &node.place)?;
+            Ok((region?, Arc::from(id)))
+        }))?;
+        Ok(projects.into_iter().collect())
     }
 
     /// Reads a text that need not be there, and that has a parser of its own.

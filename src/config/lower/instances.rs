@@ -8,7 +8,7 @@ use super::super::raw::{KeyNames, Mapping, Node, Place, Read, Told, listed, near
 use super::objectives::Promises;
 use super::{LONGEST_NAME, Lowering, all};
 use crate::backup::ListingKind;
-use crate::target::{InstanceKey, Target};
+use crate::target::{InstanceKey, Target, is_region};
 use crate::vendor::Vendor;
 
 pub(crate) const INSTANCE_KEYS: [&str; 6] = [
@@ -22,10 +22,8 @@ pub(crate) const INSTANCE_KEYS: [&str; 6] = [
 
 const ID: &str = "the provider's id of the instance, without white space";
 
-const REGION: &str = "a region such as `cn-hangzhou`, of lower-case letters, digits and `-`";
-
-/// A region becomes a label of a host name, which can be no longer.
-const LONGEST_REGION: usize = 63;
+pub(super) const REGION: &str =
+    "a region such as `cn-hangzhou`, of lower-case letters, digits and `-`";
 
 impl Lowering<'_> {
     /// Reads every instance of an account, also of one whose name or provider is wrong.
@@ -100,12 +98,8 @@ impl Lowering<'_> {
     }
 
     /// Checks a region, which becomes a part of a host name: nothing else than a region may come into that.
-    fn region<'n>(&mut self, region: &'n str, place: &Place<'_>) -> Read<&'n str> {
-        let is_region = (1..=LONGEST_REGION).contains(&region.len())
-            && region
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        self.expect(is_region, region, REGION, place)
+    pub(super) fn region<'n>(&mut self, region: &'n str, place: &Place<'_>) -> Read<&'n str> {
+        self.expect(is_region(region), region, REGION, place)
     }
 
     fn backup_regions(&mut self, instance: &Mapping<'_>, own: Read<&str>) -> Read<Vec<String>> {

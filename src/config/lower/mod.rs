@@ -16,7 +16,8 @@ use config::Value;
 use super::key_path::KeyPath;
 use super::problem::{Problems, Report};
 use super::raw::{KeyNames, Mapping, Node, Place, Read, quoted};
-use super::{Config, PollConfig};
+use super::{CaFile, Config, PollConfig};
+use crate::backup::Lookback;
 
 #[cfg(test)]
 pub(super) use accounts::ACCOUNT_KEYS;
@@ -27,7 +28,7 @@ pub(super) use instances::INSTANCE_KEYS;
 #[cfg(test)]
 pub(super) use objectives::{DEFAULT_OBJECTIVES, OBJECTIVE_KEYS};
 
-pub(super) const TOP_KEYS: [&str; 3] = ["poll", "objectives", "accounts"];
+pub(super) const TOP_KEYS: [&str; 4] = ["poll", "objectives", "ca_file", "accounts"];
 
 pub(super) const POLL_KEYS: [&str; 5] = [
     "interval",
@@ -43,8 +44,10 @@ const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 pub(super) const DEFAULT_POLL: PollConfig = PollConfig {
     interval: Duration::from_secs(300),
     timeout: Duration::from_secs(30),
-    lookback: Duration::from_secs(31 * DAY_SECONDS),
-    log_lookback: Duration::from_secs(2 * HOUR_SECONDS),
+    lookback: Lookback {
+        sets: Duration::from_secs(31 * DAY_SECONDS),
+        logs: Duration::from_secs(2 * HOUR_SECONDS),
+    },
     max_concurrency: 16,
 };
 
@@ -65,6 +68,7 @@ pub(super) fn lower(tree: &Value, folder: &Path, report: Report) -> Result<Confi
         report,
         lookback: None,
         inherits_retention: false,
+        ca_file: None,
     };
     match lowering.config(&Node::root(tree)) {
         Ok(config) if lowering.report.is_empty() => Ok(config),
@@ -80,6 +84,8 @@ struct Lowering<'a> {
     lookback: Option<Duration>,
     /// Whether the retention at the top holds for some instance.
     inherits_retention: bool,
+    /// The certificates that all accounts trust which name none.
+    ca_file: Option<CaFile>,
 }
 
 impl Lowering<'_> {
@@ -87,8 +93,11 @@ impl Lowering<'_> {
         let top = root.mapping(&TOP_KEYS, KeyNames::Shown, &mut self.report)?;
         let poll = self.poll(&top);
         let promises = self.default_promises(&top);
+        let ca_file = self.ca_file(&top);
+        self.ca_file = ca_file.clone().ok().flatten();
         let accounts = self.accounts(&top, promises);
         self.check_inherited_retention(&top, promises);
+        ca_file?;
         Ok(Config {
             poll: poll?,
             accounts: accounts?,
@@ -97,7 +106,7 @@ impl Lowering<'_> {
 
     fn poll(&mut self, top: &Mapping<'_>) -> Read<PollConfig> {
         let Some(node) = top.get("poll") else {
-            self.lookback = Some(DEFAULT_POLL.lookback);
+            self.lookback = Some(DEFAULT_POLL.lookback.sets);
             return Ok(DEFAULT_POLL);
         };
         let poll = node.mapping(&POLL_KEYS, KeyNames::Shown, &mut self.report)?;
@@ -107,8 +116,8 @@ impl Lowering<'_> {
         };
         let interval = duration("interval", DEFAULT_POLL.interval, SHORTEST_INTERVAL);
         let timeout = duration("timeout", DEFAULT_POLL.timeout, SHORTEST_TIMEOUT);
-        let lookback = duration("lookback", DEFAULT_POLL.lookback, SHORTEST);
-        let log_lookback = duration("log_lookback", DEFAULT_POLL.log_lookback, SHORTEST);
+        let lookback = duration("lookback", DEFAULT_POLL.lookback.sets, SHORTEST);
+        let log_lookback = duration("log_lookback", DEFAULT_POLL.lookback.logs, SHORTEST);
         let max_concurrency = match poll.get("max_concurrency") {
             None => Ok(DEFAULT_POLL.max_concurrency),
             Some(node) => node.integer(1..=1000, &mut self.report),
@@ -117,8 +126,10 @@ impl Lowering<'_> {
         Ok(PollConfig {
             interval: interval?,
             timeout: timeout?,
-            lookback: lookback?,
-            log_lookback: log_lookback?,
+            lookback: Lookback {
+                sets: lookback?,
+                logs: log_lookback?,
+            },
             max_concurrency: max_concurrency?,
         })
     }

@@ -4,22 +4,36 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::tests::{PAGES, answer};
+use super::tests::PAGES;
 use super::*;
 use crate::example::{HOME, now};
+use crate::provider::row::Normalised;
+use crate::provider::script::answer;
 
-use ListingKind::{CrossRegion, Local};
+use ListingKind::{CrossRegion, CrossRegionLog, Local};
 
 /// Reads a body as far as it goes, and holds every usable set against what its row really says.
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
+    match listing {
+        CrossRegion | CrossRegionLog => check_rows(listing, read_copies, body.into()),
+        Local => check_rows(listing, read_local_sets, body.into()),
+    }
+}
+
+fn check_rows<R: VendorRow>(
+    listing: ListingKind,
+    read: fn(&Call, &Answer) -> Result<Page<R>, ListError>,
+    body: Bytes,
+) {
     let answer = answer(200, body);
     let call = Call {
         operation: operation(listing),
         instance: "rm-example1".into(),
         region: HOME.into(),
-        query: Vec::new(),
+        project: None,
+        parameters: Vec::new(),
     };
-    let page = match read_page(&call, listing, &answer) {
+    let page = match read(&call, &answer) {
         Ok(page) => page,
         Err(error) => {
             let shown = format!("{error} {error:?}");
@@ -29,17 +43,17 @@ fn check(listing: ListingKind, body: impl Into<Bytes>) {
     };
     let subject = Subject {
         instance_id: "rm-example1",
-        source_region: HOME,
-        only_backup_region: None,
+        backup_region: HOME,
         now: now(),
     };
     // What is not read may hold bytes that are no text.
     let whole: Value = serde_json::from_str(&String::from_utf8_lossy(&answer.body)).unwrap();
     let rows = match listing {
-        CrossRegion => &whole["Items"]["Item"],
         Local => &whole["Items"]["Backup"],
+        CrossRegion | CrossRegionLog => &whole["Items"]["Item"],
     };
-    for (at, row) in page.rows.into_iter().enumerate() {
+    for (at, Row(row)) in page.rows.into_iter().enumerate() {
+        let Some(row) = row else { continue };
         let _identity = row.identity();
         let Normalised { set, anomalies } = row.normalise(&subject);
         let Some(set) = set else {
@@ -68,7 +82,7 @@ fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
     let types = ["F", "I", "FullBackup", "IncrementalBackup"];
     let is_one_of = |field, words: &[&str]| words.contains(&word(field).as_str());
     match listing {
-        CrossRegion => {
+        CrossRegion | CrossRegionLog => {
             let has = |field| !word(field).is_empty();
             let says_nothing = !has("BackupSetStatus");
             is_one_of("BackupType", &types)

@@ -14,32 +14,49 @@ mod sign;
 mod tests;
 mod wire;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
-use url::{Position, Url};
+use serde::de::DeserializeOwned;
 
 use self::credentials::from_environment;
-use self::normalise::{Normalised, Subject};
 use self::refusal::Refusal;
-use super::canonical;
 use super::credentials::{Credential, CredentialSource};
-use super::error::{ListError, Reason, Repeat, VendorWord};
-use super::http::{Answer, HttpClient, Method, NoAnswer, Outgoing};
-use super::page::{PageRead, Paging};
+use super::error::{ListError, VendorWord, status_in_words};
+use super::http::{Answer, HttpClient, Method, Outgoing};
+use super::page::{End, Paging};
+use super::pages::{Window, read_pages};
+use super::row::{Page, Subject, VendorRow, gather};
 use super::scalar::{Row, Scalar};
-use super::{Call, Courier, Environment, Window};
-use crate::backup::{Anomaly, Listing, ListingKind};
+use super::{Call, Courier, Parameter, Premises, authority, canonical, readers, retry_after};
+use crate::backup::{Listing, ListingKind, Lookback};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, CredentialsConfig, EndpointTemplate};
 use crate::target::Target;
 
-/// The operations that the listings need.
-pub(super) const fn operation(listing: ListingKind) -> &'static str {
+/// What the account's listings ask for.
+pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+    let listings = account.provider.listings().iter();
+    listings
+        .filter(|listing| readers(account, **listing) > 0)
+        .map(|listing| (*listing, operation(*listing)))
+        .collect()
+}
+
+/// One call for each listing of each instance.
+pub(super) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
+    operations(account)
+        .into_iter()
+        .map(|(listing, operation)| (operation, readers(account, listing)))
+        .collect()
+}
+
+const fn operation(listing: ListingKind) -> &'static str {
     match listing {
         ListingKind::CrossRegion => "DescribeCrossRegionBackups",
         ListingKind::Local => "DescribeBackups",
+        ListingKind::CrossRegionLog => "DescribeCrossRegionLogBackupFiles",
     }
 }
 
@@ -58,19 +75,16 @@ pub struct Alibaba {
     clock: Clock,
     endpoint: Option<EndpointTemplate>,
     credentials: CredentialSource,
+    lookback: Lookback,
 }
 
 impl Alibaba {
     /// Makes the account's client; no connection is opened yet.
-    pub fn new(
-        account: &AccountConfig,
-        http: HttpClient,
-        clock: Clock,
-        environment: &Environment,
-    ) -> Self {
+    pub fn new(premises: &Premises<'_>) -> Self {
+        let account = premises.account;
         let credentials = match &account.credentials {
             CredentialsConfig::Standard => {
-                CredentialSource::Environment(from_environment(environment))
+                CredentialSource::Environment(from_environment(premises.environment))
             }
             CredentialsConfig::Keys {
                 access_key_id,
@@ -83,10 +97,11 @@ impl Alibaba {
             ),
         };
         Self {
-            http,
-            clock,
+            http: super::client(premises),
+            clock: premises.clock.clone(),
             endpoint: account.endpoint.clone(),
             credentials,
+            lookback: premises.poll.lookback,
         }
     }
 
@@ -95,81 +110,72 @@ impl Alibaba {
         &self.credentials
     }
 
-    /// Reads one listing of one instance, page by page: what lies at most `lookback` back.
+    /// The client of the account.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Reads one listing of one instance, page by page.
     pub async fn list(
         &self,
         listing: ListingKind,
         target: &Target,
-        lookback: Duration,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
-        let ending_now = || Window {
-            now: self.clock.now(),
-            lookback,
-        };
-        // All pages are pages of the same listing, so the window stays as it was when the first of them was asked for.
-        let window = Mutex::new(ending_now());
-        let page_call = |number| {
-            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-            if number == 1 {
-                *window = ending_now();
+        match listing {
+            ListingKind::CrossRegion => self.read(listing, target, read_copies, courier).await,
+            ListingKind::Local | ListingKind::CrossRegionLog => {
+                self.read(listing, target, read_local_sets, courier).await
             }
-            page_call(listing, target, *window, number)
-        };
-        let subject = |now| Subject {
-            instance_id: &target.key.instance_id,
-            source_region: &target.key.source_region,
-            only_backup_region: match target.backup_regions.as_slice() {
-                [only] => Some(only),
-                _ => None,
-            },
-            now,
-        };
-        let mut gathered = Listing::default();
-        let mut paging = Paging::new(PAGE_SIZE);
-        while let Some(number) = paging.next_page() {
-            let read = |call: &Call, answer: &Answer| read_page(call, listing, answer);
-            let page = match courier.send(|| page_call(number), read).await {
-                Err(error) if number > 1 && is_past_the_end(&error) => {
-                    paging.past_the_end();
-                    break;
-                }
-                page => page?,
-            };
-            let subject = subject(self.clock.now());
-            let rows = page.rows.len();
-            let mut new_rows = 0;
-            for row in page.rows {
-                if paging.is_new(row.identity()) {
-                    new_rows += 1;
-                    take(&mut gathered, row, &subject);
-                } else {
-                    gathered.anomalies.push(Anomaly::Duplicate);
-                }
-            }
-            paging.read(PageRead {
-                rows,
-                new_rows,
-                total: page.total,
-            });
         }
+    }
+
+    async fn read<R: VendorRow + Send>(
+        &self,
+        listing: ListingKind,
+        target: &Target,
+        read: fn(&Call, &Answer) -> Result<Page<R>, ListError>,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let mut gathered = Listing::default();
+        let mut paging = Paging::new(PAGE_SIZE, End::ShortPage);
+        read_pages(
+            (&self.clock, self.lookback.sets),
+            courier,
+            &mut paging,
+            |window, position| page_call(listing, target, window, position.page),
+            |position, call, answer| match read(call, answer) {
+                // The page before was the last.
+                Err(error) if position.page > 1 && is_past_the_end(&error) => Ok(Page::none()),
+                page => page,
+            },
+            |paging, page| {
+                let subject = Subject {
+                    instance_id: &target.key.instance_id,
+                    backup_region: match (listing, target.backup_regions.as_slice()) {
+                        (ListingKind::Local, _) => &target.key.source_region,
+                        // The one region where copies are expected, for a row that does not name its own.
+                        (_, [only]) => only,
+                        _ => "",
+                    },
+                    now: self.clock.now(),
+                };
+                gather(&mut gathered, paging, page, &subject);
+            },
+        )
+        .await?;
         gathered.complete = paging.is_complete();
         Ok(gathered)
     }
 
-    /// Signs a call with a nonce of its own and sends it once.
-    pub async fn attempt(
-        &self,
-        call: &Call,
-        credential: &Credential,
-        timeout: Duration,
-    ) -> Result<Answer, ListError> {
+    /// Signs a call with a nonce of its own.
+    pub fn outgoing(&self, call: &Call, credential: &Credential) -> Outgoing {
         let endpoint = self.endpoint.as_ref().map_or_else(
             || endpoint::of_region(&call.region),
             |endpoint| endpoint.for_region(&call.region),
         );
         let host = authority(&endpoint);
-        let query = canonical::query(&call.query);
+        let query = canonical::query(&call.parameters);
         let headers = sign::sign(
             &sign::Request {
                 method: "POST",
@@ -195,23 +201,12 @@ impl Alibaba {
             .filter(|(name, _)| *name != "host")
             .collect();
         headers.push(("accept", "application/json".to_owned()));
-        let outgoing = Outgoing {
+        Outgoing {
             method: Method::POST,
             url: format!("{endpoint}/?{query}"),
             headers,
             body: String::new(),
-        };
-        self.http
-            .send(outgoing, timeout)
-            .await
-            .map_err(|NoAnswer { reason, detail }| ListError {
-                detail: Some(detail),
-                repeat: match reason {
-                    Reason::Timeout | Reason::Network => Repeat::AfterPause,
-                    _ => Repeat::Never,
-                },
-                ..ListError::of(call, reason)
-            })
+        }
     }
 }
 
@@ -226,9 +221,6 @@ pub fn requested_pause(answer: &Answer) -> Option<Duration> {
     };
     let milliseconds = |text: &str| text.trim().parse().ok().map(Duration::from_millis);
     let asked = header("x-acs-retry-after").and_then(milliseconds);
-    let gateway = header("retry-after")
-        .and_then(|text| text.trim().parse().ok())
-        .map(Duration::from_secs);
     let exhausted = ["x-ratelimit-user-api", "x-ratelimit-user"]
         .into_iter()
         .filter_map(|name| {
@@ -242,7 +234,7 @@ pub fn requested_pause(answer: &Answer) -> Option<Duration> {
             (field("Remain")?.trim() == "0").then(|| milliseconds(field("TimeLeft")?))?
         })
         .max();
-    [asked, gateway, exhausted]
+    [asked, retry_after(answer), exhausted]
         .into_iter()
         .flatten()
         .filter(|pause| !pause.is_zero())
@@ -254,26 +246,27 @@ fn page_call(listing: ListingKind, target: &Target, window: Window, page: u32) -
     // The newest page of one listing asks for seconds, the other has asked for minutes in every revision. Both ends are
     // widened to whole minutes, so that a set that ends in this minute is not cut off.
     let format = match listing {
-        ListingKind::CrossRegion => "%Y-%m-%dT%H:%M:%SZ",
+        ListingKind::CrossRegion | ListingKind::CrossRegionLog => "%Y-%m-%dT%H:%M:%SZ",
         ListingKind::Local => "%Y-%m-%dT%H:%MZ",
     };
-    let time = |time: DateTime<Utc>| time.format(format).to_string();
+    let time = |time: DateTime<Utc>| Parameter::Text(time.format(format).to_string());
     Call {
         operation: operation(listing),
         instance: Arc::clone(&target.key.instance_id),
         region: Arc::clone(&target.key.source_region),
-        query: vec![
-            ("DBInstanceId", target.key.instance_id.to_string()),
+        project: None,
+        parameters: vec![
+            ("DBInstanceId", Parameter::text(&*target.key.instance_id)),
             // DescribeBackups does not list it, but the older SDK sends it with every call, and the endpoint that
             // eleven regions share is helped by it.
-            ("RegionId", target.key.source_region.to_string()),
+            ("RegionId", Parameter::text(&*target.key.source_region)),
             ("StartTime", time(whole_minute(window.from()))),
             (
                 "EndTime",
                 time(whole_minute(window.now) + chrono::Duration::minutes(1)),
             ),
-            ("PageNumber", page.to_string()),
-            ("PageSize", PAGE_SIZE.to_string()),
+            ("PageNumber", Parameter::Number(page.into())),
+            ("PageSize", Parameter::Number(PAGE_SIZE as u64)),
         ],
     }
 }
@@ -284,141 +277,56 @@ fn whole_minute(time: DateTime<Utc>) -> DateTime<Utc> {
         .unwrap_or(time)
 }
 
-/// `host[:port]` exactly as the HTTP client will send it: without a default port, in lower case. Anything else would be
-/// signed for nothing.
-fn authority(endpoint: &str) -> String {
-    Url::parse(endpoint)
-        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
-        .unwrap_or_default()
+fn read_copies(call: &Call, answer: &Answer) -> Result<Page<wire::CrossRegionRow>, ListError> {
+    read_page(call, answer, |page: wire::CrossRegionPage| {
+        let items = page.items.0;
+        (page.total_record_count, items.map(|items| items.rows))
+    })
 }
 
-/// One row of either listing.
-enum AnyRow {
-    CrossRegion(wire::CrossRegionRow),
-    Local(wire::LocalRow),
-    NoObject,
-}
-
-struct Page {
-    rows: Vec<AnyRow>,
-    total: Option<u64>,
-}
-
-impl AnyRow {
-    fn identity(&self) -> Option<String> {
-        match self {
-            Self::CrossRegion(row) => row.identity(),
-            Self::Local(row) => row.identity(),
-            Self::NoObject => None,
-        }
-    }
-
-    fn engine(&self) -> Option<(&Scalar, &Scalar)> {
-        match self {
-            Self::CrossRegion(row) => Some((&row.engine, &row.engine_version)),
-            Self::Local(row) => Some((&row.engine, &row.engine_version)),
-            Self::NoObject => None,
-        }
-    }
-
-    fn normalise(self, subject: &Subject<'_>) -> Normalised {
-        match self {
-            Self::CrossRegion(row) => row.normalise(subject),
-            Self::Local(row) => row.normalise(subject),
-            Self::NoObject => normalise::not_a_row(),
-        }
-    }
-}
-
-fn take(listing: &mut Listing, row: AnyRow, subject: &Subject<'_>) {
-    let engine = row
-        .engine()
-        .and_then(|(name, version)| Some((normalise::engine(name)?, version.text())));
-    let Normalised { set, anomalies } = row.normalise(subject);
-    // The listing begins with the newest set, which names the version that runs now.
-    if let (None, Some((engine, version)), Some(_)) = (&listing.engine, engine, &set) {
-        listing.engine = Some(engine);
-        listing.engine_version = version;
-    }
-    listing.sets.extend(set);
-    listing.anomalies.extend(anomalies);
+fn read_local_sets(call: &Call, answer: &Answer) -> Result<Page<wire::LocalRow>, ListError> {
+    read_page(call, answer, |page: wire::LocalPage| {
+        let items = page.items.0;
+        (page.total_record_count, items.map(|items| items.rows))
+    })
 }
 
 /// Reads an answer as a page, or tells why it is none.
-fn read_page(call: &Call, listing: ListingKind, answer: &Answer) -> Result<Page, ListError> {
+fn read_page<P: Default + DeserializeOwned, R>(
+    call: &Call,
+    answer: &Answer,
+    parts: impl Fn(P) -> (Scalar, Option<Option<Vec<Row<R>>>>),
+) -> Result<Page<R>, ListError> {
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
-    let page = match listing {
-        ListingKind::CrossRegion => {
-            serde_json::from_slice::<Row<wire::CrossRegionPage>>(&answer.body).map(|Row(page)| {
-                let page = page.unwrap_or_default();
-                let rows = page.items.0.map(|items| items.rows.unwrap_or_default());
-                let rows = rows.map(|rows| any_rows(rows, AnyRow::CrossRegion));
-                (page.total_record_count, rows)
-            })
-        }
-        ListingKind::Local => {
-            serde_json::from_slice::<Row<wire::LocalPage>>(&answer.body).map(|Row(page)| {
-                let page = page.unwrap_or_default();
-                let rows = page.items.0.map(|items| items.rows.unwrap_or_default());
-                let rows = rows.map(|rows| any_rows(rows, AnyRow::Local));
-                (page.total_record_count, rows)
-            })
-        }
-    };
-    match page {
+    let page = serde_json::from_slice::<Row<P>>(&answer.body);
+    match page.map(|Row(page)| parts(page.unwrap_or_default())) {
         Ok((total, Some(rows))) => Ok(Page {
-            rows,
+            rows: rows.unwrap_or_default(),
             total: total.count().unwrap_or_default(),
         }),
         // Some gateways put an error into a 200, as JSON or as XML.
         Ok((_, None)) => Err(refused(call, answer)),
         Err(_) if Refusal::read(&answer.body).code.is_some() => Err(refused(call, answer)),
-        Err(error) => Err(ListError {
-            status: Some(answer.status),
-            repeat: Repeat::AfterPause,
-            detail: Some(format!(
-                "no listing at line {} column {}",
-                error.line(),
-                error.column()
-            )),
-            ..ListError::of(call, Reason::Malformed)
-        }),
+        Err(error) => Err(ListError::unreadable(call, answer, &error)),
     }
-}
-
-fn any_rows<T>(rows: Vec<Row<T>>, wrap: fn(T) -> AnyRow) -> Vec<AnyRow> {
-    rows.into_iter()
-        .map(|Row(row)| row.map_or(AnyRow::NoObject, wrap))
-        .collect()
 }
 
 fn refused(call: &Call, answer: &Answer) -> ListError {
     let refusal = Refusal::read(&answer.body);
     let code = refusal.code.as_ref().map(VendorWord::as_str);
-    let (reason, repeat, detail) = match (answer.status, code) {
-        // A 200 without a listing and without a code is half an answer; the next may be whole.
-        (200, None) => (
-            Reason::Malformed,
-            Repeat::AfterPause,
-            Some("no listing".to_owned()),
-        ),
-        (status, code) => {
-            let (reason, repeat) = refusal::classify(status, code);
-            let denied = refusal.denied_action.as_ref();
-            let detail = match status {
-                300..=399 => Some("redirects are not followed".to_owned()),
-                _ => denied.map(|action| format!("the policy lacks {action}")),
-            };
-            (reason, repeat, detail)
-        }
-    };
+    if (answer.status, code) == (200, None) {
+        return ListError::no_listing(call, answer, "no listing");
+    }
+    let (reason, repeat) = refusal::classify(answer.status, code);
+    let denied = refusal.denied_action.as_ref();
     ListError {
         repeat,
         status: Some(answer.status),
         missing_instance: code.is_some_and(refusal::is_missing_instance),
-        detail,
+        detail: status_in_words(answer.status)
+            .or_else(|| denied.map(|action| format!("the policy lacks {action}"))),
         code: refusal.code,
         request_id: refusal.request_id,
         retry_after: requested_pause(answer),

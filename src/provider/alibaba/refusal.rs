@@ -2,7 +2,7 @@
 //!
 //! Codes are read before the status, because Alibaba answers throttling with 400 and a lack of rights with 403 or 404.
 
-use crate::provider::error::{Reason, Repeat, VendorWord};
+use crate::provider::error::{Reason, Repeat, VendorWord, by_status};
 use crate::provider::scalar::Row;
 
 /// What a vendor's error body says.
@@ -136,23 +136,6 @@ fn by_code(code: &str) -> Option<(Reason, Repeat)> {
 
         _ => return None,
     })
-}
-
-/// What is left when the vendor gave no code that we know: a gateway's page, or one of the codes that every operation
-/// of the product shares.
-fn by_status(status: u16) -> (Reason, Repeat) {
-    match status {
-        401 => (Reason::Credentials, Repeat::Never),
-        403 => (Reason::Permission, Repeat::Never),
-        404 => (Reason::NotFound, Repeat::Never),
-        407 => (Reason::Network, Repeat::Never),
-        408 => (Reason::Timeout, Repeat::AfterPause),
-        429 => (Reason::Throttled, Repeat::AfterPause),
-        400..=499 => (Reason::BadRequest, Repeat::Never),
-        500..=599 => (Reason::Server, Repeat::AfterPause),
-        // A redirect is not followed, since a signature holds for one host; it comes from a portal in between.
-        _ => (Reason::Malformed, Repeat::Never),
-    }
 }
 
 #[cfg(test)]

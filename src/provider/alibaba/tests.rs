@@ -1,19 +1,21 @@
 //! Whole answers in the shape of the vendor's samples, the traps in them, and the requests that page through them.
 #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::backup::{BackupSet, BackupType, Scope, Status};
+use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
 use crate::example::{HOME, LOOKBACK, ago, now, utc};
+use crate::provider::error::{Reason, Repeat};
+use crate::provider::script::{Script, account, answer, with_premises};
+use crate::vendor::Vendor;
 
-use ListingKind::{CrossRegion, Local};
+use ListingKind::{CrossRegion, CrossRegionLog, Local};
 
 const CROSS_REGION_2019: &str =
     include_str!("../../../tests/fixtures/alibaba/cross_region_2019.json");
@@ -34,52 +36,12 @@ pub(super) const PAGES: [(ListingKind, &str); 5] = [
     (Local, LOCAL_2026),
 ];
 
-/// Answers each call with the next of its lines, and writes down what it was asked.
-#[derive(Default)]
-struct Script {
-    answers: Mutex<VecDeque<Answer>>,
-    calls: Mutex<Vec<Call>>,
-}
-
-impl Courier for Script {
-    async fn send<T: Send>(
-        &self,
-        call: impl Fn() -> Call + Send + Sync,
-        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
-    ) -> Result<T, ListError> {
-        let call = call();
-        self.calls.lock().unwrap().push(call.clone());
-        let answer = self.answers.lock().unwrap().pop_front();
-        read(
-            &call,
-            &answer.expect("a call that the script does not have"),
-        )
-    }
-}
-
-pub(super) fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
-    Answer {
-        status,
-        headers: HeaderMap::new(),
-        body: body.into(),
-    }
-}
-
 fn target() -> Target {
     crate::example::target("rm-example1")
 }
 
-fn client(clock: Clock) -> Alibaba {
-    let account = AccountConfig {
-        name: "prod".into(),
-        provider: crate::vendor::Vendor::Alibaba,
-        credentials: CredentialsConfig::Standard,
-        endpoint: None,
-        rate_limit: None,
-        targets: Vec::new(),
-    };
-    let http = HttpClient::new().unwrap();
-    Alibaba::new(&account, http, clock, &Environment::new())
+fn client(clock: &Clock) -> Alibaba {
+    with_premises(&account(Vendor::Alibaba), clock, Alibaba::new)
 }
 
 /// Reads a listing from these answers, and fails if any is left over. Tells the calls too.
@@ -89,21 +51,13 @@ fn play(
     answers: impl IntoIterator<Item = Answer>,
 ) -> (Result<Listing, ListError>, Vec<Call>) {
     static CLIENT: OnceLock<Alibaba> = OnceLock::new();
-    let client = CLIENT.get_or_init(|| client(Clock::set_by_hand(now())));
-    let script = Script {
-        answers: Mutex::new(answers.into_iter().collect()),
-        calls: Mutex::default(),
-    };
+    let client = CLIENT.get_or_init(|| client(&Clock::set_by_hand(now())));
+    let script = Script::of(answers);
     let listed = client
-        .list(listing, target, LOOKBACK, &script)
+        .list(listing, target, &script)
         .now_or_never()
         .expect("the script never waits");
-    assert_eq!(
-        script.answers.into_inner().unwrap().len(),
-        0,
-        "unused answers"
-    );
-    (listed, script.calls.into_inner().unwrap())
+    (listed, script.calls())
 }
 
 /// What one page with a 200 comes to.
@@ -120,8 +74,8 @@ fn read_row(listing: ListingKind, row: &Value) -> (BackupSet, Vec<Anomaly>) {
 
 fn page(listing: ListingKind, rows: &[Value], total: u64) -> String {
     let name = match listing {
-        CrossRegion => "Item",
         Local => "Backup",
+        _ => "Item",
     };
     json!({"TotalRecordCount": total, "Items": {name: rows}}).to_string()
 }
@@ -129,7 +83,7 @@ fn page(listing: ListingKind, rows: &[Value], total: u64) -> String {
 /// A good row of either listing with some fields changed; `null` stands for a field that is not there at all.
 fn row(listing: ListingKind, changes: &Value) -> Value {
     let mut row = match listing {
-        CrossRegion => json!({
+        CrossRegion | CrossRegionLog => json!({
             "BackupSetStatus": 0, "BackupType": "F", "CrossBackupId": 7, "CrossBackupSetSize": 1000,
             "CrossBackupRegion": "cn-shanghai", "Engine": "mysql", "EngineVersion": "8.0",
             "CrossBackupSetFile": "cn-hangzhou_rm-example1_7.xb",
@@ -187,6 +141,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             complete,
             engine: engine.map(|(name, _)| name.to_owned()),
             engine_version: engine.map(|(_, version)| version.to_owned()),
+            ..Listing::default()
         };
         assert_eq!(listing, expected);
         // The links of the samples carry a signature; none of it is kept.
@@ -837,8 +792,8 @@ fn full_page(listing: ListingKind, first: u64, total: Option<u64>) -> Answer {
 
 fn part(listing: ListingKind, ids: std::ops::Range<u64>, total: Option<u64>) -> Answer {
     let field = match listing {
-        CrossRegion => "CrossBackupId",
         Local => "BackupId",
+        _ => "CrossBackupId",
     };
     let rows: Vec<_> = ids.map(|id| row(listing, &json!({field: id}))).collect();
     let mut body: Value = serde_json::from_str(&page(listing, &rows, 0)).unwrap();
@@ -999,7 +954,8 @@ fn requests_ask_for_whole_minutes_in_the_spelling_of_their_page() {
             operation,
             instance: "rm-example1".into(),
             region: HOME.into(),
-            query: [
+            project: None,
+            parameters: [
                 ("DBInstanceId", "rm-example1"),
                 ("RegionId", HOME),
                 ("StartTime", start),
@@ -1007,18 +963,21 @@ fn requests_ask_for_whole_minutes_in_the_spelling_of_their_page() {
                 ("PageNumber", number),
                 ("PageSize", "100"),
             ]
-            .map(|(name, value)| (name, value.to_owned()))
+            .map(|(name, value)| match value.parse() {
+                Ok(number) => (name, Parameter::Number(number)),
+                Err(_) => (name, Parameter::text(value)),
+            })
             .to_vec(),
         });
         assert_eq!(calls, expected);
         // A moment earlier, the minute before is asked for as well, and the end is this minute's.
         let window = Window {
             now: now() - chrono::Duration::milliseconds(1),
-            lookback: LOOKBACK,
+            lookback: LOOKBACK.sets,
         };
-        let query = page_call(listing, &target(), window, 1).query;
-        assert_eq!(query[2].1, start.replace("12:00", "11:59"));
-        assert_eq!(query[3].1, end.replace("12:01", "12:00"));
+        let query = page_call(listing, &target(), window, 1).parameters;
+        assert_eq!(query[2].1.to_string(), start.replace("12:00", "11:59"));
+        assert_eq!(query[3].1.to_string(), end.replace("12:01", "12:00"));
     }
 }
 
@@ -1307,13 +1266,10 @@ fn a_call_that_stood_in_line_asks_about_the_present_and_its_further_pages_about_
         full_page(Local, 1, Some(101)),
         answer(200, page(Local, &[late], 101)),
     ];
-    let script = Script {
-        answers: Mutex::new(answers.into_iter().collect()),
-        calls: Mutex::default(),
-    };
+    let script = Script::of(answers);
     let line = LongLine(script, clock.clone());
-    let listing = client(clock)
-        .list(Local, &target(), LOOKBACK, &line)
+    let listing = client(&clock)
+        .list(Local, &target(), &line)
         .now_or_never()
         .expect("the script never waits")
         .unwrap();
@@ -1321,7 +1277,8 @@ fn a_call_that_stood_in_line_asks_about_the_present_and_its_further_pages_about_
     let end = (now() + chrono::Duration::minutes(11)).format("%Y-%m-%dT%H:%MZ");
     for call in line.0.calls.lock().unwrap().iter() {
         assert!(
-            call.query.contains(&("EndTime", end.to_string())),
+            call.parameters
+                .contains(&("EndTime", Parameter::text(end.to_string()))),
             "{call:?}"
         );
     }
@@ -1331,7 +1288,7 @@ fn a_call_that_stood_in_line_asks_about_the_present_and_its_further_pages_about_
 fn the_window_is_that_of_the_poll() {
     let window = Window {
         now: now(),
-        lookback: LOOKBACK,
+        lookback: LOOKBACK.sets,
     };
     assert_eq!(window.from(), ago("31days"));
 }

@@ -1,7 +1,541 @@
-//! Huawei Cloud RDS: how its requests are signed.
+//! Huawei Cloud RDS, API version 3: the off-site and the local backup listing.
+//!
+//! The only file of this provider that does I/O. What lies off site is listed behind the endpoint of the *destination*
+//! region, under the destination's project and with the id of the source instance (page `rds_09_0016`). The source region
+//! answers the same questions with an empty list or with a plausible local window, so it is never asked them.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the listings that are signed come next")
-)]
+mod endpoint;
+mod normalise;
+mod refusal;
 mod sign;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use self::normalise::{Local, OffSite};
+use self::refusal::refused;
+use self::wire::{BackupRow, BackupsPage, OffSitePolicy, PolicyPart, Projects};
+use super::canonical::{self, encode};
+use super::credentials::{Credential, CredentialSource};
+use super::error::{ListError, Reason};
+use super::http::{Answer, HttpClient, Method, Outgoing};
+use super::page::{End, Paging};
+use super::pages::{Position, Window, read_pages};
+use super::remembered::Remembered;
+use super::row::{Page, Subject, VendorRow, gather};
+use super::scalar::Row;
+use super::{Call, Courier, Parameter, Premises, authority, readers, retry_after};
+use crate::backup::{Listing, ListingKind, Lookback};
+use crate::clock::Clock;
+use crate::config::{AccountConfig, EndpointTemplate};
+use crate::target::{Target, is_region};
+
+const LIST_BACKUPS: &str = "ListBackups";
+const LIST_OFF_SITE_BACKUPS: &str = "ListOffSiteBackups";
+const LIST_PROJECTS: &str = "KeystoneListProjects";
+const SHOW_OFF_SITE_POLICY: &str = "ShowOffSiteBackupPolicy";
+
+/// The largest page, which costs the fewest calls.
+const PAGE_SIZE: usize = 100;
+
+/// Projects do not move, and what an instance's destination is can hardly be changed once copies are made.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A destination holds for an hour: nothing but the length of its retention can be changed while the policy is on.
+const WHILE_ON: Duration = Duration::from_secs(3600);
+
+/// A policy that is off is looked at more often, for it may be switched on.
+const WHILE_OFF: Duration = Duration::from_secs(600);
+
+/// The quota is counted by the minute, and the gateway does not say when the minute ends.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Nobody who shares the quota is asked to wait longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(1800);
+
+/// What the account's listings ask for. The policy is asked only where the configuration does not name the destination,
+/// and IAM only where it does not name the project.
+pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+    let mut operations = Vec::new();
+    for listing in account.provider.listings() {
+        let listed = || {
+            let targets = account.targets.iter();
+            targets.filter(|target| target.listings.contains(listing))
+        };
+        if listed().next().is_none() {
+            continue;
+        }
+        let is_local = *listing == ListingKind::Local;
+        let has_project = |region: &str| account.projects.contains_key(region);
+        let asks_policy = !is_local && listed().any(|target| target.backup_regions.is_empty());
+        let asks_iam = listed().any(|target| {
+            let regions = target.backup_regions.iter();
+            let home_is_asked = is_local || target.backup_regions.is_empty();
+            (home_is_asked && !has_project(&target.key.source_region))
+                || (!is_local && regions.into_iter().any(|region| !has_project(region)))
+        });
+        operations.push((
+            *listing,
+            if is_local {
+                LIST_BACKUPS
+            } else {
+                LIST_OFF_SITE_BACKUPS
+            },
+        ));
+        operations.extend(asks_policy.then_some((*listing, SHOW_OFF_SITE_POLICY)));
+        operations.extend(asks_iam.then_some((*listing, LIST_PROJECTS)));
+    }
+    operations
+}
+
+/// One call for each type of backup in each destination, and two for the local listing: it is asked for automated and
+/// for manual sets, since a question without a type is answered with a log for every five minutes.
+pub(super) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
+    let mut off_site: u32 = 0;
+    for target in &account.targets {
+        let destinations = u32::try_from(target.backup_regions.len().max(1)).unwrap_or(u32::MAX);
+        for listing in [ListingKind::CrossRegion, ListingKind::CrossRegionLog] {
+            if target.listings.contains(&listing) {
+                off_site = off_site.saturating_add(destinations);
+            }
+        }
+    }
+    let local = readers(account, ListingKind::Local).saturating_mul(2);
+    [(LIST_OFF_SITE_BACKUPS, off_site), (LIST_BACKUPS, local)]
+        .into_iter()
+        .filter(|(_, calls)| *calls > 0)
+        .collect()
+}
+
+/// One account with Huawei Cloud.
+#[derive(Debug)]
+pub struct Huawei {
+    http: HttpClient,
+    clock: Clock,
+    endpoint: Option<EndpointTemplate>,
+    iam_endpoint: Option<EndpointTemplate>,
+    credentials: CredentialSource,
+    lookback: Lookback,
+    configured_projects: BTreeMap<String, Arc<str>>,
+    /// By region.
+    projects: Remembered<Arc<str>>,
+    /// By instance.
+    policies: Remembered<Arc<[Destination]>>,
+}
+
+/// Where an instance's backups are copied to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Destination {
+    region: Arc<str>,
+    /// `None` where only IAM knows it.
+    project: Option<Arc<str>>,
+    /// Whether the policy copies this; without a policy at hand it is asked for all the same.
+    sets: bool,
+    logs: bool,
+}
+
+impl Huawei {
+    /// Makes the account's client; no connection is opened yet.
+    pub fn new(premises: &Premises<'_>) -> Self {
+        let account = premises.account;
+        Self {
+            http: super::client(premises),
+            clock: premises.clock.clone(),
+            endpoint: account.endpoint.clone(),
+            iam_endpoint: None,
+            credentials: super::credential_source(premises),
+            lookback: premises.poll.lookback,
+            configured_projects: account.projects.clone(),
+            projects: Remembered::new(premises.poll.interval),
+            policies: Remembered::new(premises.poll.interval),
+        }
+    }
+
+    /// Where the account's keys come from.
+    pub fn credentials(&self) -> &CredentialSource {
+        &self.credentials
+    }
+
+    /// The client of the account.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Reads one listing of one instance.
+    pub async fn list(
+        &self,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        match listing {
+            ListingKind::Local => self.list_local(target, courier).await,
+            ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
+                self.list_off_site(listing, target, courier).await
+            }
+        }
+    }
+
+    async fn list_local(
+        &self,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let region = &target.key.source_region;
+        let question = Question {
+            operation: LIST_BACKUPS,
+            target,
+            region,
+            project: self.project(region, courier).await?,
+            lookback: self.lookback.sets,
+        };
+        let mut listing = Listing {
+            complete: true,
+            ..Listing::default()
+        };
+        for backup_type in ["auto", "manual"] {
+            self.read(&question, backup_type, Local, courier, &mut listing)
+                .await?;
+        }
+        // Differential sets exist for SQL Server only.
+        if listing.engine.as_deref() == Some("sqlserver") {
+            self.read(&question, "fragment", Local, courier, &mut listing)
+                .await?;
+        }
+        Ok(listing)
+    }
+
+    async fn list_off_site(
+        &self,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let (backup_type, lookback) = match listing {
+            ListingKind::CrossRegionLog => ("incremental", self.lookback.logs),
+            ListingKind::CrossRegion | ListingKind::Local => ("auto", self.lookback.sets),
+        };
+        let destinations = self.destinations(target, courier).await?;
+        let mut found = Listing {
+            complete: true,
+            destinations: destinations
+                .iter()
+                .map(|destination| destination.region.to_string())
+                .collect(),
+            ..Listing::default()
+        };
+        for destination in destinations.iter() {
+            let is_copied = match listing {
+                ListingKind::CrossRegionLog => destination.logs,
+                ListingKind::CrossRegion | ListingKind::Local => destination.sets,
+            };
+            if !is_copied {
+                continue;
+            }
+            let region = &destination.region;
+            let project = match &destination.project {
+                Some(project) => Arc::clone(project),
+                None => self.project(region, courier).await?,
+            };
+            let question = Question {
+                operation: LIST_OFF_SITE_BACKUPS,
+                target,
+                region,
+                project,
+                lookback,
+            };
+            self.read(&question, backup_type, OffSite, courier, &mut found)
+                .await?;
+        }
+        Ok(found)
+    }
+
+    /// Reads all pages of one type of backup into a listing.
+    async fn read<R: VendorRow + Send>(
+        &self,
+        question: &Question<'_>,
+        backup_type: &str,
+        scope: fn(BackupRow) -> R,
+        courier: &impl Courier,
+        listing: &mut Listing,
+    ) -> Result<(), ListError> {
+        let mut paging = Paging::new(PAGE_SIZE, End::RowsRead);
+        read_pages(
+            (&self.clock, question.lookback),
+            courier,
+            &mut paging,
+            |window, position| question.page(backup_type, window, position),
+            |_, call, answer| read_page(call, answer, scope),
+            |paging, page| {
+                let subject = Subject {
+                    instance_id: &question.target.key.instance_id,
+                    backup_region: question.region,
+                    now: self.clock.now(),
+                };
+                gather(listing, paging, page, &subject);
+            },
+        )
+        .await?;
+        listing.complete &= paging.is_complete();
+        Ok(())
+    }
+
+    /// Where the instance's copies are: as configured, else as its policy says.
+    async fn destinations(
+        &self,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Arc<[Destination]>, ListError> {
+        if !target.backup_regions.is_empty() {
+            let regions = target.backup_regions.iter();
+            return Ok(regions
+                .map(|region| Destination {
+                    region: region.as_str().into(),
+                    project: None,
+                    sets: true,
+                    logs: true,
+                })
+                .collect());
+        }
+        let key = &target.key;
+        let ask = async {
+            let project = self.project(&key.source_region, courier).await?;
+            let call = || Call {
+                operation: SHOW_OFF_SITE_POLICY,
+                instance: Arc::clone(&key.instance_id),
+                region: Arc::clone(&key.source_region),
+                project: Some(Arc::clone(&project)),
+                parameters: Vec::new(),
+            };
+            courier.send(call, read_policy).await
+        };
+        let keep = |destinations: &Arc<[Destination]>| {
+            if destinations.is_empty() {
+                WHILE_OFF
+            } else {
+                WHILE_ON
+            }
+        };
+        self.policies.get(&key.instance_id, keep, ask).await
+    }
+
+    /// The account's project in a region: as configured, else as IAM says.
+    async fn project(
+        &self,
+        region: &Arc<str>,
+        courier: &impl Courier,
+    ) -> Result<Arc<str>, ListError> {
+        if let Some(project) = self.configured_projects.get(&**region) {
+            return Ok(Arc::clone(project));
+        }
+        let call = || Call {
+            operation: LIST_PROJECTS,
+            instance: Arc::clone(region),
+            region: Arc::clone(region),
+            project: None,
+            parameters: vec![("name", Parameter::text(&**region))],
+        };
+        let ask = courier.send(call, read_project);
+        self.projects.get(region, |_| A_DAY, ask).await
+    }
+
+    /// Signs a call.
+    pub fn outgoing(&self, call: &Call, credential: &Credential) -> Outgoing {
+        let region = &call.region;
+        let filled_in = |template: &Option<EndpointTemplate>, table: fn(&str) -> String| {
+            let template = template.as_ref();
+            template.map_or_else(|| table(region), |template| template.for_region(region))
+        };
+        let endpoint = match call.operation {
+            LIST_PROJECTS => filled_in(&self.iam_endpoint, endpoint::iam),
+            _ => filled_in(&self.endpoint, endpoint::rds),
+        };
+        let path = path(call);
+        let query = canonical::query(&call.parameters);
+        let host = authority(&endpoint);
+        let mut signed = vec![
+            ("content-type", "application/json"),
+            ("host", host.as_str()),
+        ];
+        if let Some(project) = &call.project {
+            signed.push(("x-project-id", project));
+        }
+        let headers = sign::sign(
+            &sign::Request {
+                method: "GET",
+                // An endpoint may bring a path of its own.
+                path: &format!("{}{path}", super::path_of(&endpoint)),
+                query: &query,
+                headers: &signed,
+                body: "",
+                date: self.clock.now(),
+            },
+            credential,
+        );
+        let mark = if query.is_empty() { "" } else { "?" };
+        Outgoing {
+            method: Method::GET,
+            url: format!("{endpoint}{path}{mark}{query}"),
+            headers,
+            body: String::new(),
+        }
+    }
+}
+
+/// What is asked of one region about one instance.
+struct Question<'a> {
+    operation: &'static str,
+    target: &'a Target,
+    region: &'a Arc<str>,
+    project: Arc<str>,
+    lookback: Duration,
+}
+
+impl Question<'_> {
+    fn page(&self, backup_type: &str, window: Window, position: Position) -> Call {
+        // Both ends have to be there. The end is a little ahead, so that a set that ends right now is not cut off.
+        let time = |time: DateTime<Utc>| {
+            Parameter::Text(time.format("%Y-%m-%dT%H:%M:%S+0000").to_string())
+        };
+        Call {
+            operation: self.operation,
+            instance: Arc::clone(&self.target.key.instance_id),
+            region: Arc::clone(self.region),
+            project: Some(Arc::clone(&self.project)),
+            parameters: vec![
+                (
+                    "instance_id",
+                    Parameter::text(&*self.target.key.instance_id),
+                ),
+                ("backup_type", Parameter::text(backup_type)),
+                ("begin_time", time(window.from())),
+                ("end_time", time(window.now + chrono::Duration::minutes(1))),
+                // A row index, not a page number.
+                ("offset", Parameter::Number(position.rows)),
+                ("limit", Parameter::Number(PAGE_SIZE as u64)),
+            ],
+        }
+    }
+}
+
+/// How long everybody who shares the quota has to wait after this answer.
+pub fn requested_pause(answer: &Answer) -> Option<Duration> {
+    let asked = retry_after(answer).map(|pause| pause.min(LONGEST_WAIT));
+    asked.or_else(|| (answer.status == 429).then_some(THROTTLED_PAUSE))
+}
+
+fn path(call: &Call) -> String {
+    let project = call.project.as_deref().unwrap_or_default();
+    let project = encode(project);
+    match call.operation {
+        LIST_BACKUPS => format!("/v3/{project}/backups"),
+        LIST_OFF_SITE_BACKUPS => format!("/v3/{project}/offsite-backups"),
+        SHOW_OFF_SITE_POLICY => format!(
+            "/v3/{project}/instances/{}/backups/offsite-policy",
+            encode(&call.instance)
+        ),
+        _ => "/v3/projects".to_owned(),
+    }
+}
+
+/// Reads an answer as a page, or tells why it is none. A 200 without the list is no empty list: a portal's page and half
+/// an answer look like that.
+fn read_page<R>(
+    call: &Call,
+    answer: &Answer,
+    scope: fn(BackupRow) -> R,
+) -> Result<Page<R>, ListError> {
+    if answer.status != 200 {
+        return Err(refused(call, answer));
+    }
+    let Row(page) = serde_json::from_slice::<Row<BackupsPage>>(&answer.body)
+        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+    let page = page.unwrap_or_default();
+    let rows = page.backups.ok_or_else(|| refused(call, answer))?;
+    Ok(Page {
+        rows: rows
+            .into_iter()
+            .map(|Row(row)| Row(row.map(scope)))
+            .collect(),
+        total: page.total_count.count().unwrap_or_default(),
+    })
+}
+
+/// Reads the policy as the regions to which it copies; none while it is off.
+fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destination]>, ListError> {
+    if answer.status != 200 {
+        return Err(refused(call, answer));
+    }
+    let Row(policy) = serde_json::from_slice::<Row<OffSitePolicy>>(&answer.body)
+        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+    let policy = policy.unwrap_or_default().policy_para;
+    let wire::OneOrMany(parts) = policy.ok_or_else(|| refused(call, answer))?;
+    let mut destinations: Vec<Destination> = Vec::new();
+    for part in parts.iter().filter(|part| is_on(part)) {
+        let region = part.destination_region.text();
+        // It becomes a part of a host name that signed requests are sent to.
+        let Some(region) = region.filter(|region| is_region(region)) else {
+            return Err(ListError::no_listing(
+                call,
+                answer,
+                "the policy is on and names no destination",
+            ));
+        };
+        let is_log = part.backup_type.text().as_deref() == Some("incremental");
+        let known = destinations
+            .iter_mut()
+            .find(|known| *known.region == *region);
+        if let Some(known) = known {
+            known.logs |= is_log;
+            known.sets |= !is_log;
+        } else {
+            destinations.push(Destination {
+                region: region.into(),
+                project: part.destination_project_id.text().map(Arc::from),
+                sets: !is_log,
+                logs: is_log,
+            });
+        }
+    }
+    Ok(destinations.into())
+}
+
+/// Days of 0 mean that nothing is copied.
+fn is_on(part: &PolicyPart) -> bool {
+    part.keep_days.count() != Ok(Some(0))
+}
+
+/// Reads the project of a region. Projects that a user has made within the region have longer names.
+fn read_project(call: &Call, answer: &Answer) -> Result<Arc<str>, ListError> {
+    if answer.status != 200 {
+        return Err(refused(call, answer));
+    }
+    let Row(projects) = serde_json::from_slice::<Row<Projects>>(&answer.body)
+        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+    let projects = projects.unwrap_or_default().projects;
+    let ids: Vec<_> = projects
+        .ok_or_else(|| refused(call, answer))?
+        .into_iter()
+        .filter_map(|Row(project)| project)
+        .filter(|project| project.enabled != Some(false))
+        .filter(|project| project.name.text().as_deref() == Some(&*call.region))
+        .filter_map(|project| project.id.text())
+        .collect();
+    match ids.as_slice() {
+        [id] => Ok(Arc::from(id.as_str())),
+        other => Err(ListError {
+            status: Some(answer.status),
+            detail: Some(format!(
+                "the account has {} projects of this name; say which in `projects`",
+                if other.is_empty() { "no" } else { "several" }
+            )),
+            ..ListError::of(call, Reason::NotFound)
+        }),
+    }
+}

@@ -1,7 +1,489 @@
-//! Volcengine Cache for Redis: how its requests are signed.
+//! Volcengine Cache for Redis, API version 2020-12-07: the cross-region and the local backup listing.
+//!
+//! The only file of this provider that does I/O. Both listings are asked in the instance's own region, which is the one
+//! in the scope of the signature. One call can list a page of sets of all instances of an account, so instances of a
+//! region are read together as long as that takes no more calls than asking about each.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the listings that are signed come next")
-)]
+mod normalise;
+mod refusal;
 mod sign;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use self::normalise::{CrossRegion, Local, Owned};
+use self::refusal::refused;
+use self::wire::{BackupRow, Envelope};
+use super::credentials::{Credential, CredentialSource};
+use super::error::{ListError, Reason};
+use super::http::{Answer, HttpClient, Method, Outgoing};
+use super::page::{End, PageRead, Paging};
+use super::pages::{Position, Window, read_pages};
+use super::row::{Page, Subject, VendorRow, gather, take};
+use super::scalar::Row;
+use super::{Call, Courier, Parameter, Premises, ReadTogether, authority, canonical, retry_after};
+use crate::backup::{Anomaly, Listing, ListingKind, Lookback};
+use crate::clock::Clock;
+use crate::config::{AccountConfig, EndpointTemplate};
+use crate::target::Target;
+
+/// What the account's listings ask for.
+pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+    let listings = account.provider.listings().iter();
+    listings
+        .filter(|listing| super::readers(account, **listing) > 0)
+        .map(|listing| (*listing, operation(*listing)))
+        .collect()
+}
+
+/// One call for each listing of each region.
+pub(super) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
+    operations(account)
+        .into_iter()
+        .map(|(listing, operation)| {
+            let targets = account.targets.iter();
+            let regions: BTreeSet<_> = targets
+                .filter(|target| target.listings.contains(&listing))
+                .map(|target| &target.key.source_region)
+                .collect();
+            (operation, u32::try_from(regions.len()).unwrap_or(u32::MAX))
+        })
+        .collect()
+}
+
+const fn operation(listing: ListingKind) -> &'static str {
+    match listing {
+        ListingKind::CrossRegion | ListingKind::CrossRegionLog => "DescribeCrossRegionBackups",
+        ListingKind::Local => "DescribeBackups",
+    }
+}
+
+const API_VERSION: &str = "2020-12-07";
+
+/// As the current SDKs write it; the pages write `Redis`. It goes into the signature.
+const SERVICE: &str = "redis";
+
+/// The largest page that both revisions of the pages allow.
+const PAGE_SIZE: usize = 100;
+
+/// So long a region is read instance by instance after reading it as a whole was denied or too dear, and so long an
+/// instance is known to exist after it has answered.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// Nobody who shares the quota is asked to wait longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// One account with Volcengine.
+#[derive(Debug)]
+pub struct Volcengine {
+    http: HttpClient,
+    clock: Clock,
+    endpoint: Option<EndpointTemplate>,
+    credentials: CredentialSource,
+    lookback: Lookback,
+    learnt: Mutex<Learnt>,
+}
+
+/// What answers have taught.
+#[derive(Debug, Default)]
+struct Learnt {
+    /// Until when a listing of a region is not read as a whole.
+    one_by_one_until: HashMap<(ListingKind, Arc<str>), Instant>,
+    /// Until when an instance need not be asked whether it exists.
+    exists_until: HashMap<Arc<str>, Instant>,
+}
+
+impl Volcengine {
+    /// Makes the account's client; no connection is opened yet.
+    pub fn new(premises: &Premises<'_>) -> Self {
+        Self {
+            http: super::client(premises),
+            clock: premises.clock.clone(),
+            endpoint: premises.account.endpoint.clone(),
+            credentials: super::credential_source(premises),
+            lookback: premises.poll.lookback,
+            learnt: Mutex::default(),
+        }
+    }
+
+    /// Where the account's keys come from.
+    pub fn credentials(&self) -> &CredentialSource {
+        &self.credentials
+    }
+
+    /// The client of the account.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Reads one listing of one instance.
+    pub async fn list(
+        &self,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let listed = match listing {
+            ListingKind::Local => self.list_one(listing, target, Local, courier).await,
+            ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
+                self.list_one(listing, target, CrossRegion, courier).await
+            }
+        };
+        if listed.is_ok() {
+            self.learn_that_it_exists(&target.key.instance_id);
+        }
+        listed
+    }
+
+    async fn list_one<R: VendorRow + Send>(
+        &self,
+        listing: ListingKind,
+        target: &Target,
+        scope: fn(BackupRow) -> R,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let mut gathered = Listing::default();
+        let mut paging = Paging::new(PAGE_SIZE, End::RowsAskedFor);
+        let region = &target.key.source_region;
+        read_pages(
+            (&self.clock, self.lookback.sets),
+            courier,
+            &mut paging,
+            |window, position| page_call(listing, region, Some(target), window, position),
+            |_, call, answer| read_page(call, answer, scope),
+            |paging, page| {
+                let subject = subject(listing, target, self.clock.now());
+                gather(&mut gathered, paging, page, &subject);
+            },
+        )
+        .await?;
+        gathered.complete = paging.is_complete();
+        Ok(gathered)
+    }
+
+    /// Reads one listing of several instances of a region with as few calls as possible.
+    pub async fn list_together(
+        &self,
+        listing: ListingKind,
+        targets: &[Arc<Target>],
+        courier: &impl Courier,
+    ) -> ReadTogether {
+        match listing {
+            ListingKind::Local => self.list_region(listing, targets, Local, courier).await,
+            ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
+                self.list_region(listing, targets, CrossRegion, courier)
+                    .await
+            }
+        }
+    }
+
+    async fn list_region<R: VendorRow + Owned + Send>(
+        &self,
+        listing: ListingKind,
+        targets: &[Arc<Target>],
+        scope: fn(BackupRow) -> R,
+        courier: &impl Courier,
+    ) -> ReadTogether {
+        let one_by_one = || ReadTogether {
+            one_by_one: targets.to_vec(),
+            ..ReadTogether::default()
+        };
+        let Some(first) = targets.first() else {
+            return ReadTogether::default();
+        };
+        let region = &first.key.source_region;
+        if self.is_read_one_by_one(listing, region) {
+            return one_by_one();
+        }
+        let mut sorting = Sorting::new(listing, targets);
+        let most_pages = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        let mut paging = Paging::new(PAGE_SIZE, End::RowsAskedFor).with_cap_of_at_least(most_pages);
+        let mut too_dear = false;
+        let read = read_pages(
+            (&self.clock, self.lookback.sets),
+            courier,
+            &mut paging,
+            |window, position| page_call(listing, region, None, window, position),
+            |_, call, answer| read_page(call, answer, scope),
+            |paging, page| {
+                too_dear |= pages(page.total) > targets.len() as u64;
+                sorting.take(paging, page, self.clock.now());
+                if too_dear {
+                    paging.past_the_end();
+                }
+            },
+        )
+        .await;
+        match read {
+            // Asking about each costs at least one call for each; that is now known to be the less.
+            Ok(()) if too_dear => {
+                self.learn_to_read_one_by_one(listing, region);
+                one_by_one()
+            }
+            Ok(()) => self.sorted(sorting, paging.is_complete(), targets),
+            // The key may be good for single instances, or for a project of them.
+            Err(error) if error.reason == Reason::Permission => {
+                self.learn_to_read_one_by_one(listing, region);
+                one_by_one()
+            }
+            Err(error) => ReadTogether {
+                read: targets
+                    .iter()
+                    .map(|target| (target.key.clone(), Err(error.clone())))
+                    .collect(),
+                one_by_one: Vec::new(),
+            },
+        }
+    }
+
+    /// An instance without a row may have no backups or may not exist at all: unless that is known, it is asked for by
+    /// itself, lest a misspelt id look like an empty listing.
+    fn sorted(
+        &self,
+        sorting: Sorting<'_>,
+        complete: bool,
+        targets: &[Arc<Target>],
+    ) -> ReadTogether {
+        let mut together = ReadTogether::default();
+        let mut listings = sorting.listings;
+        for target in targets {
+            let id = &target.key.instance_id;
+            let mut listing = listings.remove(&**id).unwrap_or_default();
+            if !listing.sets.is_empty() {
+                self.learn_that_it_exists(id);
+            } else if !self.is_known_to_exist(id) {
+                together.one_by_one.push(Arc::clone(target));
+                continue;
+            }
+            listing.complete = complete;
+            together.read.push((target.key.clone(), Ok(listing)));
+        }
+        if let Some((_, Ok(listing))) = together.read.first_mut() {
+            listing.anomalies.extend(sorting.anomalies);
+        }
+        together
+    }
+
+    fn is_read_one_by_one(&self, listing: ListingKind, region: &Arc<str>) -> bool {
+        let learnt = self.learnt();
+        let until = learnt.one_by_one_until.get(&(listing, Arc::clone(region)));
+        until.is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn learn_to_read_one_by_one(&self, listing: ListingKind, region: &Arc<str>) {
+        let until = Instant::now() + AN_HOUR;
+        let key = (listing, Arc::clone(region));
+        self.learnt().one_by_one_until.insert(key, until);
+    }
+
+    fn is_known_to_exist(&self, id: &Arc<str>) -> bool {
+        let learnt = self.learnt();
+        let until = learnt.exists_until.get(id);
+        until.is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn learn_that_it_exists(&self, id: &Arc<str>) {
+        let until = Instant::now() + AN_HOUR;
+        self.learnt().exists_until.insert(Arc::clone(id), until);
+    }
+
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Signs a call.
+    pub fn outgoing(&self, call: &Call, credential: &Credential) -> Outgoing {
+        let endpoint = self.endpoint.as_ref().map_or_else(
+            || format!("https://redis.{}.volcengineapi.com", call.region),
+            |endpoint| endpoint.for_region(&call.region),
+        );
+        let query = canonical::query(&[("Action", call.operation), ("Version", API_VERSION)]);
+        let body = body(&call.parameters);
+        let mut headers = sign::sign(
+            &sign::Request {
+                method: "POST",
+                host: &authority(&endpoint),
+                query: &query,
+                content_type: "application/json",
+                body: &body,
+                region: &call.region,
+                service: SERVICE,
+                date: self.clock.now(),
+            },
+            credential,
+        );
+        headers.push(("accept", "application/json".to_owned()));
+        Outgoing {
+            method: Method::POST,
+            url: format!("{endpoint}/?{query}"),
+            headers,
+            body,
+        }
+    }
+}
+
+/// The rows of a region, sorted by instance.
+struct Sorting<'a> {
+    kind: ListingKind,
+    targets: BTreeMap<&'a str, &'a Target>,
+    listings: BTreeMap<&'a str, Listing>,
+    /// Of rows that cannot be told whose they are.
+    anomalies: Vec<Anomaly>,
+}
+
+impl<'a> Sorting<'a> {
+    fn new(kind: ListingKind, targets: &'a [Arc<Target>]) -> Self {
+        Self {
+            kind,
+            targets: targets
+                .iter()
+                .map(|target| (&*target.key.instance_id, &**target))
+                .collect(),
+            listings: BTreeMap::new(),
+            anomalies: Vec::new(),
+        }
+    }
+
+    /// Takes a page. Rows of instances that are not watched are none of our business.
+    fn take<R: VendorRow + Owned>(
+        &mut self,
+        paging: &mut Paging,
+        page: Page<R>,
+        now: DateTime<Utc>,
+    ) {
+        let rows = page.rows.len();
+        let mut new_rows = 0;
+        for Row(row) in page.rows {
+            let identity = row.as_ref().and_then(VendorRow::identity);
+            let is_new = paging.is_new(identity);
+            new_rows += usize::from(is_new);
+            let Some((row, owner)) = row.and_then(|row| row.owner().map(|owner| (row, owner)))
+            else {
+                self.anomalies.push(Anomaly::UnknownStatus);
+                continue;
+            };
+            let Some((id, target)) = self.targets.get_key_value(owner.as_str()) else {
+                continue;
+            };
+            let listing = self.listings.entry(id).or_default();
+            if is_new {
+                take(listing, row, &subject(self.kind, target, now));
+            } else {
+                listing.anomalies.push(Anomaly::Duplicate);
+            }
+        }
+        paging.read(PageRead {
+            rows,
+            new_rows,
+            total: page.total,
+        });
+    }
+}
+
+/// How many pages so many rows fill.
+fn pages(total: Option<u64>) -> u64 {
+    total.unwrap_or_default().div_ceil(PAGE_SIZE as u64)
+}
+
+fn subject(listing: ListingKind, target: &Target, now: DateTime<Utc>) -> Subject<'_> {
+    Subject {
+        instance_id: &target.key.instance_id,
+        backup_region: match (listing, target.backup_regions.as_slice()) {
+            (ListingKind::Local, _) => &target.key.source_region,
+            // The one region where copies are expected, for a row that does not name its own.
+            (_, [only]) => only,
+            _ => "",
+        },
+        now,
+    }
+}
+
+/// How long the vendor asks everybody who shares the quota to wait.
+pub fn requested_pause(answer: &Answer) -> Option<Duration> {
+    retry_after(answer).map(|pause| pause.min(LONGEST_WAIT))
+}
+
+/// The question for one page, about one instance or about all of the account in the region.
+fn page_call(
+    listing: ListingKind,
+    region: &Arc<str>,
+    one: Option<&Target>,
+    window: Window,
+    position: Position,
+) -> Call {
+    let time = |time: DateTime<Utc>| Parameter::Text(time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let mut parameters = match one {
+        Some(target) => vec![
+            ("Scope", Parameter::text("OneInstance")),
+            ("InstanceId", Parameter::text(&*target.key.instance_id)),
+        ],
+        None => vec![("Scope", Parameter::text("AccountInstances"))],
+    };
+    parameters.extend([
+        // The end is a little ahead, so that a set that ends right now is not cut off.
+        ("StartTime", time(window.from())),
+        ("EndTime", time(window.now + chrono::Duration::minutes(1))),
+        // Neither comes without the other.
+        ("PageNumber", Parameter::Number(position.page.into())),
+        ("PageSize", Parameter::Number(PAGE_SIZE as u64)),
+    ]);
+    Call {
+        operation: operation(listing),
+        instance: one.map_or_else(
+            || Arc::from("all instances"),
+            |target| Arc::clone(&target.key.instance_id),
+        ),
+        region: Arc::clone(region),
+        project: None,
+        parameters,
+    }
+}
+
+fn body(parameters: &[(&'static str, Parameter)]) -> String {
+    let value = |parameter: &Parameter| match parameter {
+        Parameter::Text(text) => Value::from(text.as_str()),
+        Parameter::Number(number) => Value::from(*number),
+    };
+    let members = parameters
+        .iter()
+        .map(|(name, parameter)| ((*name).to_owned(), value(parameter)));
+    Value::Object(members.collect()).to_string()
+}
+
+/// Reads an answer as a page, or tells why it is none. An error counts whatever the status is; no list is an empty one,
+/// as long as the answer is the vendor's.
+fn read_page<R>(
+    call: &Call,
+    answer: &Answer,
+    scope: fn(BackupRow) -> R,
+) -> Result<Page<R>, ListError> {
+    if answer.status != 200 {
+        return Err(refused(call, answer));
+    }
+    let Row(envelope) = serde_json::from_slice::<Row<Envelope>>(&answer.body)
+        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+    let envelope = envelope.unwrap_or_default();
+    let metadata = envelope.response_metadata.0.as_ref();
+    let is_good = metadata.is_some_and(|metadata| metadata.error.0.is_none());
+    if !is_good {
+        return Err(refusal::of_envelope(call, answer, envelope));
+    }
+    let page = envelope.result.0.unwrap_or_default();
+    Ok(Page {
+        rows: page
+            .backups
+            .unwrap_or_default()
+            .into_iter()
+            .map(|Row(row)| Row(row.map(scope)))
+            .collect(),
+        total: page.total.count().unwrap_or_default(),
+    })
+}

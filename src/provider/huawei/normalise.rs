@@ -1,0 +1,117 @@
+//! From Huawei's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
+
+use super::wire::BackupRow;
+use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
+use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
+use crate::provider::scalar::{Scalar, Unreadable};
+
+/// A row of `offsite-backups`.
+#[derive(Debug)]
+pub(super) struct OffSite(pub BackupRow);
+
+/// A row of `backups`.
+#[derive(Debug)]
+pub(super) struct Local(pub BackupRow);
+
+impl VendorRow for OffSite {
+    fn identity(&self) -> Option<String> {
+        self.0.id.text()
+    }
+
+    fn origin(&self) -> Origin {
+        origin(&self.0)
+    }
+
+    fn normalise(self, subject: &Subject<'_>) -> Normalised {
+        normalise(&self.0, Scope::CrossRegion, subject)
+    }
+}
+
+impl VendorRow for Local {
+    fn identity(&self) -> Option<String> {
+        self.0.id.text()
+    }
+
+    fn origin(&self) -> Origin {
+        origin(&self.0)
+    }
+
+    fn normalise(self, subject: &Subject<'_>) -> Normalised {
+        normalise(&self.0, Scope::Local, subject)
+    }
+}
+
+/// The page writes `sqlserver` where the models write `SQLServer`.
+fn origin(row: &BackupRow) -> Origin {
+    let Some(datastore) = &row.datastore.0 else {
+        return Origin::default();
+    };
+    Origin {
+        engine: datastore.engine.text().map(|name| name.to_lowercase()),
+        engine_version: datastore.version.text(),
+        name: None,
+    }
+}
+
+fn normalise(row: &BackupRow, scope: Scope, subject: &Subject<'_>) -> Normalised {
+    let mut odd = Oddities::new(subject.now);
+    let owner = row.instance_id.text();
+    if owner.is_some_and(|id| id != subject.instance_id) {
+        odd.note(Anomaly::ForeignInstance);
+        return odd.alone();
+    }
+    let backup_type = backup_type(&row.backup_type);
+    let started = odd.time(row.begin_time.time());
+    let ended = odd.time(row.end_time.time());
+    let status = match row.status.text().as_deref() {
+        Some("COMPLETED") => Status::Completed,
+        Some("FAILED") => Status::Failed,
+        Some("BUILDING") => Status::Running,
+        Some("DELETING") => Status::Deleting,
+        Some(_) | None => Status::Unknown,
+    };
+    // A full set is consistent at its start or later. The end of a log is the commit of the last transaction in it,
+    // which on an idle database lies long before its upload.
+    let consistent = match backup_type {
+        Some(BackupType::Log) => Ok(ended),
+        _ => Ok(None),
+    };
+    let set = BackupSet {
+        scope,
+        backup_region: subject.backup_region.to_owned(),
+        backup_type: backup_type.unwrap_or(BackupType::Full),
+        status: odd.status(status, backup_type, started, ended),
+        started,
+        ended,
+        size_bytes: size_bytes(&mut odd, &row.size),
+        recovery_point: odd.recovery_point(consistent, started),
+        expires: None,
+        available: true,
+        restore_regions: Vec::new(),
+    };
+    odd.with(set)
+}
+
+/// `incremental` is a log (binlog, WAL, transaction log), one every five minutes; `fragment` is what others call
+/// incremental. In another region `auto` stands for manual sets as well.
+fn backup_type(name: &Scalar) -> Option<BackupType> {
+    match name.text()?.as_str() {
+        "auto" | "manual" => Some(BackupType::Full),
+        "fragment" => Some(BackupType::Incremental),
+        "incremental" => Some(BackupType::Log),
+        _ => None,
+    }
+}
+
+/// The pages give sizes in KB and nowhere say of how many bytes: 1024, as everywhere where storage is rented.
+fn size_bytes(odd: &mut Oddities, kilobytes: &Scalar) -> Option<u64> {
+    let bytes = match kilobytes.count() {
+        Ok(None) => Ok(None),
+        Ok(Some(kilobytes)) => kilobytes.checked_mul(1024).map(Some).ok_or(Unreadable),
+        Err(Unreadable) => Err(Unreadable),
+    };
+    bytes.unwrap_or_else(|Unreadable| {
+        odd.note(Anomaly::BadSize);
+        None
+    })
+}

@@ -1,0 +1,132 @@
+//! Answers that change seldom, so that they are not asked for with each listing: project ids, destinations of copies.
+//!
+//! Whoever needs one while it is being asked for waits for that answer. What failed is remembered as well, for an
+//! interval: with hundreds of instances in line, asking again for each would eat up the quota.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::ListError;
+
+/// Answers by the question's key.
+#[derive(Debug)]
+pub(super) struct Remembered<V> {
+    /// How long a failure is remembered.
+    failures: Duration,
+    slots: Mutex<HashMap<Arc<str>, Arc<Slot<V>>>>,
+}
+
+type Slot<V> = tokio::sync::Mutex<Option<Answered<V>>>;
+
+#[derive(Debug)]
+struct Answered<V> {
+    outcome: Result<V, ListError>,
+    until: Instant,
+}
+
+impl<V: Clone> Remembered<V> {
+    /// Nothing is remembered yet.
+    pub(super) fn new(failures: Duration) -> Self {
+        Self {
+            failures,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// The answer, from memory or by asking; `keep` says for how long a good one holds.
+    pub(super) async fn get(
+        &self,
+        key: &Arc<str>,
+        keep: impl FnOnce(&V) -> Duration,
+        ask: impl Future<Output = Result<V, ListError>>,
+    ) -> Result<V, ListError> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(Arc::clone(key)).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(answered) = &*slot
+            && Instant::now() < answered.until
+        {
+            return answered.outcome.clone();
+        }
+        let outcome = ask.await;
+        let held = match &outcome {
+            Ok(value) => Some(keep(value)),
+            // Only what the vendor said is worth remembering: what was not even sent has cost nothing.
+            Err(error) if error.status.is_some() => Some(self.failures),
+            Err(_) => None,
+        };
+        *slot = held.map(|held| Answered {
+            outcome: outcome.clone(),
+            until: Instant::now() + held,
+        });
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::example::failure;
+    use crate::provider::error::Reason;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Answers with the number of the question.
+    struct Oracle {
+        remembered: Remembered<u32>,
+        asked: AtomicU32,
+    }
+
+    impl Oracle {
+        fn new() -> Self {
+            Self {
+                remembered: Remembered::new(MINUTE),
+                asked: AtomicU32::new(0),
+            }
+        }
+
+        async fn ask(&self, key: &str, failure: Option<ListError>) -> Result<u32, ListError> {
+            self.remembered
+                .get(&key.into(), |_| HOUR, async {
+                    let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    failure.map_or(Ok(number), Err)
+                })
+                .await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_holds_for_its_time_and_is_asked_for_once_by_many() {
+        let oracle = Oracle::new();
+        let many = futures_util::future::join_all((0..20).map(|_| oracle.ask("cn-north-4", None)));
+        assert!(many.await.into_iter().all(|answer| answer == Ok(1)));
+        assert_eq!(oracle.ask("cn-east-3", None).await, Ok(2));
+        tokio::time::advance(HOUR).await;
+        assert_eq!(oracle.ask("cn-north-4", None).await, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_remembered_only_where_the_vendor_has_answered() {
+        let oracle = Oracle::new();
+        let unsent = failure(Reason::Network);
+        let refused = ListError {
+            status: Some(403),
+            ..failure(Reason::Permission)
+        };
+        let ask = |failure| oracle.ask("cn-north-4", failure);
+        assert_eq!(ask(Some(unsent.clone())).await, Err(unsent));
+        assert_eq!(ask(Some(refused.clone())).await, Err(refused.clone()));
+        assert_eq!(ask(None).await, Err(refused));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(ask(None).await, Ok(3));
+    }
+}

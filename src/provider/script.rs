@@ -1,0 +1,101 @@
+//! A courier that answers from a script, so that a provider can be tested without a network and without waiting.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, OnceLock};
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+
+use super::error::ListError;
+use super::http::{Answer, HttpClient};
+use super::{Call, Courier, Environment, Premises};
+use crate::clock::Clock;
+use crate::config::{AccountConfig, CredentialsConfig, PollConfig};
+use crate::example::LOOKBACK;
+use crate::vendor::Vendor;
+
+/// Answers each call with the next of its lines, and writes down what it was asked.
+#[derive(Default)]
+pub(super) struct Script {
+    pub(super) answers: Mutex<VecDeque<Answer>>,
+    pub(super) calls: Mutex<Vec<Call>>,
+}
+
+impl Script {
+    pub(super) fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self {
+            answers: Mutex::new(answers.into_iter().collect()),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// What was asked; fails if an answer was not asked for.
+    pub(super) fn calls(self) -> Vec<Call> {
+        assert_eq!(
+            self.answers.into_inner().unwrap().len(),
+            0,
+            "unused answers"
+        );
+        self.calls.into_inner().unwrap()
+    }
+}
+
+impl Courier for Script {
+    async fn send<T: Send>(
+        &self,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
+    ) -> Result<T, ListError> {
+        let call = call();
+        self.calls.lock().unwrap().push(call.clone());
+        let answer = self.answers.lock().unwrap().pop_front();
+        read(
+            &call,
+            &answer.unwrap_or_else(|| panic!("the script has no answer to {call:?}")),
+        )
+    }
+}
+
+/// An answer without header fields.
+pub(super) fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
+    Answer {
+        status,
+        headers: HeaderMap::new(),
+        body: body.into(),
+    }
+}
+
+/// An account without instances and without keys.
+pub(super) fn account(provider: Vendor) -> AccountConfig {
+    AccountConfig {
+        name: "prod".into(),
+        provider,
+        credentials: CredentialsConfig::Standard,
+        endpoint: None,
+        rate_limit: None,
+        ca_file: None,
+        projects: std::collections::BTreeMap::new(),
+        targets: Vec::new(),
+    }
+}
+
+/// Makes something from the account and this clock.
+pub(super) fn with_premises<T>(
+    account: &AccountConfig,
+    clock: &Clock,
+    make: impl FnOnce(&Premises<'_>) -> T,
+) -> T {
+    static HTTP: OnceLock<HttpClient> = OnceLock::new();
+    make(&Premises {
+        account,
+        poll: &PollConfig {
+            interval: std::time::Duration::from_secs(300),
+            timeout: std::time::Duration::from_secs(30),
+            lookback: LOOKBACK,
+            max_concurrency: 16,
+        },
+        http: HTTP.get_or_init(|| HttpClient::new().unwrap()),
+        clock,
+        environment: &Environment::new(),
+    })
+}
