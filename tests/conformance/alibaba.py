@@ -3,16 +3,9 @@
 The simulator is our reading of the vendor's pages; here the vendor reads it back.
 """
 
-import contextlib
 import datetime
 import hashlib
-import http.server
-import json
-import pathlib
-import subprocess
 import sys
-import tempfile
-import threading
 import urllib.parse
 
 from alibabacloud_rds20140815 import models
@@ -22,31 +15,15 @@ from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.exceptions import DaraException
 from darabonba.request import DaraRequest
 
+from checks import check, conclude, simulator, the_exporter_signs_as_the_client_does
+
+GATEWAY_SECRET = "GatewaySecret0000000000000000001"
 KEY_ID, SECRET = "LTAI5tSimulatedProdCn001", "SimulatedProdCnSecret0000000001"
 INSTANCES = {
     "rm-uf6wjk5orders0001": ("cn-hangzhou", {"cn-shanghai"}),
     "rm-uf6wjk5payments01": ("cn-hangzhou", {"cn-shanghai", "cn-beijing"}),
     "pgm-2ze07tklusers001": ("cn-beijing", {"cn-shenzhen"}),
 }
-passed, failed = 0, 0
-
-
-def check(what, holds, seen=""):
-    global passed, failed
-    passed, failed = passed + bool(holds), failed + (not holds)
-    print("ok    " if holds else "FAILED", what, "" if holds else seen, flush=True)
-
-
-@contextlib.contextmanager
-def simulator(binary):
-    process = subprocess.Popen([binary, "--scenario", "healthy"], stdout=subprocess.PIPE, text=True)
-    try:
-        # It says what it is in words, and where in a URL.
-        words = (word for line in process.stdout for word in line.split())
-        yield next(word for word in words if word.startswith("http://"))
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def client(url, key_id=KEY_ID, secret=SECRET):
@@ -127,73 +104,36 @@ def the_client_is_refused_with_wrong_keys(url):
             check(f"{what} is refused with {code}", error.code == code, error.code)
 
 
-class Gateway(http.server.BaseHTTPRequestHandler):
-    """Answers like the vendor, after signing each request once more with the vendor's own code."""
-
-    secret, seen = "GatewaySecret0000000000000000001", []
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        url = urllib.parse.urlsplit(self.path)
-        sent = self.headers["authorization"]
-        fields = dict(field.split("=", 1) for field in sent.split(" ", 1)[1].split(","))
-        again = DaraRequest()
-        again.method, again.pathname = self.command, url.path
-        again.query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
-        again.headers = {name: self.headers[name] for name in fields["SignedHeaders"].split(";")}
-        payload = hashlib.sha256(body).hexdigest()
-        expected = Utils.get_authorization(
-            again, "ACS3-HMAC-SHA256", payload, fields["Credential"], self.secret
-        )
-        operation = self.headers["x-acs-action"]
-        self.seen.append((operation, "x-acs-security-token" in self.headers, sent == expected))
-        rows = {"DescribeBackups": "Backup", "DescribeCrossRegionBackups": "Item"}[operation]
-        answer = json.dumps({"Items": {rows: []}, "TotalRecordCount": 0}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
-
-
-def the_exporter_signs_as_the_client_does(exporter):
-    gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    threading.Thread(target=gateway.serve_forever, daemon=True).start()
-    for token in ("", ', security_token: "CAIS+conformance/token==~*"'):
-        with tempfile.TemporaryDirectory() as folder:
-            config = pathlib.Path(folder, "exporter.yml")
-            config.write_text(
-                "accounts:\n- name: conformance\n  provider: alibaba\n  rate_limit: 100/s\n"
-                f"  endpoint: http://localhost:{gateway.server_port}\n"
-                f"  credentials: {{access_key_id: LTAIconformance, access_key_secret: {Gateway.secret}{token}}}\n"
-                "  instances: [{id: 'rm-conformance+/~*', region: cn-hangzhou}]\n"
-            )
-            once = [exporter, "once", "--output=json", f"--config.file={config}"]
-            report = json.loads(subprocess.run(once, stdout=subprocess.PIPE, check=False).stdout)
-        listings = report["instances"][0]["listings"]
-        for listing in listings:
-            name = f"{listing['listing']} with{'' if token else 'out'} a token"
-            check(f"{name}: read", listing["success"] is True, listing)
-    for operation in ("DescribeBackups", "DescribeCrossRegionBackups"):
-        for token in (False, True):
-            good = [same for seen, had, same in Gateway.seen if (seen, had) == (operation, token)]
-            what = f"{operation} with{'' if token else 'out'} a token"
-            check(f"{what}: the vendor's signer agrees", good == [True], good)
-    gateway.shutdown()
+def judge(request, body):
+    """Signs a request of the exporter once more with the vendor's own code."""
+    url = urllib.parse.urlsplit(request.path)
+    sent = request.headers["authorization"]
+    fields = dict(field.split("=", 1) for field in sent.split(" ", 1)[1].split(","))
+    again = DaraRequest()
+    again.method, again.pathname = request.command, url.path
+    again.query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+    again.headers = {name: request.headers[name] for name in fields["SignedHeaders"].split(";")}
+    payload = hashlib.sha256(body).hexdigest()
+    expected = Utils.get_authorization(
+        again, "ACS3-HMAC-SHA256", payload, fields["Credential"], GATEWAY_SECRET
+    )
+    operation = request.headers["x-acs-action"]
+    rows = {"DescribeBackups": "Backup", "DescribeCrossRegionBackups": "Item"}[operation]
+    answer = {"Items": {rows: []}, "TotalRecordCount": 0}
+    return operation, "x-acs-security-token" in request.headers, sent == expected, answer
 
 
 def main():
     sim, exporter = sys.argv[1:]
-    with simulator(sim) as url:
+    with simulator(sim, "healthy", "alibaba") as url:
         the_client_lists_everything(url)
         the_client_is_refused_with_wrong_keys(url)
-    the_exporter_signs_as_the_client_does(exporter)
-    print("alibabacloud-rds20140815: DescribeCrossRegionBackups, DescribeBackups")
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    operations = ("DescribeCrossRegionBackups", "DescribeBackups")
+    instance = "{id: 'rm-conformance+/~*', region: cn-hangzhou}"
+    the_exporter_signs_as_the_client_does(
+        exporter, "alibaba", judge, GATEWAY_SECRET, instance, operations
+    )
+    conclude("alibabacloud-rds20140815", operations)
 
 
 if __name__ == "__main__":
