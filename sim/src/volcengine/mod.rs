@@ -31,3 +31,12 @@ pub(crate) fn answer(_state: &mut State, received: &Received) -> Exchange {
         violations: vec![format!("{} has no face yet", received.path)],
     }
 }
+
+/// Name by which the permission to list a whole account is denied.
+pub(crate) const ACCOUNT_WIDE: &str = "Scope=AccountInstances";
+
+/// Full name of a role.
+pub fn role_trn(account: &str, role: &str) -> String {
+    let number = 2_100_000_000 + crate::world::draw(account, 0, "account number") % 100_000_000;
+    format!("trn:iam::{number}:role/{role}")
+}
