@@ -1,12 +1,15 @@
 //! The handle that a test or the demo holds: starts the simulated cloud and changes it while it
 //! runs. Each verb is one change; none waits, and no lock is held over an await.
 
+mod roles;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,7 +20,7 @@ use crate::fault::Fault;
 use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
-use crate::world::{CrossRegionSet, Instance, LocalSet, SessionToken, Vendor};
+use crate::world::{Account, CrossRegionSet, Instance, LocalSet, SessionToken, Vendor};
 use crate::{alibaba, huawei, volcengine};
 
 /// A running simulated cloud; it stops when it is dropped.
@@ -124,6 +127,26 @@ impl Cloud {
         self.shared.state().world.remove_instance(id)
     }
 
+    /// Releases an instance at its vendor: it is gone, but its sets are still listed for the whole
+    /// account, where the vendor does so, until they expire.
+    pub fn release_instance(&self, id: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.release_instance(id, now)
+    }
+
+    /// Adds a row to the local listing of a Volcengine instance, and sends it as it stands.
+    pub fn add_volcengine_local_row(&self, instance: &str, row: Value) -> bool {
+        self.shared.state().world.add_local_row(instance, row)
+    }
+
+    /// Adds a row to the cross-region listing of a Volcengine instance, and sends it as it stands.
+    pub fn add_volcengine_cross_region_row(&self, instance: &str, row: Value) -> bool {
+        self.shared
+            .state()
+            .world
+            .add_cross_region_row(instance, row)
+    }
+
     /// Adds a row to the local listing of an instance.
     pub fn add_local_set(&self, instance: &str, set: LocalSet) -> bool {
         self.shared.state().world.add_local_set(instance, set)
@@ -207,6 +230,12 @@ impl Cloud {
         self.shared.state().world.disable_key(access_key_id)
     }
 
+    /// Adds an account, or replaces the one of its name and the key of its id.
+    pub fn add_account(&self, account: &Account) {
+        let now = self.shared.clock.now();
+        self.shared.state().world.add_account(account, now);
+    }
+
     /// Gives an account another key, or replaces the key of this id; makes the account if there is
     /// none of this name.
     pub fn add_key(
@@ -238,6 +267,17 @@ impl Cloud {
     /// The account's policy allows an operation again.
     pub fn allow(&self, account: &str, operation: &str) {
         self.shared.state().world.allow(account, operation);
+    }
+
+    /// The account's policy is limited to single instances or projects: listings of the whole
+    /// account are no longer allowed, where a vendor has them. `allow_account_wide` takes it back.
+    pub fn deny_account_wide(&self, account: &str) {
+        self.deny(account, volcengine::ACCOUNT_WIDE);
+    }
+
+    /// The account's policy allows listings of the whole account again.
+    pub fn allow_account_wide(&self, account: &str) {
+        self.allow(account, volcengine::ACCOUNT_WIDE);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::world::Vendor;
 pub(crate) struct Received {
     pub(crate) at: DateTime<Utc>,
     pub(crate) method: String,
+    /// Path of the target; the whole address, if the client named it as it would to a proxy.
     pub(crate) path: String,
     /// The query as it was sent, still encoded.
     pub(crate) query: String,
@@ -54,6 +55,19 @@ pub(crate) enum Delivery {
     Never,
     /// The connection ends.
     Reset,
+}
+
+impl Delivery {
+    /// The HTTP status, if there is an answer.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Whole(reply)
+            | Self::Late(reply, _)
+            | Self::Half(reply)
+            | Self::Huge(reply, _) => Some(reply.status),
+            Self::Never | Self::Reset => None,
+        }
+    }
 }
 
 /// What a face makes of a request.

@@ -41,6 +41,15 @@ pub enum FaultKind {
         /// The vendor's message.
         message: String,
     },
+    /// Any error in the other shape that some of the vendor's clients know, without the envelope.
+    BareError {
+        /// HTTP status.
+        status: u16,
+        /// The vendor's code.
+        code: String,
+        /// The vendor's message.
+        message: String,
+    },
     /// 500 in the JSON envelope.
     ServerErrorJson,
     /// 503 in the XML envelope.
@@ -68,6 +77,13 @@ pub enum FaultKind {
     TotalAsString,
     /// Every page is the first page.
     PageLoop,
+    /// Pages after the first begin with the last row of the page before, as when a row has come in
+    /// between.
+    RepeatedRow,
+    /// Each page states a total that is one higher than the page before.
+    GrowingTotal,
+    /// The right answer, said to be empty in this way.
+    NoRows(NoRows),
     /// The session token is said to be expired.
     ExpiredToken,
     /// 200 with a page for people, as a captive portal answers.
@@ -82,6 +98,20 @@ pub enum FaultKind {
     HugeBody(usize),
 }
 
+/// How an answer without rows may look, beside an empty list.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoRows {
+    /// The list is null.
+    NullList,
+    /// The list is absent.
+    NoList,
+    /// What holds the list is null.
+    NullResult,
+    /// What holds the list is absent.
+    NoResult,
+}
+
 /// Header in which a throttled client finds the wait.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
@@ -92,8 +122,25 @@ pub enum ThrottleHeader {
     RateLimitUser,
     /// The same in `x-ratelimit-user-api`.
     RateLimitUserApi,
+    /// `retry-after: <seconds>`.
+    RetryAfter,
     /// Nowhere.
     None,
+}
+
+impl ThrottleHeader {
+    /// The header with the wait in it.
+    pub(crate) fn line(self, wait: Duration) -> Option<(&'static str, String)> {
+        let milliseconds = wait.as_millis();
+        let limits = format!("Limit:1,Remain:0,TimeLeft:{milliseconds},Reset:1234");
+        match self {
+            Self::RetryAfterMillis => Some(("x-acs-retry-after", milliseconds.to_string())),
+            Self::RateLimitUser => Some(("x-ratelimit-user", limits)),
+            Self::RateLimitUserApi => Some(("x-ratelimit-user-api", limits)),
+            Self::RetryAfter => Some(("retry-after", wait.as_secs().to_string())),
+            Self::None => None,
+        }
+    }
 }
 
 impl Fault {

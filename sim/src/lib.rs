@@ -18,6 +18,9 @@ mod exchange;
 mod fault;
 pub mod huawei;
 mod journal;
+mod metadata;
+mod mishap;
+mod query;
 mod scenario;
 mod server;
 mod span;
@@ -28,9 +31,9 @@ mod world;
 pub use clock::SimClock;
 pub use cloud::Cloud;
 pub use exchange::{RecordedRequest, Verdict};
-pub use fault::{Fault, FaultKind, ThrottleHeader};
+pub use fault::{Fault, FaultKind, NoRows, ThrottleHeader};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{
-    Account, CrossRegionSet, Destination, Engine, Instance, LocalSet, Schedule, SessionToken,
-    Trouble, Vendor,
+    Account, CrossRegionSet, Destination, Engine, Instance, IssuedKey, LocalSet, MetadataMode,
+    Schedule, SessionToken, Trouble, Vendor,
 };

@@ -1,11 +1,11 @@
 //! Who sends a request: the checks before any operation, in the order in which a gateway can make
 //! them.
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
+use super::Call;
 use super::refusal::{Refusal, token_expired};
 use super::sign::{self, Authorization};
-use super::{Call, VERSION};
 use crate::exchange::Received;
 use crate::state::State;
 use crate::world::{Key, Vendor};
@@ -23,27 +23,42 @@ const MANDATORY: [&str; 6] = [
 /// How far the client's clock may be off.
 const PERMITTED_SKEW: TimeDelta = TimeDelta::minutes(15);
 
-/// Answers the account that the request comes from.
+/// Answers the account that the request comes from; `version` is that of the API that is asked.
 pub(crate) fn authenticate(
     state: &mut State,
     received: &Received,
     call: &mut Call,
+    version: &str,
 ) -> Result<String, Refusal> {
     let authorization = well_formed(received)?;
-    let version = received.header("x-acs-version").unwrap_or_default();
-    if version != VERSION {
-        return Err(Refusal::new(
-            400,
-            "NoSuchVersion",
-            "The specified version does not exist.",
-        )
-        .because(format!("version {version:?}")));
+    check_version(
+        received.header("x-acs-version").unwrap_or_default(),
+        version,
+    )?;
+    check_date(
+        received.header("x-acs-date").unwrap_or_default(),
+        received.at,
+    )?;
+    let key = active_key(state, &authorization.access_key_id)?;
+    check_signature(received, &authorization, key)?;
+    call.signature_valid = true;
+    check_token(key, received.header("x-acs-security-token"), received.at)?;
+    let account = key.account.clone();
+    let nonce = received.header("x-acs-signature-nonce").unwrap_or_default();
+    spend_nonce(state, &authorization.access_key_id, nonce, received.at)?;
+    Ok(account)
+}
+
+pub(super) fn check_version(asked: &str, served: &str) -> Result<(), Refusal> {
+    if asked == served {
+        return Ok(());
     }
-    check_date(received)?;
-    let Some(key) = state
-        .world
-        .key(Vendor::Alibaba, &authorization.access_key_id)
-    else {
+    let message = "The specified version does not exist.";
+    Err(Refusal::new(400, "NoSuchVersion", message).because(format!("version {asked:?}")))
+}
+
+pub(super) fn active_key<'a>(state: &'a State, id: &str) -> Result<&'a Key, Refusal> {
+    let Some(key) = state.world.key(Vendor::Alibaba, id) else {
         return Err(Refusal::new(
             404,
             "InvalidAccessKeyId.NotFound",
@@ -57,23 +72,20 @@ pub(crate) fn authenticate(
             "Specified access key is disabled.",
         ));
     }
-    check_signature(received, &authorization, key)?;
-    call.signature_valid = true;
-    check_token(received, key)?;
-    let account = key.account.clone();
-    let nonce = received.header("x-acs-signature-nonce").unwrap_or_default();
-    if !state
-        .nonces
-        .spend(&authorization.access_key_id, nonce, received.at)
-    {
-        return Err(Refusal::new(
-            400,
-            "SignatureNonceUsed",
-            "Specified signature nonce was used already.",
-        )
-        .because(format!("nonce {nonce:?}")));
+    Ok(key)
+}
+
+pub(super) fn spend_nonce(
+    state: &mut State,
+    key: &str,
+    nonce: &str,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    if state.nonces.spend(key, nonce, now) {
+        return Ok(());
     }
-    Ok(account)
+    let message = "Specified signature nonce was used already.";
+    Err(Refusal::new(400, "SignatureNonceUsed", message).because(format!("nonce {nonce:?}")))
 }
 
 /// The signature is there, and covers what it must.
@@ -127,19 +139,18 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
     Ok(authorization)
 }
 
-fn check_date(received: &Received) -> Result<(), Refusal> {
-    let date = received.header("x-acs-date").unwrap_or_default();
+pub(super) fn check_date(date: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
     let Ok(parsed) = NaiveDateTime::parse_from_str(date, "%Y-%m-%dT%H:%M:%SZ") else {
         return Err(Refusal::new(
             400,
             "InvalidTimeStamp.Format",
             "Specified time stamp or date value is not well formatted.",
         )
-        .because(format!("x-acs-date {date:?}")));
+        .because(format!("date {date:?}")));
     };
     // A wrong clock is a state of the client's machine, which a test may want; so it breaks no
     // rule.
-    if (received.at - parsed.and_utc()).abs() > PERMITTED_SKEW {
+    if (now - parsed.and_utc()).abs() > PERMITTED_SKEW {
         return Err(Refusal::new(
             400,
             "InvalidTimeStamp.Expired",
@@ -178,8 +189,12 @@ fn check_signature(
     Err(refusal.because("the signature is wrong"))
 }
 
-fn check_token(received: &Received, key: &Key) -> Result<(), Refusal> {
-    match (&key.token, received.header("x-acs-security-token")) {
+pub(super) fn check_token(
+    key: &Key,
+    sent: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    match (&key.token, sent) {
         (None, None) => Ok(()),
         (Some(_), None) => Err(Refusal::new(
             400,
@@ -187,7 +202,7 @@ fn check_token(received: &Received, key: &Key) -> Result<(), Refusal> {
             "SecurityToken is mandatory for this action.",
         )),
         (Some(token), Some(sent)) if token.value == sent => {
-            if token.expires.is_some_and(|expires| expires <= received.at) {
+            if token.expires.is_some_and(|expires| expires <= now) {
                 Err(token_expired())
             } else {
                 Ok(())

@@ -31,12 +31,13 @@ impl Row {
     }
 }
 
-/// `DescribeCrossRegionBackups`.
+/// `DescribeCrossRegionBackups`. Pages after the first begin `repeated` rows too early.
 pub(crate) fn cross_region(
     world: &World,
     account: &str,
     parameters: &Parameters,
     now: DateTime<Utc>,
+    repeated: usize,
 ) -> Result<Value, Refusal> {
     let id = mandatory(parameters, "DBInstanceId")?;
     let region = mandatory(parameters, "RegionId")?;
@@ -89,7 +90,7 @@ pub(crate) fn cross_region(
     }
     let items: Vec<Value> = rows
         .into_iter()
-        .skip(first)
+        .skip(first.saturating_sub(repeated))
         .take(page.size)
         .map(|row| row.fields.into())
         .collect();
@@ -109,12 +110,13 @@ pub(crate) fn cross_region(
     Ok(answer)
 }
 
-/// `DescribeBackups`.
+/// `DescribeBackups`. Pages after the first begin `repeated` rows too early.
 pub(crate) fn local(
     world: &World,
     account: &str,
     parameters: &Parameters,
     now: DateTime<Utc>,
+    repeated: usize,
 ) -> Result<Value, Refusal> {
     let id = mandatory(parameters, "DBInstanceId")?;
     let page = Listing::Local.page(parameters)?;
@@ -147,7 +149,7 @@ pub(crate) fn local(
     let first = (page.number - 1).saturating_mul(page.size);
     let items: Vec<Value> = rows
         .into_iter()
-        .skip(first)
+        .skip(first.saturating_sub(repeated))
         .take(page.size)
         .map(|row| row.fields.into())
         .collect();

@@ -1,23 +1,29 @@
-//! Alibaba Cloud's face: RDS, version 2014-08-15, as its pages describe it. Reads the world and
-//! never changes it.
+//! Alibaba Cloud's face: RDS, version 2014-08-15, the token service, and the metadata of a machine,
+//! as their pages and the vendor's own clients describe them. Reads the world; only keys that it
+//! hands out are added to it.
 //!
 //! The sources disagree in places; each choice is commented where it is made, and README.md lists
 //! them.
 
 mod authenticate;
 mod listing;
+mod machine;
 mod mishap;
 mod parameters;
 mod refusal;
+mod rpc;
 mod sign;
+mod token_service;
 mod xml;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::exchange::{Delivery, Exchange, Received, RecordedRequest, Reply, Verdict};
 use crate::fault::{FaultKind, Subject};
+use crate::query;
 use crate::state::State;
-use crate::world::{Vendor, draw};
+use crate::world::{Vendor, World, draw};
 use parameters::Parameters;
 use refusal::Refusal;
 
@@ -30,9 +36,25 @@ pub const DOWNLOAD_ACCESS_KEY_ID: &str = "LTAI5tSimulatedDownload1";
 /// Signature in every download link, for the same purpose.
 pub const DOWNLOAD_SIGNATURE: &str = "laK0kSimulatedSignature";
 
+/// Full name of a role. The account's number has 16 digits, as in the samples.
+pub fn role_arn(account: &str, role: &str) -> String {
+    let number = 1_000_000_000_000_000 + draw(account, 0, "account number") % 1_000_000_000_000_000;
+    format!("acs:ram::{number}:role/{role}")
+}
+
+/// Where a call has its operation and its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// In headers.
+    Headers,
+    /// In the parameters, as clients of the token service still do it.
+    Parameters,
+}
+
 /// A request as far as this face understands it.
 #[derive(Debug)]
 struct Call {
+    style: Style,
     operation: String,
     parameters: Parameters,
     access_key_id: Option<String>,
@@ -42,26 +64,56 @@ struct Call {
 
 impl Call {
     fn read(state: &mut State, received: &Received) -> Self {
-        let mut parameters: Parameters = sign::pairs(&received.query).into_iter().collect();
+        let mut parameters: Parameters = query::pairs(&received.query).into_iter().collect();
         if received
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
         {
-            parameters.extend(sign::pairs(&String::from_utf8_lossy(&received.body)));
+            parameters.extend(query::pairs(&String::from_utf8_lossy(&received.body)));
         }
         let authorization = received
             .header("authorization")
             .and_then(sign::Authorization::parse);
         state.answered += 1;
+        let in_header = received.header("x-acs-action");
+        // Only the token service is served in the older style.
+        let in_parameters = parameters::optional(&parameters, "Action")
+            .filter(|action| in_header.is_none() && token_service::OPERATIONS.contains(action));
+        let claimed = authorization.map(|authorization| authorization.access_key_id);
         Self {
-            operation: received
-                .header("x-acs-action")
-                .unwrap_or_default()
-                .to_owned(),
+            style: match in_parameters {
+                Some(_) => Style::Parameters,
+                None => Style::Headers,
+            },
+            operation: in_parameters.or(in_header).unwrap_or_default().to_owned(),
+            access_key_id: claimed
+                .or_else(|| parameters::optional(&parameters, "AccessKeyId").map(str::to_owned)),
             parameters,
-            access_key_id: authorization.map(|authorization| authorization.access_key_id),
             signature_valid: false,
             request_id: request_id(state.answered),
+        }
+    }
+
+    fn is_token_service(&self) -> bool {
+        token_service::OPERATIONS.contains(&self.operation.as_str())
+    }
+
+    /// An error in its envelope.
+    fn error(&self, refusal: &Refusal) -> Value {
+        let product = if self.is_token_service() {
+            "Sts"
+        } else {
+            "Rds"
+        };
+        refusal.envelope(&self.request_id, product)
+    }
+
+    /// The older style answers XML to who does not ask for JSON, the newer one the other way round.
+    fn wants_xml(&self) -> bool {
+        match (self.parameter("Format"), self.style) {
+            (Some(format), Style::Headers) => format.eq_ignore_ascii_case("xml"),
+            (Some(format), Style::Parameters) => !format.eq_ignore_ascii_case("json"),
+            (None, style) => style == Style::Parameters,
         }
     }
 
@@ -82,17 +134,10 @@ impl Call {
     fn reply(&self, outcome: &Result<Value, Refusal>) -> Reply {
         let (status, mut headers, body) = match outcome {
             Ok(answer) => (200, Vec::new(), answer.clone()),
-            Err(refusal) => (
-                refusal.status,
-                refusal.headers.clone(),
-                refusal.envelope(&self.request_id),
-            ),
+            Err(refusal) => (refusal.status, refusal.headers.clone(), self.error(refusal)),
         };
         headers.push(("x-acs-request-id", self.request_id.clone()));
-        if self
-            .parameter("Format")
-            .is_some_and(|format| format.eq_ignore_ascii_case("xml"))
-        {
+        if self.wants_xml() {
             let name = if outcome.is_ok() {
                 format!("{}Response", self.operation)
             } else {
@@ -116,6 +161,9 @@ impl Call {
 
 /// Answers a request, or lets the fault in force do so.
 pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
+    if let Some(exchange) = machine::answer(state, received) {
+        return exchange;
+    }
     let mut call = Call::read(state, received);
     let fault = state.faults.take(&call.subject());
     let asked_for = call.parameters.clone();
@@ -125,7 +173,8 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
     }
     // Also when a fault replaces the outcome: the client's own mistakes are to be seen all the
     // same.
-    let mut outcome = perform(state, received, &mut call);
+    let repeated = usize::from(fault == Some(FaultKind::RepeatedRow));
+    let mut outcome = perform(state, received, &mut call, repeated);
     if let Ok(answer) = &mut outcome {
         answer["RequestId"] = json!(call.request_id);
     }
@@ -140,13 +189,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         ),
         Some(fault) => mishap::deliver(&fault, &call, outcome),
     };
-    let status = match &delivery {
-        Delivery::Whole(reply)
-        | Delivery::Late(reply, _)
-        | Delivery::Half(reply)
-        | Delivery::Huge(reply, _) => Some(reply.status),
-        Delivery::Never | Delivery::Reset => None,
-    };
+    let status = delivery.status();
     let name = if call.operation.is_empty() {
         "a request without x-acs-action"
     } else {
@@ -164,9 +207,12 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         operation: call.operation,
         access_key_id: call.access_key_id,
         method: received.method.clone(),
-        params: asked_for,
         verdict: Verdict { status, code },
-        nonce: received.header("x-acs-signature-nonce").map(str::to_owned),
+        nonce: received
+            .header("x-acs-signature-nonce")
+            .map(str::to_owned)
+            .or_else(|| asked_for.get("SignatureNonce").cloned()),
+        params: asked_for,
         signature_valid: call.signature_valid,
     };
     Exchange {
@@ -176,11 +222,20 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
     }
 }
 
+/// One of the two listings.
+type Listing = fn(&World, &str, &Parameters, DateTime<Utc>, usize) -> Result<Value, Refusal>;
+
 /// What the cloud answers when nothing is wrong with it.
-fn perform(state: &mut State, received: &Received, call: &mut Call) -> Result<Value, Refusal> {
+fn perform(
+    state: &mut State,
+    received: &Received,
+    call: &mut Call,
+    repeated: usize,
+) -> Result<Value, Refusal> {
     let listing = match call.operation.as_str() {
-        "DescribeCrossRegionBackups" => listing::cross_region,
-        "DescribeBackups" => listing::local,
+        "DescribeCrossRegionBackups" => Some(listing::cross_region as Listing),
+        "DescribeBackups" => Some(listing::local as Listing),
+        _ if call.is_token_service() => None,
         _ => {
             return Err(unknown_api(format!(
                 "unknown operation {:?}",
@@ -200,24 +255,41 @@ fn perform(state: &mut State, received: &Received, call: &mut Call) -> Result<Va
             received.method
         )));
     }
-    let account = authenticate::authenticate(state, received, call)?;
-    if let Some(limit) = state.world.rate_limit(&account) {
-        state
-            .limiter
-            .admit(&account, &call.operation, limit, received.at)
-            .map_err(|wait| {
-                let milliseconds = wait.num_milliseconds();
-                let limits =
-                    format!("Limit:{limit},Remain:0,TimeLeft:{milliseconds},Reset:{milliseconds}");
-                refusal::throttled()
-                    .header("x-acs-retry-after", milliseconds.to_string())
-                    .header("x-ratelimit-user-api", limits)
-            })?;
-    }
+    let Some(listing) = listing else {
+        return token_service::perform(state, received, call);
+    };
+    let account = authenticate::authenticate(state, received, call, VERSION)?;
+    admit(state, received, &call.operation, &account)?;
     if state.world.is_denied(&account, &call.operation) {
         return Err(forbidden(&account, &call.operation));
     }
-    listing(&state.world, &account, &call.parameters, received.at)
+    listing(
+        &state.world,
+        &account,
+        &call.parameters,
+        received.at,
+        repeated,
+    )
+}
+
+/// The account's quota.
+fn admit(
+    state: &mut State,
+    received: &Received,
+    operation: &str,
+    account: &str,
+) -> Result<(), Refusal> {
+    let Some(limit) = state.world.rate_limit(account) else {
+        return Ok(());
+    };
+    let admitted = state.limiter.admit(account, operation, limit, received.at);
+    admitted.map_err(|wait| {
+        let milliseconds = wait.num_milliseconds();
+        let limits = format!("Limit:{limit},Remain:0,TimeLeft:{milliseconds},Reset:{milliseconds}");
+        refusal::throttled()
+            .header("x-acs-retry-after", milliseconds.to_string())
+            .header("x-ratelimit-user-api", limits)
+    })
 }
 
 fn unknown_api(rule: String) -> Refusal {

@@ -46,14 +46,15 @@ impl Refusal {
         self
     }
 
-    /// The error envelope.
-    pub(crate) fn envelope(&self, request_id: &str) -> Value {
+    /// The error envelope of a product.
+    pub(crate) fn envelope(&self, request_id: &str, product: &str) -> Value {
+        let host = product.to_ascii_lowercase();
         let mut envelope = json!({
             "RequestId": request_id,
-            "HostId": "rds.aliyuncs.com",
+            "HostId": format!("{host}.aliyuncs.com"),
             "Code": self.code,
             "Message": self.message,
-            "Recommend": format!("https://api.alibabacloud.com/troubleshoot?q={}&product=Rds&requestId={request_id}", self.code),
+            "Recommend": format!("https://api.alibabacloud.com/troubleshoot?q={}&product={product}&requestId={request_id}", self.code),
         });
         if let Some(fields) = envelope.as_object_mut() {
             fields.extend(self.details.clone());

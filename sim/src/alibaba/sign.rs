@@ -3,20 +3,13 @@
 //! `authenticate`.
 
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::exchange::Received;
+use crate::query;
 
 /// Name of the only signature method that this face accepts.
 pub(crate) const ALGORITHM: &str = "ACS3-HMAC-SHA256";
-
-/// RFC 3986: all but letters, digits and these four is encoded.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 
 /// The parts of an `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,21 +39,6 @@ impl Authorization {
     }
 }
 
-/// Pairs of a query or of a form. Plus means blank, because the vendor's Python client sends it
-/// while it signs `%20`.
-pub(crate) fn pairs(encoded: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        percent_decode_str(&text.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    let pairs = encoded.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decode(key), decode(value)))
-        .collect()
-}
-
 /// The request in the form that is hashed: headers as listed in `signed_headers`, whichever they
 /// are, because clients differ in that.
 pub(crate) fn canonical_request(
@@ -68,24 +46,12 @@ pub(crate) fn canonical_request(
     signed_headers: &[String],
     payload_hash: &str,
 ) -> String {
-    let mut query = pairs(&received.query);
-    query.sort();
-    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
-    let query: Vec<_> = query
-        .iter()
-        .map(|(key, value)| format!("{}={}", encode(key), encode(value)))
-        .collect();
+    let query = query::canonical(&query::pairs(&received.query));
     let mut headers = String::new();
     for name in signed_headers {
-        headers.extend([
-            name,
-            ":",
-            received.header(name).unwrap_or_default(),
-            "
-",
-        ]);
+        headers.extend([name, ":", received.header(name).unwrap_or_default(), "\n"]);
     }
-    let (query, names) = (query.join("&"), signed_headers.join(";"));
+    let names = signed_headers.join(";");
     format!(
         "{}\n{}\n{query}\n{headers}\n{names}\n{payload_hash}",
         received.method, received.path

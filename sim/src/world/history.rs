@@ -102,6 +102,26 @@ pub(crate) fn backups(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>
     ended_after(instance, mishaps, now - instance.retention, now)
 }
 
+/// The backup that is being made at `now`.
+pub(crate) fn running(
+    instance: &Instance,
+    mishaps: &Mishaps,
+    now: DateTime<Utc>,
+) -> Option<Backup> {
+    let schedule = instance.schedule.as_ref()?;
+    let current = slot_at(schedule, now);
+    // A backup may still run when the next slot has begun.
+    (current - 1..=current)
+        .map(|slot| backup(instance, schedule, mishaps, slot))
+        .find(|backup| backup.start <= now && now < backup.end)
+}
+
+/// When the first slot after `now` begins.
+pub(crate) fn next_start(instance: &Instance, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let schedule = instance.schedule.as_ref()?;
+    Some(slot_start(schedule, slot_at(schedule, now) + 1))
+}
+
 /// Copies that are listed at `now`.
 pub(crate) fn copies(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>) -> Vec<Copy> {
     let mut copies = Vec::new();
@@ -343,6 +363,25 @@ mod tests {
         assert!(
             !mishaps.fail(&Instance::new("rm-2", "cn-hangzhou"), noon()),
             "nothing is scheduled there"
+        );
+    }
+
+    #[test]
+    fn a_backup_runs_until_it_is_listed() {
+        let instance = daily();
+        let mishaps = Mishaps::default();
+        let newest = backups(&instance, &mishaps, noon()).pop().unwrap();
+        let second = Duration::from_secs(1);
+        let slot = |now: DateTime<Utc>| running(&instance, &mishaps, now).map(|backup| backup.slot);
+        assert_eq!(slot(newest.start - second), None);
+        assert_eq!(slot(newest.start), Some(newest.slot));
+        assert_eq!(slot(newest.end - second), Some(newest.slot));
+        assert_eq!(slot(newest.end), None);
+        let midnight = "2026-06-16T00:00:00Z".parse().unwrap();
+        assert_eq!(next_start(&instance, noon()), Some(midnight));
+        assert_eq!(
+            next_start(&Instance::new("rm-2", "cn-hangzhou"), noon()),
+            None
         );
     }
 

@@ -120,6 +120,12 @@ pub struct Instance {
     /// The vendor refuses cross-region backup for this instance.
     #[serde(default)]
     pub cross_region_unsupported: bool,
+    /// One node without a standby, of which some vendors make no backups.
+    #[serde(default)]
+    pub single_node: bool,
+    /// The vendor's enterprise edition, where it keeps that apart.
+    #[serde(default)]
+    pub enterprise: bool,
     /// What goes wrong, counted back from the start of the cloud.
     #[serde(default)]
     pub trouble: Vec<Trouble>,
@@ -140,6 +146,8 @@ impl Instance {
             destinations: Vec::new(),
             retention: usual_retention(),
             cross_region_unsupported: false,
+            single_node: false,
+            enterprise: false,
             trouble: Vec::new(),
         }
     }

@@ -4,6 +4,7 @@
 
 mod history;
 mod instance;
+mod issued;
 mod stated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ pub(crate) use history::{Backup, Copy, draw};
 pub use instance::{
     Account, Destination, Engine, Instance, Schedule, SessionToken, Trouble, Vendor,
 };
+pub(crate) use issued::{Issue, OidcVerdict};
+pub use issued::{IssuedKey, MetadataMode};
 pub use stated::{CrossRegionSet, LocalSet};
 
 use history::Mishaps;
@@ -28,6 +31,7 @@ pub(crate) struct World {
     /// Owner of instances that name none.
     first_account: String,
     stated_so_far: u64,
+    issued: issued::Issued,
 }
 
 #[derive(Debug, Default)]
@@ -55,17 +59,53 @@ pub(crate) struct Holding {
     mishaps: Mishaps,
     local: Vec<LocalSet>,
     cross_region: Vec<CrossRegionSet>,
+    local_rows: Vec<Value>,
+    cross_region_rows: Vec<Value>,
+    /// When the instance was released; its sets outlive it.
+    released: Option<DateTime<Utc>>,
 }
 
 impl Holding {
     /// Scheduled local backups, finished and not yet expired.
     pub(crate) fn backups(&self, now: DateTime<Utc>) -> Vec<Backup> {
-        history::backups(&self.instance, &self.mishaps, now)
+        let mut backups = history::backups(&self.instance, &self.mishaps, now);
+        backups.retain(|backup| self.in_lifetime(backup.end));
+        backups
+    }
+
+    /// The scheduled backup that is being made, if one is.
+    pub(crate) fn running(&self, now: DateTime<Utc>) -> Option<Backup> {
+        history::running(&self.instance, &self.mishaps, now).filter(|_| !self.is_released())
+    }
+
+    /// When the next slot begins.
+    pub(crate) fn next_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        history::next_start(&self.instance, now)
     }
 
     /// Copies of scheduled backups, finished and not yet expired.
     pub(crate) fn copies(&self, now: DateTime<Utc>) -> Vec<Copy> {
-        history::copies(&self.instance, &self.mishaps, now)
+        let mut copies = history::copies(&self.instance, &self.mishaps, now);
+        copies.retain(|copy| self.in_lifetime(copy.backup.end));
+        copies
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.is_some()
+    }
+
+    fn in_lifetime(&self, end: DateTime<Utc>) -> bool {
+        self.released.is_none_or(|released| end <= released)
+    }
+
+    /// Literal rows of the local listing.
+    pub(crate) fn local_rows(&self) -> &[Value] {
+        &self.local_rows
+    }
+
+    /// Literal rows of the cross-region listing.
+    pub(crate) fn cross_region_rows(&self) -> &[Value] {
+        &self.cross_region_rows
     }
 
     /// Rows of the local listing that a test has stated.
@@ -91,25 +131,30 @@ impl World {
     pub(crate) fn new(accounts: &[Account], instances: &[Instance], now: DateTime<Utc>) -> Self {
         let mut world = Self::default();
         for account in accounts {
-            let token = account.security_token.as_ref().map(|value| SessionToken {
-                value: value.clone(),
-                expires: account.token_expires_after.map(|after| now + after),
-            });
-            world.add_key(
-                &account.name,
-                &account.access_key_id,
-                &account.access_key_secret,
-                token,
-            );
-            let state = world.accounts.entry(account.name.clone()).or_default();
-            state.vendor = account.vendor;
-            state.denied = account.denied_operations.iter().cloned().collect();
-            state.requests_per_minute = account.requests_per_minute;
+            world.add_account(account, now);
         }
         for instance in instances {
             world.add_instance(instance.clone(), now);
         }
         world
+    }
+
+    /// Adds an account, or replaces the one of its name.
+    pub(crate) fn add_account(&mut self, account: &Account, now: DateTime<Utc>) {
+        let token = account.security_token.as_ref().map(|value| SessionToken {
+            value: value.clone(),
+            expires: account.token_expires_after.map(|after| now + after),
+        });
+        self.add_key(
+            &account.name,
+            &account.access_key_id,
+            &account.access_key_secret,
+            token,
+        );
+        let state = self.accounts.entry(account.name.clone()).or_default();
+        state.vendor = account.vendor;
+        state.denied = account.denied_operations.iter().cloned().collect();
+        state.requests_per_minute = account.requests_per_minute;
     }
 
     pub(crate) fn add_key(
@@ -199,6 +244,9 @@ impl World {
             mishaps,
             local: Vec::new(),
             cross_region: Vec::new(),
+            local_rows: Vec::new(),
+            cross_region_rows: Vec::new(),
+            released: None,
             instance,
         };
         self.instances.insert(holding.instance.id.clone(), holding);
@@ -208,11 +256,45 @@ impl World {
         self.instances.remove(id).is_some()
     }
 
-    /// The instance `id`, if `account` owns it.
+    /// Releases an instance; its sets stay until they expire.
+    pub(crate) fn release_instance(&mut self, id: &str, now: DateTime<Utc>) -> bool {
+        let Some(holding) = self.instances.get_mut(id) else {
+            return false;
+        };
+        holding.released.get_or_insert(now);
+        true
+    }
+
+    /// The instance `id`, if `account` owns it and has not released it.
     pub(crate) fn holding(&self, account: &str, id: &str) -> Option<&Holding> {
         self.instances
             .get(id)
-            .filter(|holding| holding.instance.account == account)
+            .filter(|holding| holding.instance.account == account && !holding.is_released())
+    }
+
+    /// What an account has or had in a region.
+    pub(crate) fn holdings(&self, account: &str, region: &str) -> impl Iterator<Item = &Holding> {
+        self.instances.values().filter(move |holding| {
+            holding.instance.account == account && holding.instance.region == region
+        })
+    }
+
+    /// Adds a row to the local listing, in the words of the instance's vendor.
+    pub(crate) fn add_local_row(&mut self, instance: &str, row: Value) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.local_rows.push(row);
+        true
+    }
+
+    /// Adds a row to the cross-region listing, in the words of the instance's vendor.
+    pub(crate) fn add_cross_region_row(&mut self, instance: &str, row: Value) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.cross_region_rows.push(row);
+        true
     }
 
     pub(crate) fn add_local_set(&mut self, instance: &str, mut set: LocalSet) -> bool {

@@ -1,0 +1,70 @@
+//! Faults that look the same at every vendor, because networks, gateways and captive portals make
+//! them. What a vendor says in its own words is in its face.
+
+use crate::exchange::{Delivery, Reply};
+use crate::fault::FaultKind;
+
+const GATEWAY_PAGE: &str = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n\
+                            <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>Tengine</center>\r\n</body>\r\n</html>\r\n";
+const PORTAL_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Welcome to this network</form></body></html>";
+
+/// What becomes of `reply`, which holds the error code `code`, and the code in what is sent
+/// instead; nothing if the fault is for the vendor to word.
+pub(crate) fn deliver(
+    fault: &FaultKind,
+    reply: &Reply,
+    code: Option<&String>,
+) -> Option<(Delivery, Option<String>)> {
+    let instead = |status: u16, kind: &str, body: &'static str| Reply {
+        status,
+        headers: reply
+            .headers
+            .iter()
+            .filter(|(name, _)| *name != "content-type")
+            .cloned()
+            .chain([("content-type", kind.to_owned())])
+            .collect(),
+        body: body.into(),
+    };
+    let replaced = |status: u16, kind: &str, body: &'static str| {
+        Some((Delivery::Whole(instead(status, kind, body)), None))
+    };
+    let spoiled = |delivery: Delivery| Some((delivery, code.cloned()));
+    match fault {
+        FaultKind::ServerErrorHtml => replaced(503, "text/html", GATEWAY_PAGE),
+        FaultKind::Html200 => replaced(200, "text/html; charset=utf-8", PORTAL_PAGE),
+        FaultKind::EmptyObject => replaced(200, "application/json;charset=utf-8", "{}"),
+        FaultKind::Null => replaced(200, "application/json;charset=utf-8", "null"),
+        FaultKind::Redirect(location) => {
+            let mut reply = instead(302, "text/html", "");
+            reply.headers.push(("location", location.clone()));
+            Some((Delivery::Whole(reply), None))
+        }
+        FaultKind::HugeBody(length) => {
+            let reply = instead(200, "application/json;charset=utf-8", "");
+            Some((Delivery::Huge(reply, *length), None))
+        }
+        FaultKind::Hang => Some((Delivery::Never, None)),
+        FaultKind::Reset => Some((Delivery::Reset, None)),
+        FaultKind::Truncated => spoiled(Delivery::Half(reply.clone())),
+        FaultKind::TruncatedJson => {
+            let mut reply = reply.clone();
+            reply.body.truncate(reply.body.len() / 2);
+            spoiled(Delivery::Whole(reply))
+        }
+        FaultKind::Slow(wait) => spoiled(Delivery::Late(reply.clone(), *wait)),
+        FaultKind::Throttle { .. }
+        | FaultKind::Error { .. }
+        | FaultKind::BareError { .. }
+        | FaultKind::ServerErrorJson
+        | FaultKind::ServerErrorXml
+        | FaultKind::ErrorIn200 { .. }
+        | FaultKind::WrongTotal(_)
+        | FaultKind::TotalAsString
+        | FaultKind::PageLoop
+        | FaultKind::RepeatedRow
+        | FaultKind::GrowingTotal
+        | FaultKind::NoRows(_)
+        | FaultKind::ExpiredToken => None,
+    }
+}
