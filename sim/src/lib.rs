@@ -27,10 +27,10 @@ mod world;
 
 pub use clock::SimClock;
 pub use cloud::Cloud;
-pub use exchange::{RecordedRequest, Verdict};
+pub use exchange::{Answer, RecordedRequest, Undelivered, Verdict};
 pub use fault::{Fault, FaultKind, ThrottleHeader};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{
-    Account, CrossRegionSet, Destination, Engine, Instance, LocalSet, Schedule, SessionToken,
-    Trouble, Vendor,
+    Account, CrossRegionSet, Destination, Engine, Instance, LocalSet, Logs, Project, Schedule,
+    SessionToken, Trouble, Vendor,
 };

@@ -112,7 +112,9 @@ pub(super) fn deliver(
             (Delivery::Whole(call.reply(&outcome)), code(outcome))
         }
         // The first page has been read already, instead of the one that was asked for.
-        FaultKind::PageLoop => (Delivery::Whole(call.reply(&outcome)), code(outcome)),
+        FaultKind::PageLoop | FaultKind::Huawei(_) => {
+            (Delivery::Whole(call.reply(&outcome)), code(outcome))
+        }
     }
 }
 
@@ -143,6 +145,9 @@ fn throttle(retry_after: Option<Duration>, header: ThrottleHeader) -> Refusal {
         }
         ThrottleHeader::RateLimitUser => throttled().header("x-ratelimit-user", limits),
         ThrottleHeader::RateLimitUserApi => throttled().header("x-ratelimit-user-api", limits),
+        ThrottleHeader::RetryAfter => {
+            throttled().header("retry-after", (milliseconds / 1000).to_string())
+        }
         ThrottleHeader::None => throttled(),
     }
 }
