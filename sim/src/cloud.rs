@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::SimClock;
-use crate::exchange::RecordedRequest;
+use crate::exchange::{Answer, Delivery, Received, RecordedRequest, Undelivered};
 use crate::fault::Fault;
 use crate::scenario::Scenario;
 use crate::server::{self, Shared};
@@ -29,7 +30,7 @@ use crate::{alibaba, huawei, volcengine};
 /// does not pass in silence.
 #[derive(Debug)]
 pub struct Cloud {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     addresses: BTreeMap<Vendor, SocketAddr>,
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
@@ -178,6 +179,58 @@ impl Cloud {
         self.shared.state().world.resume_copies(instance, now)
     }
 
+    /// No log backup of the instance is made from now on.
+    pub fn stop_logs(&self, instance: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.stop_logs(instance, now)
+    }
+
+    /// Log backups are made again from now on; the gap stays.
+    pub fn resume_logs(&self, instance: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.resume_logs(instance, now)
+    }
+
+    /// Nothing has been written to the database since then, so that its log backups hold nothing
+    /// newer; `None` ends that.
+    pub fn set_idle(&self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
+        self.shared.state().world.set_idle(instance, since)
+    }
+
+    /// Answers one request without a socket, for tests whose time is simulated. It is counted and
+    /// recorded like any other. Names of headers are given in any case; `host` is not added.
+    pub fn ask(
+        &self,
+        vendor: Vendor,
+        method: &str,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Undelivered> {
+        let (path, query) = path_and_query
+            .split_once('?')
+            .unwrap_or((path_and_query, ""));
+        let headers = headers.iter();
+        let received = Received {
+            at: self.shared.clock.now(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned()))
+                .collect(),
+            body: Bytes::copy_from_slice(body),
+        };
+        match server::exchange(&self.shared, face(vendor), &received) {
+            Delivery::Whole(reply) => Ok(reply.into()),
+            Delivery::Late(reply, wait) => Err(Undelivered::Late(reply.into(), wait)),
+            Delivery::Half(reply) => Err(Undelivered::Half(reply.into())),
+            Delivery::Huge(reply, length) => Err(Undelivered::Huge(reply.into(), length)),
+            Delivery::Never => Err(Undelivered::Never),
+            Delivery::Reset => Err(Undelivered::Reset),
+        }
+    }
+
     /// Puts a fault in force, after those that are.
     pub fn inject(&self, fault: Fault) {
         self.shared.state().faults.inject(fault);
@@ -251,7 +304,8 @@ impl Cloud {
             .add_key(account, access_key_id, secret, token);
     }
 
-    /// Limits how often an account may call each operation in a minute; `None` lifts the limit.
+    /// Limits how often an account may call each operation in a minute, at Huawei all of them
+    /// together; `None` lifts the limit.
     pub fn set_rate_limit(&self, account: &str, per_operation_per_minute: Option<u32>) {
         self.shared
             .state()

@@ -70,6 +70,45 @@ impl Delivery {
     }
 }
 
+/// What [`Cloud::ask`](crate::Cloud::ask) brings back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, with their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as it was sent.
+    pub body: Bytes,
+}
+
+/// Why an answer does not arrive as it should; on a socket each of these looks like itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// It comes after this time.
+    Late(Answer, Duration),
+    /// Its connection ends after half of the body.
+    Half(Answer),
+    /// Its body is filling of this length.
+    Huge(Answer, usize),
+    /// It never comes.
+    Never,
+    /// The connection ends before it.
+    Reset,
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let headers = reply.headers.into_iter();
+        Self {
+            status: reply.status,
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            body: reply.body,
+        }
+    }
+}
+
 /// What a face makes of a request.
 #[derive(Debug)]
 pub(crate) struct Exchange {

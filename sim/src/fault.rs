@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::huawei::Oddity;
 use crate::span;
 
 /// A fault and the requests it concerns; without a filter it concerns all, without `times` it
@@ -96,6 +97,8 @@ pub enum FaultKind {
     Redirect(String),
     /// 200 with so many bytes, without a length.
     HugeBody(usize),
+    /// What only Huawei does; the others answer as if there were no fault.
+    Huawei(Oddity),
 }
 
 /// How an answer without rows may look, beside an empty list.
@@ -122,7 +125,7 @@ pub enum ThrottleHeader {
     RateLimitUser,
     /// The same in `x-ratelimit-user-api`.
     RateLimitUserApi,
-    /// `retry-after: <seconds>`.
+    /// The standard `retry-after: <seconds>`.
     RetryAfter,
     /// Nowhere.
     None,

@@ -65,6 +65,7 @@ pub(crate) fn deliver(
         | FaultKind::RepeatedRow
         | FaultKind::GrowingTotal
         | FaultKind::NoRows(_)
-        | FaultKind::ExpiredToken => None,
+        | FaultKind::ExpiredToken
+        | FaultKind::Huawei(_) => None,
     }
 }

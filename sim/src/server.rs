@@ -105,6 +105,16 @@ async fn respond(
     };
     let text =
         |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut headers: Vec<_> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect();
+    // A target with a host in it is what clients send to a proxy; spelled like HTTP/2 does it,
+    // because no header of a client can have this name.
+    if let Some(authority) = head.uri.authority() {
+        headers.push((":authority".to_owned(), authority.to_string()));
+    }
     let received = Received {
         at: shared.clock.now(),
         method: head.method.to_string(),
@@ -114,23 +124,20 @@ async fn respond(
             _ => head.uri.path().to_owned(),
         },
         query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: head
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-            .collect(),
+        headers,
         body: body.to_bytes(),
     };
-    let delivery = {
-        let mut state = shared.state();
-        let exchange = face(&mut state, &received);
-        state.journal.record(exchange.record, exchange.violations);
-        // Within the lock, so that the count never goes back while two requests are recorded at
-        // once.
-        shared.recorded.send_replace(state.journal.total());
-        exchange.delivery
-    };
-    deliver(delivery).await
+    deliver(exchange(shared, face, &received)).await
+}
+
+/// Has a request answered and recorded.
+pub(crate) fn exchange(shared: &Shared, face: Face, received: &Received) -> Delivery {
+    let mut state = shared.state();
+    let exchange = face(&mut state, received);
+    state.journal.record(exchange.record, exchange.violations);
+    // Within the lock, so that the count never goes back while two requests are recorded at once.
+    shared.recorded.send_replace(state.journal.total());
+    exchange.delivery
 }
 
 async fn deliver(delivery: Delivery) -> Result<Response<ReplyBody>, Disconnected> {

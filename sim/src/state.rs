@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::fault::Faults;
+use crate::huawei;
 use crate::journal::Journal;
 use crate::scenario::Scenario;
 use crate::world::World;
@@ -17,6 +18,7 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) nonces: Nonces,
     pub(crate) limiter: Limiter,
+    pub(crate) huawei: huawei::Memory,
     /// Requests answered, from which request ids are made.
     pub(crate) answered: i64,
 }
@@ -33,6 +35,7 @@ impl State {
             journal: Journal::default(),
             nonces: Nonces::default(),
             limiter: Limiter::default(),
+            huawei: huawei::Memory::new(&scenario.accounts),
             answered: 0,
         }
     }

@@ -68,7 +68,7 @@ pub(super) fn of_region<'a>(
     question: &Question<'_>,
 ) -> impl Iterator<Item = &'a Holding> + use<'a> {
     let holdings: Vec<_> = world
-        .holdings(question.account, question.region)
+        .holdings_in(question.account, question.region)
         .filter(|holding| holding.instance.engine == Engine::Redis)
         .collect();
     holdings.into_iter()

@@ -42,6 +42,10 @@ pub(crate) struct Mishaps {
     stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     /// Copies of backups that end after this take longer.
     slowed: Vec<(DateTime<Utc>, Duration)>,
+    /// Log backups that end in one of these were never made.
+    logs_stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// Last transaction, if there are no more.
+    pub(super) idle_since: Option<DateTime<Utc>>,
 }
 
 impl Mishaps {
@@ -56,6 +60,10 @@ impl Mishaps {
                 }
                 Trouble::CopiesStopped { since } => mishaps.stopped.push((start - *since, None)),
                 Trouble::CopiesLag { since, lag } => mishaps.slowed.push((start - *since, *lag)),
+                Trouble::LogsStopped { since } => {
+                    mishaps.logs_stopped.push((start - *since, None));
+                }
+                Trouble::Idle { since } => mishaps.idle_since = Some(start - *since),
             }
         }
         mishaps
@@ -87,11 +95,51 @@ impl Mishaps {
         }
     }
 
-    fn lag(&self, backup: &Backup, destination: &Destination) -> Duration {
+    /// There are no log backups that end from now on.
+    pub(crate) fn stop_logs(&mut self, now: DateTime<Utc>) {
+        if self.logs_stopped.iter().all(|(_, until)| until.is_some()) {
+            self.logs_stopped.push((now, None));
+        }
+    }
+
+    /// There are log backups again. The gap stays.
+    pub(crate) fn resume_logs(&mut self, now: DateTime<Utc>) {
+        for (_, until) in &mut self.logs_stopped {
+            until.get_or_insert(now);
+        }
+    }
+
+    /// A log backup that ends then was made.
+    pub(super) fn logs_run(&self, end: DateTime<Utc>) -> bool {
+        !self
+            .logs_stopped
+            .iter()
+            .any(|period| contains(*period, end))
+    }
+
+    /// When the copy of something that ended at `end` is there; `None` if it never will be.
+    pub(super) fn copied(
+        &self,
+        end: DateTime<Utc>,
+        destination: &Destination,
+    ) -> Option<DateTime<Utc>> {
+        let stopped = self.stopped.iter().any(|period| contains(*period, end));
+        (!stopped).then(|| end + self.lag(end, destination))
+    }
+
+    /// The longest time that any copy takes.
+    pub(super) fn slowest(&self, destination: &Destination) -> Duration {
+        self.slowed
+            .iter()
+            .map(|(_, lag)| *lag)
+            .fold(destination.lag, Duration::max)
+    }
+
+    fn lag(&self, end: DateTime<Utc>, destination: &Destination) -> Duration {
         let slowed = self
             .slowed
             .iter()
-            .filter(|(since, _)| *since <= backup.end)
+            .filter(|(since, _)| *since <= end)
             .map(|(_, lag)| *lag);
         slowed.fold(destination.lag, Duration::max)
     }
@@ -128,18 +176,12 @@ pub(crate) fn copies(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>)
     for destination in &instance.destinations {
         // A copy outlives its local set by its own lag, because the retention of each counts from
         // its own end.
-        let slowest = mishaps
-            .slowed
-            .iter()
-            .map(|(_, lag)| *lag)
-            .fold(destination.lag, Duration::max);
+        let slowest = mishaps.slowest(destination);
         for backup in ended_after(instance, mishaps, now - instance.retention - slowest, now) {
-            let end = backup.end + mishaps.lag(&backup, destination);
-            let stopped = mishaps
-                .stopped
-                .iter()
-                .any(|period| contains(*period, backup.end));
-            if !backup.failed && !stopped && end <= now && end > now - instance.retention {
+            let Some(end) = mishaps.copied(backup.end, destination) else {
+                continue;
+            };
+            if !backup.failed && end <= now && end > now - instance.retention {
                 copies.push(Copy {
                     backup,
                     region: destination.region.clone(),
@@ -152,7 +194,7 @@ pub(crate) fn copies(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>)
 }
 
 /// Backups that ended after `oldest` and not after `now`.
-fn ended_after(
+pub(super) fn ended_after(
     instance: &Instance,
     mishaps: &Mishaps,
     oldest: DateTime<Utc>,
@@ -223,11 +265,11 @@ fn days_since_2026(time: DateTime<Utc>) -> u64 {
     u64::try_from((time.timestamp() - START_OF_2026) / 86400).unwrap_or(0)
 }
 
-fn whole_seconds(span: Duration) -> i64 {
+pub(super) fn whole_seconds(span: Duration) -> i64 {
     i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn seconds(count: u64) -> TimeDelta {
+pub(super) fn seconds(count: u64) -> TimeDelta {
     TimeDelta::seconds(i64::try_from(count).unwrap_or(0))
 }
 

@@ -57,9 +57,42 @@ pub struct Account {
     /// Operations that the account's policy does not allow, by their name.
     #[serde(default)]
     pub denied_operations: Vec<String>,
-    /// Calls of one operation that the account may make in a minute; without it there is no limit.
+    /// Calls that the account may make in a minute: of each operation, at Huawei of all of them
+    /// together. Without it there is no limit, at Huawei the documented one.
     #[serde(default)]
     pub requests_per_minute: Option<u32>,
+    /// Projects besides the one that each region has by itself, where the vendor has projects.
+    #[serde(default)]
+    pub projects: Vec<Project>,
+}
+
+/// A project, which is how Huawei divides an account by region and further.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// The region's name, or that with `_` and a name of the customer's behind it.
+    pub name: String,
+    /// The vendor's id; without it one is made up from account and name.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// A disabled project is listed, and everything in it is refused.
+    #[serde(default = "usually_enabled")]
+    pub enabled: bool,
+}
+
+impl Project {
+    /// An enabled project whose id is made up.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            id: None,
+            enabled: true,
+        }
+    }
+}
+
+fn usually_enabled() -> bool {
+    true
 }
 
 /// Session token of a temporary key.
@@ -114,6 +147,9 @@ pub struct Instance {
     /// Where copies go.
     #[serde(default)]
     pub destinations: Vec<Destination>,
+    /// Backups of the log, where the vendor lists them: an instance with a schedule has them.
+    #[serde(default)]
+    pub logs: Logs,
     /// How long scheduled sets are kept, local ones and copies alike.
     #[serde(default = "usual_retention", deserialize_with = "span::read")]
     pub retention: Duration,
@@ -144,6 +180,7 @@ impl Instance {
             engine_version: "8.0".to_owned(),
             schedule: None,
             destinations: Vec::new(),
+            logs: Logs::default(),
             retention: usual_retention(),
             cross_region_unsupported: false,
             single_node: false,
@@ -233,6 +270,30 @@ fn only_full() -> u32 {
     1
 }
 
+/// Backups of the log: one per slot of this length, for as long as there is a schedule.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logs {
+    /// Time from one log backup to the next.
+    #[serde(deserialize_with = "span::read")]
+    pub every: Duration,
+    /// Usual size of one.
+    pub size_bytes: u64,
+    /// They are copied to the destinations like the other sets.
+    pub copied: bool,
+}
+
+impl Default for Logs {
+    /// Every five minutes, as Huawei's manual says.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(300),
+            size_bytes: 3 << 20,
+            copied: true,
+        }
+    }
+}
+
 /// A region that copies go to.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -271,5 +332,17 @@ pub enum Trouble {
         /// Time from the end of the local backup until the copy is listed.
         #[serde(deserialize_with = "span::read")]
         lag: Duration,
+    },
+    /// There have been no log backups since then.
+    LogsStopped {
+        /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
+    },
+    /// Nothing has been written to the database since then.
+    Idle {
+        /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
     },
 }

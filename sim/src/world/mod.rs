@@ -5,19 +5,23 @@
 mod history;
 mod instance;
 mod issued;
+mod logs;
 mod stated;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 pub(crate) use history::{Backup, Copy, draw};
 pub use instance::{
-    Account, Destination, Engine, Instance, Schedule, SessionToken, Trouble, Vendor,
+    Account, Destination, Engine, Instance, Logs, Project, Schedule, SessionToken, Trouble, Vendor,
 };
 pub(crate) use issued::{Issue, OidcVerdict};
 pub use issued::{IssuedKey, MetadataMode};
+pub(crate) use logs::{Log, windows};
 pub use stated::{CrossRegionSet, LocalSet};
 
 use history::Mishaps;
@@ -108,6 +112,38 @@ impl Holding {
         &self.cross_region_rows
     }
 
+    /// Scheduled local backups whose retention ended less than `ago` ago.
+    pub(crate) fn expired(&self, ago: Duration, now: DateTime<Utc>) -> Vec<Backup> {
+        let until = now - self.instance.retention;
+        history::ended_after(&self.instance, &self.mishaps, until - ago, until)
+    }
+
+    /// Log backups that begin in a range, finished and not yet expired.
+    pub(crate) fn logs(
+        &self,
+        begun: RangeInclusive<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Vec<Log> {
+        logs::logs(&self.instance, &self.mishaps, begun, now)
+    }
+
+    /// Copies of such log backups in a region.
+    pub(crate) fn copied_logs(
+        &self,
+        region: &str,
+        begun: RangeInclusive<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Vec<Log> {
+        logs::copies(&self.instance, &self.mishaps, region, begun, now)
+    }
+
+    /// When the copy in `region` of a set that ended at `end` is there; `None` if it never will be.
+    pub(crate) fn copied(&self, end: DateTime<Utc>, region: &str) -> Option<DateTime<Utc>> {
+        let mut destinations = self.instance.destinations.iter();
+        let destination = destinations.find(|destination| destination.region == region)?;
+        self.mishaps.copied(end, destination)
+    }
+
     /// Rows of the local listing that a test has stated.
     pub(crate) fn stated_local(&self, now: DateTime<Utc>) -> impl Iterator<Item = &LocalSet> {
         self.local
@@ -154,7 +190,9 @@ impl World {
         let state = self.accounts.entry(account.name.clone()).or_default();
         state.vendor = account.vendor;
         state.denied = account.denied_operations.iter().cloned().collect();
-        state.requests_per_minute = account.requests_per_minute;
+        state.requests_per_minute = account
+            .requests_per_minute
+            .or_else(|| usual_limit(account.vendor));
     }
 
     pub(crate) fn add_key(
@@ -256,6 +294,26 @@ impl World {
         self.instances.remove(id).is_some()
     }
 
+    /// Names of the accounts with a vendor.
+    pub(crate) fn accounts_with(&self, vendor: Vendor) -> impl Iterator<Item = &str> {
+        self.accounts
+            .iter()
+            .filter(move |(_, state)| state.vendor == vendor)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Everything that an account owns.
+    pub(crate) fn holdings(&self, account: &str) -> impl Iterator<Item = &Holding> {
+        self.instances
+            .values()
+            .filter(move |holding| holding.instance.account == account)
+    }
+
+    /// Whether there is an instance `id`, whoever owns it.
+    pub(crate) fn has_instance(&self, id: &str) -> bool {
+        self.instances.contains_key(id)
+    }
+
     /// Releases an instance; its sets stay until they expire.
     pub(crate) fn release_instance(&mut self, id: &str, now: DateTime<Utc>) -> bool {
         let Some(holding) = self.instances.get_mut(id) else {
@@ -273,7 +331,11 @@ impl World {
     }
 
     /// What an account has or had in a region.
-    pub(crate) fn holdings(&self, account: &str, region: &str) -> impl Iterator<Item = &Holding> {
+    pub(crate) fn holdings_in(
+        &self,
+        account: &str,
+        region: &str,
+    ) -> impl Iterator<Item = &Holding> {
         self.instances.values().filter(move |holding| {
             holding.instance.account == account && holding.instance.region == region
         })
@@ -359,4 +421,29 @@ impl World {
         holding.mishaps.resume_copies(now);
         true
     }
+
+    pub(crate) fn stop_logs(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
+        self.change(instance, |mishaps| mishaps.stop_logs(now))
+    }
+
+    pub(crate) fn resume_logs(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
+        self.change(instance, |mishaps| mishaps.resume_logs(now))
+    }
+
+    pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
+        self.change(instance, |mishaps| mishaps.idle_since = since)
+    }
+
+    fn change(&mut self, instance: &str, change: impl FnOnce(&mut Mishaps)) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        change(&mut holding.mishaps);
+        true
+    }
+}
+
+/// The limit that an account has from the start. Huawei's pages state one for every user.
+fn usual_limit(vendor: Vendor) -> Option<u32> {
+    (vendor == Vendor::Huawei).then_some(60)
 }

@@ -1,0 +1,112 @@
+//! Lists of instances: those of a region, and those that are copied from or to it.
+
+use serde_json::{Value, json};
+
+use super::parameters::{Page, Parameters, optional};
+use super::policy::{keep_days, window};
+use super::refusal::Refusal;
+use super::rows::{engine, spell};
+use super::site::Site;
+use crate::world::{Holding, Instance};
+
+/// `ListInstances`.
+pub(super) fn list(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
+    let page = Page::read(parameters)?;
+    let holdings = site.world.holdings(site.account);
+    let here =
+        holdings.filter(|holding| site.has_instances && holding.instance.region == site.region);
+    let mut rows: Vec<Value> = here.map(|holding| row(site, holding)).collect();
+    let filters = [
+        ("id", "/id"),
+        ("type", "/type"),
+        ("datastore_type", "/datastore/type"),
+    ];
+    for (parameter, field) in filters {
+        if let Some(wanted) = optional(parameters, parameter) {
+            rows.retain(|row| row.pointer(field).and_then(Value::as_str) == Some(wanted));
+        }
+    }
+    if let Some(wanted) = optional(parameters, "name") {
+        rows.retain(|row| {
+            let name = row["name"].as_str().unwrap_or_default();
+            match wanted.strip_prefix('*') {
+                Some(part) => name.contains(part),
+                None => name == wanted,
+            }
+        });
+    }
+    if site.oldest_first {
+        rows.reverse();
+    }
+    Ok(json!({ "instances": page.of(&rows), "total_count": rows.len() }))
+}
+
+/// `ListOffSiteInstances`: answered on both sides.
+pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
+    let page = Page::read(parameters)?;
+    let mut rows = Vec::new();
+    for holding in site.world.holdings(site.account) {
+        let instance = &holding.instance;
+        // No page says whether an instance stays listed after its policy was switched off.
+        if !site.has_instances || !site.policy_is_on(holding) {
+            continue;
+        }
+        for destination in &instance.destinations {
+            if [&instance.region, &destination.region].contains(&&site.region.to_owned()) {
+                rows.push(off_site_row(site, instance, &destination.region));
+            }
+        }
+    }
+    if site.oldest_first {
+        rows.reverse();
+    }
+    Ok(json!({ "offsite_backup_instances": page.of(&rows), "total_count": rows.len() }))
+}
+
+fn off_site_row(site: &Site<'_>, instance: &Instance, destination: &str) -> Value {
+    let project = |region: &str| site.memory.projects.id_of_region(site.account, region);
+    json!({
+        "id": instance.id,
+        "name": instance.name,
+        "source_region": instance.region,
+        "source_project_id": project(&instance.region),
+        "datastore": datastore(instance),
+        "destination_region": destination,
+        "destination_project_id": project(destination),
+        "keep_days": keep_days(instance),
+    })
+}
+
+fn row(site: &Site<'_>, holding: &Holding) -> Value {
+    let instance = &holding.instance;
+    let created = spell(
+        instance,
+        chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(19_000),
+    );
+    let mut row = json!({
+        "id": instance.id,
+        "name": instance.name,
+        "status": "ACTIVE",
+        "type": "Ha",
+        "region": instance.region,
+        "datastore": datastore(instance),
+        "backup_strategy": { "start_time": window(instance), "keep_days": keep_days(instance) },
+        "created": created,
+        "updated": created,
+        "enterprise_project_id": "0",
+        "related_instance": [],
+        "private_ips": ["192.168.0.10"],
+        "public_ips": [],
+        "port": 3306,
+        "volume": { "type": "CLOUDSSD", "size": 100 },
+        "time_zone": "UTC+08:00",
+    });
+    if let (Some(fields), Some(extras)) = (row.as_object_mut(), site.extras(&instance.id)) {
+        fields.extend(extras.fields.clone());
+    }
+    row
+}
+
+fn datastore(instance: &Instance) -> Value {
+    json!({ "type": engine(instance.engine), "version": instance.engine_version })
+}

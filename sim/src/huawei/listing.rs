@@ -1,0 +1,198 @@
+//! The two listings of backups: which rows there are, filtered, newest first, one page of them.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::parameters::{Page, Parameters, mandatory, one_of, optional, range};
+use super::refusal::Refusal;
+use super::rows::{Listing, Row, Status, manual};
+use super::site::Site;
+use crate::world::{Engine, Holding};
+
+/// Full sets are seen on their way out for this long.
+const DELETING: Duration = Duration::from_secs(300);
+
+/// `ListBackups`.
+pub(super) fn local(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
+    let id = mandatory(parameters, "instance_id")?;
+    let types = ["auto", "manual", "fragment", "incremental"];
+    let wanted = one_of(parameters, "backup_type", &types)?;
+    let statuses = ["BUILDING", "COMPLETED", "FAILED"];
+    let status = one_of(parameters, "status", &statuses)?;
+    let page = Page::read(parameters)?;
+    let begun = range(parameters)?;
+    let holding = site.holding_here(id)?;
+    let mut rows = local_fulls(site, holding);
+    // Thousands, which nobody has to make who does not want them.
+    if wanted.is_none_or(|wanted| wanted == "incremental") {
+        let logs = holding.logs(within(begun.as_ref()), site.now);
+        rows.extend(logs.into_iter().map(Row::Log));
+    }
+    // "Only filters full backups of SQL Server."
+    if let Some(status) = status.filter(|_| holding.instance.engine == Engine::SqlServer) {
+        rows.retain(|row| row.has_status(status));
+    }
+    Ok(answer(
+        site,
+        holding,
+        parameters,
+        rows,
+        &Selection {
+            listing: Listing::Local,
+            wanted,
+            begun,
+            page,
+        },
+    ))
+}
+
+/// `ListOffSiteBackups`: copies are listed where they are, and nowhere else.
+pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
+    let id = mandatory(parameters, "instance_id")?;
+    mandatory(parameters, "backup_type")?;
+    let wanted = one_of(parameters, "backup_type", &["auto", "incremental"])?;
+    let page = Page::read(parameters)?;
+    let begun = range(parameters)?;
+    let holding = site.holding(id)?;
+    let mut rows = off_site_fulls(site, holding);
+    if wanted == Some("incremental") {
+        let logs = off_site_logs(site, holding, within(begun.as_ref()));
+        rows.extend(logs.map(Row::Log));
+    }
+    let listing = Listing::OffSite(site.region);
+    Ok(answer(
+        site,
+        holding,
+        parameters,
+        rows,
+        &Selection {
+            listing,
+            wanted,
+            begun,
+            page,
+        },
+    ))
+}
+
+/// Copied log backups that begin in a range. They are deleted when the policy is switched off.
+pub(super) fn off_site_logs(
+    site: &Site<'_>,
+    holding: &Holding,
+    begun: RangeInclusive<DateTime<Utc>>,
+) -> impl Iterator<Item = crate::world::Log> {
+    let logs = if site.policy_is_on(holding) {
+        holding.copied_logs(site.region, begun, site.now)
+    } else {
+        Vec::new()
+    };
+    logs.into_iter()
+}
+
+/// All time, or the part of it that is asked for.
+pub(super) fn within(
+    begun: Option<&RangeInclusive<DateTime<Utc>>>,
+) -> RangeInclusive<DateTime<Utc>> {
+    begun.map_or(
+        DateTime::<Utc>::MIN_UTC..=DateTime::<Utc>::MAX_UTC,
+        Clone::clone,
+    )
+}
+
+/// Everything in the source region but the logs.
+fn local_fulls<'a>(site: &Site<'a>, holding: &'a Holding) -> Vec<Row<'a>> {
+    let (instance, now) = (&holding.instance, site.now);
+    let mut rows: Vec<Row<'a>> = Vec::new();
+    let ended = holding.backups(now).into_iter();
+    rows.extend(ended.map(|backup| {
+        let status = Status::of(&backup);
+        Row::Scheduled(backup, status)
+    }));
+    let running = holding.running(now).into_iter();
+    rows.extend(running.map(|backup| Row::Scheduled(backup, Status::Building)));
+    let expired = holding.expired(DELETING, now).into_iter();
+    rows.extend(expired.map(|backup| Row::Scheduled(backup, Status::Deleting)));
+    rows.extend(holding.stated_local(now).map(Row::Plain));
+    if let Some(extras) = site.extras(&instance.id) {
+        for (number, start) in extras.manual.iter().enumerate() {
+            let backup = manual(instance, number, *start);
+            if backup.end <= now {
+                rows.push(Row::Manual(backup, Status::Completed));
+            } else if backup.start <= now {
+                rows.push(Row::Manual(backup, Status::Building));
+            }
+        }
+        rows.extend(extras.local.iter().map(Row::Stated));
+    }
+    rows
+}
+
+/// Everything in this destination but the logs.
+fn off_site_fulls<'a>(site: &Site<'a>, holding: &'a Holding) -> Vec<Row<'a>> {
+    let mut rows: Vec<Row<'a>> = Vec::new();
+    let copies = holding.copies(site.now).into_iter();
+    rows.extend(
+        copies
+            // Differential backups stay at home: no page has them among the types of copies.
+            .filter(|copy| copy.region == site.region && copy.backup.full)
+            .map(|copy| Row::Scheduled(copy.backup, Status::Completed)),
+    );
+    if let Some(extras) = site.extras(&holding.instance.id) {
+        // "Cross-region manual backups are supported only for RDS for SQL Server."
+        if holding.instance.engine == Engine::SqlServer {
+            for (number, start) in extras.manual.iter().enumerate() {
+                let backup = manual(&holding.instance, number, *start);
+                let arrival = holding.copied(backup.end, site.region);
+                if arrival.is_some_and(|arrival| arrival <= site.now) {
+                    rows.push(Row::Manual(backup, Status::Completed));
+                }
+            }
+        }
+        let stated = extras.offsite.iter();
+        rows.extend(
+            stated
+                .filter(|(region, _)| region == site.region)
+                .map(|(_, row)| Row::Stated(row)),
+        );
+    }
+    rows
+}
+
+/// What a request asks for.
+struct Selection<'a> {
+    listing: Listing<'a>,
+    wanted: Option<&'a str>,
+    begun: Option<RangeInclusive<DateTime<Utc>>>,
+    page: Page,
+}
+
+fn answer(
+    site: &Site<'_>,
+    holding: &Holding,
+    parameters: &Parameters,
+    mut rows: Vec<Row<'_>>,
+    selection: &Selection<'_>,
+) -> Value {
+    let (instance, listing) = (&holding.instance, selection.listing);
+    if let Some(wanted) = selection.wanted {
+        rows.retain(|row| row.is_of_type(listing, wanted));
+    }
+    // No page says which time the range is about; here it is the start, and a row whose start
+    // cannot be read is in every range.
+    if let Some(begun) = &selection.begun {
+        rows.retain(|row| row.begin().is_none_or(|begin| begun.contains(&begin)));
+    }
+    if let Some(wanted) = optional(parameters, "backup_id") {
+        rows.retain(|row| row.id(instance, listing) == wanted);
+    }
+    // No page says in which order rows come either.
+    rows.sort_by_key(|row| std::cmp::Reverse(row.begin()));
+    if site.oldest_first {
+        rows.reverse();
+    }
+    let page = selection.page.of(&rows).iter();
+    let page: Vec<_> = page.map(|row| row.json(instance, listing)).collect();
+    json!({ "backups": page, "total_count": rows.len() })
+}

@@ -1,0 +1,59 @@
+//! The place that a request is about: a region of an account, and what is there.
+
+use chrono::{DateTime, Utc};
+
+use super::memory::{Extras, Memory};
+use super::refusal::{Refusal, hidden_instance, no_instance};
+use crate::world::{Holding, World};
+
+/// A region of an account at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site<'a> {
+    pub(super) world: &'a World,
+    pub(super) memory: &'a Memory,
+    pub(super) account: &'a str,
+    pub(super) region: &'a str,
+    /// The project is the region's own one, which the instances are in; its divisions are empty.
+    pub(super) has_instances: bool,
+    pub(super) now: DateTime<Utc>,
+    /// A fault turns the order of the rows.
+    pub(super) oldest_first: bool,
+}
+
+impl<'a> Site<'a> {
+    /// The instance, in whichever region it runs.
+    pub(super) fn holding(&self, id: &str) -> Result<&'a Holding, Refusal> {
+        let holding = self.world.holding(self.account, id);
+        let missing = || {
+            if self.world.has_instance(id) {
+                hidden_instance()
+            } else {
+                no_instance()
+            }
+        };
+        holding.filter(|_| self.has_instances).ok_or_else(missing)
+    }
+
+    /// The instance, if it runs in this region.
+    pub(super) fn holding_here(&self, id: &str) -> Result<&'a Holding, Refusal> {
+        let holding = self.holding(id)?;
+        if holding.instance.region == self.region {
+            Ok(holding)
+        } else {
+            Err(no_instance())
+        }
+    }
+
+    /// What a test has said about the instance.
+    pub(super) fn extras(&self, id: &str) -> Option<&'a Extras> {
+        self.memory.extras.get(id)
+    }
+
+    /// The instance is copied to another region.
+    pub(super) fn policy_is_on(&self, holding: &Holding) -> bool {
+        let off_since = self
+            .extras(&holding.instance.id)
+            .and_then(|extras| extras.policy_off_since);
+        !holding.instance.destinations.is_empty() && off_since.is_none()
+    }
+}
