@@ -180,6 +180,7 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::Vendor;
 
     #[test]
     fn every_built_in_scenario_is_readable_and_explains_itself() {
@@ -204,23 +205,24 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_has_a_dozen_instances_in_four_regions() {
+    fn the_demo_has_instances_of_every_vendor_in_several_regions() {
         let demo = Scenario::named("demo").unwrap();
-        assert_eq!(demo.instances.len(), 12);
-        let regions: BTreeSet<_> = demo
-            .instances
-            .iter()
-            .map(|instance| instance.region.as_str())
-            .collect();
-        assert_eq!(
-            regions,
-            BTreeSet::from([
-                "ap-southeast-1",
-                "cn-beijing",
-                "cn-hangzhou",
-                "eu-central-1"
-            ])
-        );
+        let regions_of = |vendor| -> BTreeSet<_> {
+            let accounts = demo
+                .accounts
+                .iter()
+                .filter(|account| account.vendor == vendor);
+            let names: Vec<_> = accounts.map(|account| account.name.as_str()).collect();
+            let instances = demo.instances.iter();
+            instances
+                .filter(|instance| names.contains(&instance.account.as_str()))
+                .map(|instance| instance.region.as_str())
+                .collect()
+        };
+        assert_eq!(demo.instances.len(), 20);
+        for (vendor, regions) in Vendor::ALL.into_iter().zip([4, 2, 2]) {
+            assert_eq!(regions_of(vendor).len(), regions, "{vendor:?}");
+        }
     }
 
     #[test]

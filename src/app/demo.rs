@@ -1,12 +1,13 @@
-//! `demo`: a simulated cloud and the exporter on it, in one process.
+//! `demo`: simulated clouds and the exporter on them, in one process.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sim::{Cloud, Scenario};
+use sim::{Cloud, Instance, Scenario, Vendor};
 
 use super::{ConfigSource, say};
 use crate::provider::Environment;
@@ -20,8 +21,8 @@ pub(super) async fn run(
     let scenario = Scenario::named("demo").context("the scenario `demo` is missing")?;
     let cloud = Cloud::start(scenario.clone())
         .await
-        .context("cannot start the simulated cloud")?;
-    let yaml = config_for(&scenario, &cloud.url())?;
+        .context("cannot start the simulated clouds")?;
+    let yaml = config_for(&scenario, &cloud)?;
     let source = ConfigSource::Text(yaml);
     let code = super::run(&source, addresses, environment, greet).await;
     cloud.stop().await;
@@ -31,7 +32,7 @@ pub(super) async fn run(
 /// Says where to look, once that is known.
 fn greet(addresses: &[SocketAddr]) -> anyhow::Result<()> {
     let mut greeting = String::from(
-        "A simulated cloud with 31 days of history, and the exporter on it. Look at\n",
+        "Three simulated clouds with 31 days of history, and the exporter on them. Look at\n",
     );
     for address in addresses {
         let (ip, port) = (address.ip(), address.port());
@@ -50,35 +51,69 @@ fn greet(addresses: &[SocketAddr]) -> anyhow::Result<()> {
 const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The configuration that a user of these clouds would write.
-fn config_for(scenario: &Scenario, endpoint: &str) -> Result<String, std::fmt::Error> {
+fn config_for(scenario: &Scenario, cloud: &Cloud) -> Result<String, std::fmt::Error> {
     let mut yaml = String::from("poll: {interval: 5s}\naccounts:\n");
     for account in &scenario.accounts {
         write!(
             yaml,
-            "- name: {}\n  provider: alibaba\n  endpoint: {endpoint}\n  rate_limit: 50/s\n  \
-             credentials: {{access_key_id: {}, access_key_secret: {}}}\n  instances:\n",
-            account.name, account.access_key_id, account.access_key_secret
+            "- name: {}\n  provider: {}\n  endpoint: {}\n  rate_limit: 50/s\n  \
+             credentials: {{access_key_id: {}, access_key_secret: {}}}\n",
+            account.name,
+            account.vendor.name(),
+            cloud.url_of(account.vendor),
+            account.access_key_id,
+            account.access_key_secret
         )?;
-        let instances = scenario.instances.iter();
-        for instance in instances.filter(|instance| instance.account == account.name) {
-            let destinations = instance.destinations.iter();
-            let regions: Vec<_> = destinations
-                .map(|destination| destination.region.as_str())
-                .collect();
-            let objectives = if instance.retention < DEFAULT_RETENTION {
-                ", objectives: {retention: off}"
-            } else {
-                ""
-            };
-            writeln!(
-                yaml,
-                "  - {{id: {}, region: {}, name: {}, backup_regions: [{}]{objectives}}}",
-                instance.id,
-                instance.region,
-                instance.name,
-                regions.join(", ")
-            )?;
+        let mine = |instance: &&Instance| instance.account == account.name;
+        let instances = || scenario.instances.iter().filter(mine);
+        if account.vendor == Vendor::Huawei {
+            write_projects(&mut yaml, &account.name, instances())?;
+        }
+        yaml.push_str("  instances:\n");
+        for instance in instances() {
+            write_instance(&mut yaml, instance)?;
         }
     }
     Ok(yaml)
+}
+
+fn write_projects<'a>(
+    yaml: &mut String,
+    account: &str,
+    instances: impl Iterator<Item = &'a Instance>,
+) -> std::fmt::Result {
+    let regions: BTreeSet<_> = instances
+        .flat_map(|instance| {
+            let destinations = instance.destinations.iter();
+            destinations
+                .map(|destination| destination.region.as_str())
+                .chain([instance.region.as_str()])
+        })
+        .collect();
+    yaml.push_str("  projects:\n");
+    for region in regions {
+        let id = sim::huawei::project_id(account, region);
+        writeln!(yaml, "    {region}: \"{id}\"")?;
+    }
+    Ok(())
+}
+
+fn write_instance(yaml: &mut String, instance: &Instance) -> std::fmt::Result {
+    let destinations = instance.destinations.iter();
+    let regions: Vec<_> = destinations
+        .map(|destination| destination.region.as_str())
+        .collect();
+    let objectives = if instance.retention < DEFAULT_RETENTION {
+        ", objectives: {retention: off}"
+    } else {
+        ""
+    };
+    writeln!(
+        yaml,
+        "  - {{id: {}, region: {}, name: {}, backup_regions: [{}]{objectives}}}",
+        instance.id,
+        instance.region,
+        instance.name,
+        regions.join(", ")
+    )
 }
