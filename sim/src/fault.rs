@@ -101,6 +101,41 @@ pub enum FaultKind {
     Huawei(Oddity),
 }
 
+impl FaultKind {
+    /// Whether the client gets nothing of the right answer, so that what was done for it has to be
+    /// undone.
+    pub(crate) fn replaces_answer(&self) -> bool {
+        match self {
+            Self::Throttle { .. }
+            | Self::Error { .. }
+            | Self::BareError { .. }
+            | Self::ServerErrorJson
+            | Self::ServerErrorXml
+            | Self::ServerErrorHtml
+            | Self::ErrorIn200 { .. }
+            | Self::Hang
+            | Self::Reset
+            | Self::ExpiredToken
+            | Self::Html200
+            | Self::EmptyObject
+            | Self::Null
+            | Self::Redirect(_)
+            | Self::HugeBody(_)
+            | Self::Huawei(Oddity::Refusal { .. }) => true,
+            Self::Truncated
+            | Self::TruncatedJson
+            | Self::Slow(_)
+            | Self::WrongTotal(_)
+            | Self::TotalAsString
+            | Self::PageLoop
+            | Self::RepeatedRow
+            | Self::GrowingTotal
+            | Self::NoRows(_)
+            | Self::Huawei(_) => false,
+        }
+    }
+}
+
 /// How an answer without rows may look, beside an empty list.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]

@@ -85,7 +85,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 fn list() -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout();
     for scenario in Scenario::names().into_iter().filter_map(Scenario::named) {
-        writeln!(out, "{:16} {}", scenario.name, scenario.description)?;
+        writeln!(out, "{:18} {}", scenario.name, scenario.description)?;
     }
     Ok(())
 }

@@ -88,28 +88,33 @@ pub(crate) fn answer(
     received: &Received,
 ) -> Option<Exchange> {
     let asked = asked(service, path(received))?;
-    let outcome = perform(service, state, received, asked);
+    let operation = asked.operation();
     Some(exchange(
         service.vendor,
-        asked.operation(),
+        operation,
         state,
         received,
-        outcome,
+        |state| perform(service, state, received, asked),
     ))
 }
 
-/// An answer that faults may still change, with what it leaves behind.
+/// What `perform` answers, or the fault in force, with what it leaves behind.
 pub(crate) fn exchange(
     vendor: Vendor,
     operation: &str,
     state: &mut State,
     received: &Received,
-    outcome: Result<Reply, Refused>,
+    perform: impl FnOnce(&mut State) -> Result<Reply, Refused>,
 ) -> Exchange {
     let fault = state.faults.take(&Subject {
         operation: Some(operation),
         ..Subject::default()
     });
+    let mark = state.world.keys_mark();
+    let outcome = perform(state);
+    if fault.as_ref().is_some_and(FaultKind::replaces_answer) {
+        state.world.withdraw_keys_since(mark.as_deref());
+    }
     let violation = outcome
         .as_ref()
         .err()

@@ -12,15 +12,18 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use sim::alibaba::{DOWNLOAD_ACCESS_KEY_ID, DOWNLOAD_SIGNATURE};
 use sim::{
-    Cloud, CrossRegionSet, Engine, Fault, FaultKind, Instance, LocalSet, Scenario, Schedule,
-    SessionToken, ThrottleHeader,
+    Cloud, CrossRegionSet, Engine, Fault, FaultKind, Instance, IssuedKey, LocalSet, MetadataMode,
+    NoRows, Scenario, Schedule, SessionToken, ThrottleHeader, Vendor,
 };
 
 const KEY: &str = "LTAI5tSimulatedTestKey01";
@@ -237,35 +240,69 @@ impl Ask {
 
     /// `None` if the connection ends without an answer.
     async fn try_send(self, cloud: &Cloud) -> Option<Answer> {
-        let address = cloud.url().strip_prefix("http://").unwrap().to_owned();
-        let exchange = move || {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            stream.write_all(&self.bytes(&address)).unwrap();
-            let mut received = Vec::new();
-            match stream.read_to_end(&mut received) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-                Err(error) => panic!("{error}"),
-            }
-            received
-        };
-        let received = tokio::task::spawn_blocking(exchange).await.unwrap();
-        let received = String::from_utf8(received).unwrap();
-        let (head, body) = received.split_once("\r\n\r\n")?;
-        let head = head.to_ascii_lowercase();
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map(|length| length.parse::<usize>().unwrap());
-        let whole = length.map_or(body.ends_with("0\r\n\r\n"), |length| length == body.len());
-        Some(Answer {
-            status,
-            body: body.to_owned(),
-            whole,
-            head,
-        })
+        exchange(cloud, move |host| self.bytes(host)).await
     }
+}
+
+/// Sends what `request` makes for the host, and reads until the cloud closes the connection.
+async fn exchange(
+    cloud: &Cloud,
+    request: impl FnOnce(&str) -> Vec<u8> + Send + 'static,
+) -> Option<Answer> {
+    let address = cloud.url().strip_prefix("http://").unwrap().to_owned();
+    let exchange = move || {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(&request(&address)).unwrap();
+        let mut received = Vec::new();
+        match stream.read_to_end(&mut received) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("{error}"),
+        }
+        received
+    };
+    let received = tokio::task::spawn_blocking(exchange).await.unwrap();
+    let received = String::from_utf8(received).unwrap();
+    let (head, body) = received.split_once("\r\n\r\n")?;
+    let head = head.to_ascii_lowercase();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map(|length| length.parse::<usize>().unwrap());
+    let whole = length.map_or(body.ends_with("0\r\n\r\n"), |length| length == body.len());
+    Some(Answer {
+        status,
+        body: body.to_owned(),
+        whole,
+        head,
+    })
+}
+
+/// A request without a signature in its headers.
+async fn plain(
+    cloud: &Cloud,
+    start: &str,
+    headers: &[(&str, &str)],
+    form: &[(String, String)],
+) -> Option<Answer> {
+    let start = start.to_owned();
+    let mut headers: String = headers
+        .iter()
+        .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
+        .collect();
+    let body = joined(form);
+    if !body.is_empty() {
+        headers.push_str("content-type: application/x-www-form-urlencoded\r\n");
+    }
+    let request = move |host: &str| {
+        let length = body.len();
+        format!(
+            "{start} HTTP/1.1\r\nhost: {host}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .into_bytes()
+    };
+    exchange(cloud, request).await
 }
 
 /// A cloud with one instance that is backed up daily and copied within an hour.
@@ -971,6 +1008,18 @@ async fn faults_that_replace_the_answer_show_on_the_wire() {
         expired.refusal(),
         (400, "InvalidSecurityToken.Expired".to_owned())
     );
+    let (code, message) = ("Throttling".to_owned(), "Slowly.".to_owned());
+    let status = 400;
+    let bare = answered(FaultKind::BareError {
+        status,
+        code,
+        message,
+    })
+    .await;
+    assert_eq!(
+        (&bare.json()["code"], &bare.json()["message"]),
+        (&json!("Throttling"), &json!("Slowly."))
+    );
     let portal = answered(FaultKind::Html200).await;
     assert!(portal.status == 200 && portal.body.starts_with("<!DOCTYPE html>"));
     assert_eq!(answered(FaultKind::EmptyObject).await.body, "{}");
@@ -1038,6 +1087,21 @@ async fn faults_that_spoil_the_answer_show_on_the_wire() {
             .len(),
         1
     );
+
+    let grown = answered(FaultKind::GrowingTotal).await;
+    assert_eq!(grown.json()["TotalRecordCount"], 32);
+    let repeated = answered(FaultKind::RepeatedRow).await;
+    assert_eq!(ids(&repeated)[0], ids(&first_page)[29]);
+    assert_eq!(repeated.rows().len(), 2);
+    let items = async |shape: NoRows| {
+        let empty = answered(FaultKind::NoRows(shape)).await.json();
+        assert_eq!(empty["TotalRecordCount"], 0);
+        empty.get("Items").cloned()
+    };
+    assert_eq!(items(NoRows::NullList).await, Some(json!({ "Item": null })));
+    assert_eq!(items(NoRows::NoList).await, Some(json!({})));
+    assert_eq!(items(NoRows::NullResult).await, Some(Value::Null));
+    assert_eq!(items(NoRows::NoResult).await, None);
 
     cloud.inject(Fault::new(FaultKind::Null));
     cloud.clear_faults();
@@ -1218,4 +1282,356 @@ async fn built_in_scenarios_do_what_they_say() {
         .unwrap();
     assert!(present - newest(&copies) < chrono::TimeDelta::minutes(4));
     assert_eq!(local.rows().len(), 30);
+}
+
+/// A request to the token service in the style that signs its parameters.
+fn signed_parameters(
+    cloud: &Cloud,
+    method: &str,
+    secret: &str,
+    nonce: &str,
+    parameters: &[(&str, &str)],
+) -> Vec<(String, String)> {
+    let now = seconds(cloud.clock().now());
+    let fixed = [
+        ("AccessKeyId", KEY),
+        ("Format", "json"),
+        ("SignatureMethod", "HMAC-SHA1"),
+        ("SignatureNonce", nonce),
+        ("SignatureVersion", "1.0"),
+        ("Timestamp", &now),
+        ("Version", "2015-04-01"),
+    ];
+    let mut pairs: Vec<_> = fixed
+        .iter()
+        .filter(|(name, _)| parameters.iter().all(|(given, _)| given != name))
+        .chain(parameters)
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let to_sign = format!("{method}&%2F&{}", encode(&joined(&pairs)));
+    let mut mac = Hmac::<Sha1>::new_from_slice(format!("{secret}&").as_bytes()).unwrap();
+    mac.update(to_sign.as_bytes());
+    let signature = STANDARD.encode(mac.finalize().into_bytes());
+    pairs.push(("Signature".to_owned(), signature));
+    pairs
+}
+
+/// Whether the listing accepts a temporary key.
+async fn listing_status(cloud: &Cloud, key: &IssuedKey) -> (u16, String) {
+    let mut ask = Ask::local(cloud, "rm-1");
+    (ask.key, ask.secret) = (key.access_key_id.clone(), key.secret.clone());
+    ask.token = Some(key.token.clone());
+    ask.send(cloud).await.refusal()
+}
+
+#[tokio::test]
+async fn a_role_can_be_assumed_with_either_signature() {
+    let cloud = cloud().await;
+    let arn = cloud.add_role("test", "reader").unwrap();
+    assert_eq!(cloud.add_role("nobody", "reader"), None);
+    let role = [
+        ("Action", "AssumeRole"),
+        ("RoleArn", arn.as_str()),
+        ("RoleSessionName", "backup-exporter"),
+        ("DurationSeconds", "900"),
+    ];
+    let pairs = signed_parameters(&cloud, "GET", SECRET, "1", &role);
+    let start = format!("GET /?{}", joined(&pairs));
+    let answer = plain(&cloud, &start, &[], &[]).await.unwrap();
+    let credentials = answer.json()["Credentials"].clone();
+    let key = cloud.issued_keys(Vendor::Alibaba).remove(0);
+    assert_eq!(
+        credentials,
+        json!({
+            "AccessKeyId": key.access_key_id,
+            "AccessKeySecret": key.secret,
+            "SecurityToken": key.token,
+            "Expiration": seconds(key.expires),
+        })
+    );
+    assert_eq!((key.expires - key.issued).num_seconds(), 900);
+    assert!(key.access_key_id.starts_with("STS."));
+    assert_eq!(listing_status(&cloud, &key).await.0, 200);
+    cloud.clock().advance(Duration::from_secs(900));
+    let expired = (400, "InvalidSecurityToken.Expired".to_owned());
+    assert_eq!(listing_status(&cloud, &key).await, expired);
+
+    let ask = || Ask {
+        version: "2015-04-01",
+        ..Ask::new(&cloud, "AssumeRole", &role[1..])
+    };
+    assert_eq!(ask().send(&cloud).await.status, 200);
+    assert!(cloud.set_key_lifetime(Vendor::Alibaba, "reader", Some(HOUR / 60)));
+    ask().send(&cloud).await;
+    let key = cloud.issued_keys(Vendor::Alibaba).remove(2);
+    assert_eq!((key.expires - key.issued).num_seconds(), 60);
+    let request = cloud.requests().remove(0);
+    assert_eq!(
+        (request.operation.as_str(), request.nonce.as_deref()),
+        ("AssumeRole", Some("1"))
+    );
+    assert_eq!(request.access_key_id.as_deref(), Some(KEY));
+    cloud.deny("test", "AssumeRole");
+    assert_eq!(ask().send(&cloud).await.refusal().1, "NoPermission");
+    cloud.allow("test", "AssumeRole");
+    assert!(cloud.remove_role(Vendor::Alibaba, "reader"));
+    assert_eq!(
+        ask().send(&cloud).await.refusal(),
+        (404, "EntityNotExist.Role".to_owned())
+    );
+    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn signed_parameters_are_checked() {
+    let cloud = cloud().await;
+    let arn = cloud.add_role("test", "reader").unwrap();
+    let mut to_blame = 0;
+    let mut check = async |nonce: &str, secret: &str, spoilt: (&str, &str), code: &str, blamed| {
+        let mut role = vec![
+            ("Action", "AssumeRole"),
+            ("RoleArn", arn.as_str()),
+            ("RoleSessionName", "exporter"),
+        ];
+        role.retain(|(name, _)| *name != spoilt.0);
+        role.push(spoilt);
+        let pairs = signed_parameters(&cloud, "GET", secret, nonce, &role);
+        let start = format!("GET /?{}", joined(&pairs));
+        let answer = plain(&cloud, &start, &[], &[]).await.unwrap();
+        if spoilt.0 != "Format" {
+            assert_eq!(answer.refusal().1, code, "{spoilt:?}: {}", answer.body);
+        }
+        to_blame += usize::from(blamed);
+        assert_eq!(
+            cloud.unexpected().len(),
+            to_blame,
+            "{:?}",
+            cloud.unexpected()
+        );
+        answer
+    };
+    let nothing = ("Policy", "");
+    check("1", SECRET, nothing, "", false).await;
+    check("1", SECRET, nothing, "SignatureNonceUsed", true).await;
+    check("2", "wrong", nothing, "SignatureDoesNotMatch", true).await;
+    check(
+        "3",
+        SECRET,
+        ("AccessKeyId", "LTAI5tNobody"),
+        "InvalidAccessKeyId.NotFound",
+        false,
+    )
+    .await;
+    check(
+        "4",
+        SECRET,
+        ("Timestamp", "2026-06-15T11:00:00Z"),
+        "InvalidTimeStamp.Expired",
+        false,
+    )
+    .await;
+    check(
+        "5",
+        SECRET,
+        ("Version", "2014-08-15"),
+        "NoSuchVersion",
+        true,
+    )
+    .await;
+    check(
+        "6",
+        SECRET,
+        ("SignatureMethod", "HMAC-SHA256"),
+        "IncompleteSignature",
+        true,
+    )
+    .await;
+    check(
+        "7",
+        SECRET,
+        ("RoleSessionName", "a b"),
+        "InvalidParameter.RoleSessionName",
+        true,
+    )
+    .await;
+    check(
+        "8",
+        SECRET,
+        ("DurationSeconds", "60"),
+        "InvalidParameter.DurationSeconds",
+        true,
+    )
+    .await;
+    check(
+        "9",
+        SECRET,
+        ("RoleArn", "acs:ram::1:role/reader"),
+        "EntityNotExist.Role",
+        false,
+    )
+    .await;
+    check("10", SECRET, ("RoleArn", ""), "MissingParameter", true).await;
+    check(
+        "11",
+        SECRET,
+        ("Colour", "blue"),
+        "InvalidParameter.Colour",
+        true,
+    )
+    .await;
+    let xml = check("12", SECRET, ("Format", ""), "", false).await;
+    assert!(
+        xml.body.contains("<AssumeRoleResponse>"),
+        "XML is what it answers unasked"
+    );
+}
+
+#[tokio::test]
+async fn a_role_can_be_assumed_with_somebody_elses_token() {
+    let cloud = cloud().await;
+    let arn = cloud.add_role("test", "reader").unwrap();
+    assert!(cloud.set_oidc_tokens(Vendor::Alibaba, "reader", &["first.jwt"]));
+    let start = "POST /?Action=AssumeRoleWithOIDC&Format=JSON&Version=2015-04-01&Timestamp=2026-06-15T12%3A00%3A00Z";
+    let form = |token: &str| {
+        [
+            ("RoleArn", arn.as_str()),
+            (
+                "OIDCProviderArn",
+                "acs:ram::1234567890123456:oidc-provider/ack-rrsa",
+            ),
+            ("OIDCToken", token),
+            ("RoleSessionName", "exporter"),
+            ("DurationSeconds", "3600"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let ask = async |token: &str| plain(&cloud, start, &[], &form(token)).await.unwrap();
+    let answer = ask("first.jwt").await;
+    let key = cloud.issued_keys(Vendor::Alibaba).remove(0);
+    assert_eq!(key.operation, "AssumeRoleWithOIDC");
+    let expiration = &answer.json()["Credentials"]["Expiration"];
+    assert_eq!(*expiration, seconds(key.expires));
+    assert_eq!(listing_status(&cloud, &key).await.0, 200);
+    assert!(cloud.set_oidc_tokens(Vendor::Alibaba, "reader", &["second.jwt"]));
+    let code = async |token: &str| ask(token).await.refusal().1;
+    assert_eq!(
+        code("first.jwt").await,
+        "AuthenticationFail.OIDCToken.Expired"
+    );
+    assert_eq!(
+        code("forged.jwt").await,
+        "AuthenticationFail.OIDCToken.Invalid"
+    );
+    assert_eq!(ask("second.jwt").await.status, 200);
+    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+
+    let leaking = format!("{start}&OIDCToken=second.jwt");
+    let leaked = plain(&cloud, &leaking, &[], &form("second.jwt"))
+        .await
+        .unwrap();
+    assert_eq!(leaked.status, 400);
+    assert_eq!(
+        cloud.unexpected(),
+        ["AssumeRoleWithOIDC: OIDCToken in the address"]
+    );
+    cloud.inject(Fault::new(FaultKind::Reset).operation("AssumeRoleWithOIDC"));
+    assert!(
+        plain(&cloud, start, &[], &form("second.jwt"))
+            .await
+            .is_none()
+    );
+    assert_eq!(Ask::local(&cloud, "rm-1").send(&cloud).await.status, 200);
+}
+
+const DIRECTORY: &str = "GET /latest/meta-data/ram/security-credentials/";
+const OF_READER: &str = "GET /latest/meta-data/ram/security-credentials/reader";
+const PUT_TOKEN: &str = "PUT /latest/api/token";
+const TOKEN: &str = "x-aliyun-ecs-metadata-token";
+const LIFETIME: (&str, &str) = ("x-aliyun-ecs-metadata-token-ttl-seconds", "21600");
+
+#[tokio::test]
+async fn a_machine_gets_the_key_of_its_role() {
+    let cloud = cloud().await;
+    cloud.add_role("test", "reader").unwrap();
+    let ask = async |start: &str, headers: &[(&str, &str)]| {
+        plain(&cloud, start, headers, &[]).await.unwrap()
+    };
+    let token = ask(PUT_TOKEN, &[LIFETIME]).await.body;
+    let sent = [(TOKEN, token.as_str())];
+    assert_eq!(ask(DIRECTORY, &sent).await.status, 404, "no role yet");
+    assert_eq!(ask("GET /credentials-uri", &[]).await.status, 404);
+    assert!(cloud.attach_role(Vendor::Alibaba, "reader"));
+    assert_eq!(ask(DIRECTORY, &sent).await.body, "reader");
+    let answer = ask(OF_READER, &sent).await.json();
+    let key = cloud.issued_keys(Vendor::Alibaba).remove(0);
+    assert_eq!(
+        answer,
+        json!({
+            "Code": "Success",
+            "AccessKeyId": key.access_key_id,
+            "AccessKeySecret": key.secret,
+            "SecurityToken": key.token,
+            "Expiration": seconds(key.expires),
+            "LastUpdated": seconds(key.issued),
+        })
+    );
+    assert_eq!(listing_status(&cloud, &key).await.0, 200);
+    assert_eq!(ask("GET /credentials-uri", &[]).await.json(), answer);
+    assert_eq!(cloud.issued_keys(Vendor::Alibaba).len(), 1);
+    cloud.clock().advance(HOUR * 3);
+    assert_ne!(ask(OF_READER, &sent).await.json(), answer);
+    assert_eq!(
+        ask(&OF_READER.replace("reader", "writer"), &sent)
+            .await
+            .status,
+        404
+    );
+
+    cloud.detach_role(Vendor::Alibaba);
+    assert_eq!(ask(OF_READER, &sent).await.status, 404);
+    cloud.inject(
+        Fault::new(FaultKind::Reset)
+            .operation("metadata-token")
+            .times(1),
+    );
+    assert!(plain(&cloud, PUT_TOKEN, &[LIFETIME], &[]).await.is_none());
+    assert_eq!(cloud.request_count("metadata-token"), 2);
+    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn metadata_can_be_had_with_and_without_its_tokens() {
+    let cloud = cloud().await;
+    cloud.add_role("test", "reader").unwrap();
+    cloud.attach_role(Vendor::Alibaba, "reader");
+    let ask = async |start: &str, headers: &[(&str, &str)]| {
+        plain(&cloud, start, headers, &[]).await.unwrap()
+    };
+    // Statuses of a new token, of a request without a token, and of one with a wrong one.
+    let check = async |mode: MetadataMode, expected: [u16; 3]| {
+        cloud.set_metadata_mode(Vendor::Alibaba, mode);
+        let statuses = [
+            ask(PUT_TOKEN, &[LIFETIME]).await.status,
+            ask(OF_READER, &[]).await.status,
+            ask(OF_READER, &[(TOKEN, "wrong")]).await.status,
+        ];
+        assert_eq!(statuses, expected, "{mode:?}");
+    };
+    check(MetadataMode::TokenOptional, [200, 200, 401]).await;
+    check(MetadataMode::TokenRequired, [200, 403, 401]).await;
+    check(MetadataMode::TokenUnknown, [404, 200, 200]).await;
+    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+
+    cloud.set_metadata_mode(Vendor::Alibaba, MetadataMode::TokenOptional);
+    assert_eq!(ask(PUT_TOKEN, &[]).await.status, 400);
+    let proxied = "GET http://100.100.100.200/latest/meta-data/ram/security-credentials/";
+    assert_eq!(ask(proxied, &[]).await.status, 403);
+    assert_eq!(
+        ask(DIRECTORY, &[("x-forwarded-for", "10.0.0.1")])
+            .await
+            .status,
+        403
+    );
+    assert_eq!(cloud.unexpected().len(), 3);
 }

@@ -31,13 +31,13 @@ const SERVICE: Service = Service {
 pub(super) fn answer(state: &mut State, received: &Received) -> Option<Exchange> {
     if received.path == CREDENTIALS_PATH {
         let operation = "credentials-uri";
-        let outcome = key_of_uri(state, received, operation);
+        let vendor = Vendor::Alibaba;
         return Some(metadata::exchange(
-            Vendor::Alibaba,
+            vendor,
             operation,
             state,
             received,
-            outcome,
+            |state| key_of_uri(state, received, operation),
         ));
     }
     metadata::answer(&SERVICE, state, received)

@@ -171,10 +171,14 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         call.parameters
             .insert("PageNumber".to_owned(), "1".to_owned());
     }
+    let mark = state.world.keys_mark();
     // Also when a fault replaces the outcome: the client's own mistakes are to be seen all the
     // same.
     let repeated = usize::from(fault == Some(FaultKind::RepeatedRow));
     let mut outcome = perform(state, received, &mut call, repeated);
+    if fault.as_ref().is_some_and(FaultKind::replaces_answer) {
+        state.world.withdraw_keys_since(mark.as_deref());
+    }
     if let Ok(answer) = &mut outcome {
         answer["RequestId"] = json!(call.request_id);
     }

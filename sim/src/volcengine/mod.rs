@@ -232,9 +232,13 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         call.ask_for_first_page();
     }
     let rows_repeated = usize::from(fault == Some(FaultKind::RepeatedRow));
+    let mark = state.world.keys_mark();
     // Also when a fault replaces the outcome: the client's own mistakes are to be seen all the
     // same.
     let outcome = perform(state, received, &mut call, rows_repeated);
+    if fault.as_ref().is_some_and(FaultKind::replaces_answer) {
+        state.world.withdraw_keys_since(mark.as_deref());
+    }
     let violations = violations(&call, &outcome);
     let (delivery, code) = match fault {
         None => (
@@ -389,7 +393,7 @@ fn admit(
     if state.world.is_denied(account, operation) {
         return Err(Refusal::gateway(
             "AccessDenied",
-            format!("User is not authorized to perform: Redis:{operation} on resource: *"),
+            format!("User is not authorized to perform: {operation} on resource: *"),
         ));
     }
     Ok(())

@@ -266,6 +266,24 @@ impl World {
         Some(key)
     }
 
+    /// A mark for [`World::withdraw_keys_since`].
+    pub(crate) fn keys_mark(&self) -> Option<String> {
+        let newest = self.issued.keys.back()?;
+        Some(newest.access_key_id.clone())
+    }
+
+    /// Takes back the keys handed out since the mark, because their answer was never sent.
+    pub(crate) fn withdraw_keys_since(&mut self, mark: Option<&str>) {
+        while let Some(newest) = self.issued.keys.back()
+            && Some(newest.access_key_id.as_str()) != mark
+        {
+            let machine = self.issued.machines.entry(newest.vendor).or_default();
+            machine.key.take_if(|key| key == newest);
+            self.keys.remove(&newest.access_key_id);
+            self.issued.keys.pop_back();
+        }
+    }
+
     /// Keys handed out so far, oldest first.
     pub(crate) fn issued_keys(&self, vendor: Vendor) -> Vec<IssuedKey> {
         let keys = self.issued.keys.iter();
@@ -374,5 +392,20 @@ mod tests {
         assert!(world.disable_key(&second.0));
         let third = world.machine_key(&issue("reader"), now + HOUR / 2).unwrap();
         assert_ne!(third.access_key_id, second.0, "a disabled key is replaced");
+    }
+
+    #[test]
+    fn keys_that_were_never_sent_are_taken_back() {
+        let mut world = world();
+        let now = DateTime::UNIX_EPOCH;
+        world.withdraw_keys_since(None);
+        let kept = world.issue(&issue("reader"), now).unwrap();
+        let mark = world.keys_mark();
+        let lost = world.machine_key(&issue("reader"), now).unwrap();
+        world.withdraw_keys_since(mark.as_deref());
+        assert_eq!(world.issued_keys(Vendor::Volcengine), [kept]);
+        assert!(world.key(Vendor::Volcengine, &lost.access_key_id).is_none());
+        let again = world.machine_key(&issue("reader"), now).unwrap();
+        assert_ne!(again, lost);
     }
 }
