@@ -52,7 +52,7 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("demo", include_str!("../scenarios/demo.toml")),
     ("healthy", include_str!("../scenarios/healthy.toml")),
     (
@@ -66,6 +66,10 @@ const BUILT_IN: [(&str, &str); 7] = [
     ),
     ("throttled", include_str!("../scenarios/throttled.toml")),
     ("truncated", include_str!("../scenarios/truncated.toml")),
+    (
+        "huawei-healthy",
+        include_str!("../scenarios/huawei-healthy.toml"),
+    ),
 ];
 
 impl Scenario {
