@@ -2,8 +2,8 @@
 //! demo.
 //!
 //! ```text
-//! scenarios/*.toml ─> Scenario ─> world (accounts, instances, sets; pure) ─> alibaba (signatures, rules, wire) ─> server (loopback)
-//!                                   ▲ clock, faults                                                                │
+//! scenarios/*.toml ─> Scenario ─> world (accounts, instances, sets; pure) ─> a vendor (signatures, rules, wire) ─> server (loopback)
+//!                                   ▲ clock, faults                                                                 │
 //!                                 Cloud: the test's verbs <──────────── journal: what was asked, and how it broke the rules
 //! ```
 //!

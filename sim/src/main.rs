@@ -1,6 +1,7 @@
 //! Runs a simulated cloud by itself, to point an exporter or a curious person at. Loopback only,
 //! until Ctrl-C or SIGTERM.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sim::{Cloud, Scenario, Vendor};
+use sim::{Account, Cloud, Scenario, Vendor, huawei};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Simulated clouds with database backups, for trying the exporter without an account.
@@ -61,10 +62,11 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .accounts
         .iter()
         .map(|account| {
-            format!(
+            let key = format!(
                 "account {}: key {} secret {}",
                 account.name, account.access_key_id, account.access_key_secret
-            )
+            );
+            key + &projects(&scenario, account)
         })
         .collect();
     let cloud = Cloud::start_on(scenario, arguments.listen).await?;
@@ -80,6 +82,28 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     }
     cloud.stop().await;
     Ok(())
+}
+
+/// A line for each of the account's projects, where there are such.
+fn projects(scenario: &Scenario, account: &Account) -> String {
+    if account.vendor != Vendor::Huawei {
+        return String::new();
+    }
+    let own = scenario.instances.iter();
+    let own = own.filter(|instance| instance.account == account.name);
+    let mut projects = BTreeSet::new();
+    for instance in own {
+        projects.insert((instance.region.as_str(), None));
+        let destinations = instance.destinations.iter();
+        projects.extend(destinations.map(|destination| (destination.region.as_str(), None)));
+    }
+    let stated = account.projects.iter();
+    projects.extend(stated.map(|project| (project.name.as_str(), project.id.clone())));
+    let lines = projects.into_iter().map(|(name, id)| {
+        let id = id.unwrap_or_else(|| huawei::project_id(&account.name, name));
+        format!("\naccount {}: project {name} {id}", account.name)
+    });
+    lines.collect()
 }
 
 fn list() -> Result<(), Box<dyn Error>> {

@@ -87,7 +87,7 @@ pub(crate) fn answer(
     state: &mut State,
     received: &Received,
 ) -> Option<Exchange> {
-    let asked = asked(service, path(received))?;
+    let asked = asked(service, &received.path)?;
     let operation = asked.operation();
     Some(exchange(
         service.vendor,
@@ -155,10 +155,7 @@ pub(crate) fn exchange(
 
 /// A key that came through a proxy may have been read by it, so the services refuse such requests.
 pub(crate) fn check_proxy(received: &Received) -> Result<(), Refused> {
-    if !received.path.starts_with('/') {
-        return Err(Refused::client(403, "the whole address, as to a proxy"));
-    }
-    let telling = ["via", "forwarded", "x-forwarded-for"];
+    let telling = [":authority", "via", "forwarded", "x-forwarded-for"];
     match telling.iter().find(|name| received.header(name).is_some()) {
         Some(name) => Err(Refused::client(
             403,
@@ -182,14 +179,6 @@ pub(crate) fn json(body: &Value) -> Reply {
         headers: vec![("content-type", "application/json".to_owned())],
         body: body.to_string().into(),
     }
-}
-
-/// The path alone, also of a request that looks proxied: it is to be told so.
-fn path(received: &Received) -> &str {
-    let after_scheme = received.path.split_once("://");
-    after_scheme.map_or(&received.path, |(_, rest)| {
-        rest.find('/').map_or("", |slash| &rest[slash..])
-    })
 }
 
 fn asked<'a>(service: &Service, path: &'a str) -> Option<Asked<'a>> {

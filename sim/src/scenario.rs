@@ -52,7 +52,7 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     ("demo", include_str!("../scenarios/demo.toml")),
     ("healthy", include_str!("../scenarios/healthy.toml")),
     (
@@ -69,6 +69,10 @@ const BUILT_IN: [(&str, &str); 8] = [
     (
         "volcengine-healthy",
         include_str!("../scenarios/volcengine-healthy.toml"),
+    ),
+    (
+        "huawei-healthy",
+        include_str!("../scenarios/huawei-healthy.toml"),
     ),
 ];
 

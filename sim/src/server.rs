@@ -118,11 +118,7 @@ async fn respond(
     let received = Received {
         at: shared.clock.now(),
         method: head.method.to_string(),
-        path: match (head.uri.scheme_str(), head.uri.authority()) {
-            // What a client sends to a proxy; to an API it is a path that does not exist.
-            (Some(scheme), Some(host)) => format!("{scheme}://{host}{}", head.uri.path()),
-            _ => head.uri.path().to_owned(),
-        },
+        path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers,
         body: body.to_bytes(),

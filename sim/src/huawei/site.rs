@@ -23,15 +23,11 @@ pub(super) struct Site<'a> {
 impl<'a> Site<'a> {
     /// The instance, in whichever region it runs.
     pub(super) fn holding(&self, id: &str) -> Result<&'a Holding, Refusal> {
-        let holding = self.world.holding(self.account, id);
-        let missing = || {
-            if self.world.has_instance(id) {
-                hidden_instance()
-            } else {
-                no_instance()
-            }
-        };
-        holding.filter(|_| self.has_instances).ok_or_else(missing)
+        match self.world.holding(self.account, id) {
+            Some(holding) if self.has_instances => Ok(holding),
+            None if self.world.has_instance(id) => Err(hidden_instance()),
+            _ => Err(no_instance()),
+        }
     }
 
     /// The instance, if it runs in this region.
