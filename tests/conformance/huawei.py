@@ -17,7 +17,7 @@ from huaweicloudsdkrds import v3 as rds
 from checks import check, conclude, simulator, the_exporter_signs_as_the_client_does
 
 GATEWAY_SECRET = "hwGatewaySecret0000000000000000000000001"
-KEY_ID, SECRET = "HWSIMULATEDPROD00001", "hwSimulatedProdSecret00000000000000001"
+KEY_ID, SECRET = "HUAWEISIMULATEDPROD1", "SimulatedHuaweiProdSecret000000000000001"
 
 
 def iam(url, key_id=KEY_ID, secret=SECRET):
