@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
-use sim::{Cloud, Instance};
+use sim::{Cloud, Instance, Vendor};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -44,13 +44,74 @@ pub(crate) fn hourly_in(id: &str, region: &str) -> Instance {
         .copied_to("cn-shanghai", Duration::from_secs(600))
 }
 
+/// The key and the secret of a vendor's account for tests.
+pub(crate) const fn key_of(vendor: Vendor) -> (&'static str, &'static str) {
+    match vendor {
+        Vendor::Alibaba => (KEY_ID, KEY_SECRET),
+        Vendor::Huawei => (
+            "HWSIMULATEDTESTKEY01",
+            "hwSimulatedTestSecret000000000000000001",
+        ),
+        Vendor::Volcengine => (
+            "AKLTSimulatedTestKey01",
+            "U2ltdWxhdGVkVGVzdFNlY3JldDAwMDAwMDAwMDAwMDE=",
+        ),
+    }
+}
+
+/// The name of a vendor's account for tests, in the cloud and in configurations.
+pub(crate) const fn account_of(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Alibaba => "test",
+        Vendor::Huawei => "test-huawei",
+        Vendor::Volcengine => "test-volcengine",
+    }
+}
+
+/// Empty clouds of all vendors, each with an account.
+pub(crate) async fn clouds() -> Cloud {
+    let cloud = cloud().await;
+    for vendor in [Vendor::Huawei, Vendor::Volcengine] {
+        let (id, secret) = key_of(vendor);
+        cloud.add_account(&sim::Account {
+            name: account_of(vendor).to_owned(),
+            vendor,
+            access_key_id: id.to_owned(),
+            access_key_secret: secret.to_owned(),
+            // Tests ask as often as they like, unless they say otherwise.
+            requests_per_minute: Some(1_000_000),
+            ..sim::Account::default()
+        });
+    }
+    cloud
+}
+
+/// Of a vendor: backed up every hour, copied after ten minutes.
+pub(crate) fn hourly_at(vendor: Vendor, id: &str) -> Instance {
+    let (region, away, engine) = match vendor {
+        Vendor::Alibaba => ("cn-hangzhou", "cn-shanghai", sim::Engine::MySql),
+        Vendor::Huawei => ("cn-north-4", "cn-east-3", sim::Engine::MySql),
+        Vendor::Volcengine => ("cn-beijing", "cn-shanghai", sim::Engine::Redis),
+    };
+    let instance = Instance::new(id, region)
+        .account(account_of(vendor))
+        .engine(engine, "8.0");
+    instance
+        .schedule(sim::Schedule::every(Duration::from_secs(3600)))
+        .copied_to(away, Duration::from_secs(600))
+}
+
 /// A configuration, written as a user would write it.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
+    pub(crate) name: String,
+    pub(crate) provider: &'static str,
     pub(crate) endpoint: String,
     pub(crate) poll: String,
     pub(crate) credentials: String,
     pub(crate) rate_limit: String,
+    /// Further keys of the account, as lines of the file.
+    pub(crate) more_keys: Vec<String>,
     /// Id, region, and further keys in YAML's flow style.
     pub(crate) instances: Vec<(String, String, String)>,
     /// Further accounts, as they stand in the file.
@@ -60,36 +121,74 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// Polls these instances of Hangzhou once a second.
     pub(crate) fn of(cloud: &Cloud, ids: &[&str]) -> Self {
+        Self::at(Vendor::Alibaba, cloud, ids)
+    }
+
+    /// Polls these instances of a vendor's usual region once a second.
+    pub(crate) fn at(vendor: Vendor, cloud: &Cloud, ids: &[&str]) -> Self {
+        let (key_id, secret) = key_of(vendor);
+        let account = account_of(vendor);
+        let url = cloud.url_of(vendor);
+        let (region, endpoint, more_keys) = match vendor {
+            Vendor::Alibaba => ("cn-hangzhou", url, Vec::new()),
+            Vendor::Huawei => {
+                let project = |region| {
+                    let id = sim::huawei::project_id(account, region);
+                    format!("{region}: \"{id}\"")
+                };
+                let projects = ["cn-north-4", "cn-east-3"].map(project).join(", ");
+                let keys = vec![format!("projects: {{{projects}}}")];
+                // The simulated cloud takes the first segment for the region whose host is addressed.
+                ("cn-north-4", format!("{url}/{{region}}"), keys)
+            }
+            Vendor::Volcengine => ("cn-beijing", url, Vec::new()),
+        };
         Self {
-            endpoint: cloud.url(),
+            name: account.to_owned(),
+            provider: vendor.name(),
+            endpoint,
             poll: "interval: 1s, timeout: 5s".to_owned(),
-            credentials: format!("access_key_id: {KEY_ID}, access_key_secret: {KEY_SECRET}"),
+            credentials: format!("access_key_id: {key_id}, access_key_secret: {secret}"),
             rate_limit: "200/s".to_owned(),
+            more_keys,
             instances: ids
                 .iter()
-                .map(|id| ((*id).to_owned(), "cn-hangzhou".to_owned(), String::new()))
+                .map(|id| ((*id).to_owned(), region.to_owned(), String::new()))
                 .collect(),
             more_accounts: String::new(),
         }
     }
 
     pub(crate) fn yaml(&self) -> String {
+        let (poll, account) = (&self.poll, self.account());
+        format!(
+            "poll: {{{poll}}}\naccounts:\n{account}{}",
+            self.more_accounts
+        )
+    }
+
+    /// The account as it stands in the file.
+    pub(crate) fn account(&self) -> String {
         let Self {
+            name,
+            provider,
             endpoint,
-            poll,
             credentials,
             rate_limit,
-            instances,
-            more_accounts,
+            ..
         } = self;
         let mut yaml = format!(
-            "poll: {{{poll}}}\naccounts:\n- name: test\n  provider: alibaba\n  endpoint: {endpoint}\n  \
-             rate_limit: {rate_limit}\n  credentials: {{{credentials}}}\n  instances:\n"
+            "- name: {name}\n  provider: {provider}\n  endpoint: {endpoint}\n  \
+             rate_limit: {rate_limit}\n  credentials: {{{credentials}}}\n"
         );
-        for (id, region, more) in instances {
+        for key in &self.more_keys {
+            writeln!(yaml, "  {key}").unwrap();
+        }
+        yaml.push_str("  instances:\n");
+        for (id, region, more) in &self.instances {
             writeln!(yaml, "  - {{id: {id}, region: {region}, {more}}}").unwrap();
         }
-        yaml + more_accounts
+        yaml
     }
 }
 
