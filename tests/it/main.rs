@@ -17,12 +17,14 @@
     reason = "a test's configuration is changed for its words, not for its speed"
 )]
 
+mod accounts;
 mod command_line;
 mod credentials;
 mod faults;
 mod harness;
 mod huawei;
 mod listings;
+mod network;
 mod pace;
 mod project;
 mod reload;

@@ -132,7 +132,7 @@ async fn instances_are_read_one_by_one_where_that_takes_fewer_calls() {
 
 #[tokio::test]
 async fn a_misspelt_instance_is_missing_and_hides_no_other() {
-    let (cloud, mut configuration) = with_instances(&["redis-1"]).await;
+    let (_cloud, mut configuration) = with_instances(&["redis-1"]).await;
     let misspelt = ("redis-l".to_owned(), "cn-beijing".to_owned(), String::new());
     configuration.instances.push(misspelt);
     let exporter = Exporter::start(&configuration).await;
