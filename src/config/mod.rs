@@ -27,7 +27,9 @@ use std::time::Duration;
 pub use endpoint::EndpointTemplate;
 pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
-pub use secret::{Secret, SecretError, SecretSource};
+#[cfg(test)]
+pub(crate) use scratch::Scratch;
+pub use secret::{Secret, SecretError, SecretSource, read_secrets};
 
 use crate::target::Target;
 use crate::vendor::Vendor;
@@ -108,6 +110,10 @@ pub struct AccountConfig {
     pub credentials: CredentialsConfig,
     /// Replaces the vendor's endpoint table.
     pub endpoint: Option<EndpointTemplate>,
+    /// Replaces the address at which the vendor gives temporary keys: Alibaba's and Volcengine's STS, Huawei's IAM.
+    pub iam_endpoint: Option<EndpointTemplate>,
+    /// Replaces the address of the machine's metadata service.
+    pub metadata_endpoint: Option<EndpointTemplate>,
     /// Replaces the provider's default rate limit.
     pub rate_limit: Option<RateLimit>,
     /// The instances to watch.

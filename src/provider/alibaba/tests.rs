@@ -73,8 +73,10 @@ fn client(clock: Clock) -> Alibaba {
     let account = AccountConfig {
         name: "prod".into(),
         provider: crate::vendor::Vendor::Alibaba,
-        credentials: CredentialsConfig::Standard,
+        credentials: crate::config::CredentialsConfig::Standard,
         endpoint: None,
+        iam_endpoint: None,
+        metadata_endpoint: None,
         rate_limit: None,
         targets: Vec::new(),
     };
