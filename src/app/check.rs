@@ -21,7 +21,7 @@ pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::R
     for account in &config.accounts {
         let provider = Provider::new(account, http.clone(), Clock::real(), environment);
         let keys = provider.credentials().describe();
-        describe(&mut summary, account, &config.poll, keys)?;
+        describe(&mut summary, account, &config.poll, &keys)?;
     }
     say(&summary)?;
     Ok(ExitCode::SUCCESS)

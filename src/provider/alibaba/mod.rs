@@ -1,6 +1,6 @@
 //! Alibaba Cloud RDS, product `Rds`, API version 2014-08-15: the cross-region and the local backup listing.
 //!
-//! The only file of this provider that does I/O. The pages behind it: `DescribeCrossRegionBackups` (2019 and June 2026)
+//! The only file of this provider that does I/O, beside its credentials. The pages behind it: `DescribeCrossRegionBackups` (2019 and June 2026)
 //! and `DescribeBackups`; where they disagree, both are accepted.
 
 mod credentials;
@@ -18,21 +18,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike, Utc};
-use url::{Position, Url};
 
-use self::credentials::from_environment;
 use self::normalise::{Normalised, Subject};
 use self::refusal::Refusal;
 use super::canonical;
-use super::credentials::{Credential, CredentialSource};
+use super::credentials::{ChainGround, Credential, CredentialSource};
 use super::error::{ListError, Reason, Repeat, VendorWord};
-use super::http::{Answer, HttpClient, Method, NoAnswer, Outgoing};
+use super::http::{Answer, HttpClient, Method, NoAnswer, Outgoing, authority};
 use super::page::{PageRead, Paging};
 use super::scalar::{Row, Scalar};
 use super::{Call, Courier, Environment, Window};
 use crate::backup::{Anomaly, Listing, ListingKind};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, CredentialsConfig, EndpointTemplate};
+use crate::config::{AccountConfig, EndpointTemplate};
 use crate::target::Target;
 
 /// The operations that the listings need.
@@ -68,20 +66,13 @@ impl Alibaba {
         clock: Clock,
         environment: &Environment,
     ) -> Self {
-        let credentials = match &account.credentials {
-            CredentialsConfig::Standard => {
-                CredentialSource::Environment(from_environment(environment))
-            }
-            CredentialsConfig::Keys {
-                access_key_id,
-                access_key_secret,
-                security_token,
-            } => CredentialSource::configured(
-                access_key_id.clone(),
-                access_key_secret.clone(),
-                security_token.clone(),
-            ),
+        let ground = ChainGround {
+            account,
+            http: &http,
+            clock: &clock,
+            environment,
         };
+        let credentials = CredentialSource::of(&ground, credentials::chain);
         Self {
             http,
             clock,
@@ -180,14 +171,7 @@ impl Alibaba {
                 date: &self.clock.now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
                 nonce: &hex::encode(rand::random::<[u8; 16]>()),
             },
-            &sign::Signer {
-                access_key_id: credential.access_key_id.expose(),
-                access_key_secret: credential.access_key_secret.expose(),
-                security_token: credential
-                    .security_token
-                    .as_ref()
-                    .map(crate::config::Secret::expose),
-            },
+            &sign::Signer::from(credential),
         );
         let mut headers: Vec<_> = headers
             .into_iter()
@@ -282,14 +266,6 @@ fn whole_minute(time: DateTime<Utc>) -> DateTime<Utc> {
     time.with_second(0)
         .and_then(|time| time.with_nanosecond(0))
         .unwrap_or(time)
-}
-
-/// `host[:port]` exactly as the HTTP client will send it: without a default port, in lower case. Anything else would be
-/// signed for nothing.
-fn authority(endpoint: &str) -> String {
-    Url::parse(endpoint)
-        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
-        .unwrap_or_default()
 }
 
 /// One row of either listing.

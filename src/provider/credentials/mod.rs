@@ -1,13 +1,35 @@
 //! The keys that sign an account's requests, as they are at this moment.
 //!
-//! Files are read again for every request, which costs less than one request and can miss no change. While a file
-//! cannot be read, the keys that were read last go on serving: a secret that is being replaced is no outage.
+//! Either the configuration names them, or they are found where the vendor's own tools look: that is a [`Chain`] of
+//! sources, whose order and wire forms are the vendor's (see its `credentials`), while memory and renewal are the same
+//! for all. Files that the configuration names are read again for every request, which costs less than one request and
+//! can miss no change. While a file cannot be read, the keys that were read last go on serving: a secret that is being
+//! replaced is no outage.
+
+mod chain;
+pub(super) mod exchange;
+pub(super) mod ini;
+#[cfg(test)]
+mod loopback;
+pub(super) mod metadata;
+pub(super) mod place;
+#[cfg(test)]
+mod tests;
+pub(super) mod variables;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use crate::config::{Secret, SecretSource};
+pub use self::chain::Chain;
+pub(super) use self::chain::{Fetching, Keys, Lack, Lifetime, Outlook, Source};
+#[cfg(test)]
+pub(super) use self::loopback::{Asked, Loopback, Reply, Scene, in_minutes, keys};
+use self::variables::Variables;
+use super::Environment;
+use super::http::HttpClient;
+use crate::clock::Clock;
+use crate::config::{AccountConfig, CredentialsConfig, EndpointTemplate, Secret, SecretSource};
 
 /// One set of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,13 +73,73 @@ pub enum CredentialSource {
         /// What was read last.
         last_read: Mutex<Option<Credential>>,
     },
-    /// The vendor's environment variables; `None` when they are not set.
-    Environment(Option<Credential>),
+    /// Found where the vendor's own tools look.
+    Standard(Chain),
+}
+
+/// What a chain is made of.
+#[derive(Clone, Copy)]
+pub(super) struct ChainGround<'a> {
+    /// Whose keys.
+    pub account: &'a AccountConfig,
+    /// The client for token services; metadata services are asked without a proxy.
+    pub http: &'a HttpClient,
+    /// The time.
+    pub clock: &'a Clock,
+    /// The environment variables as they were at the start.
+    pub environment: &'a Environment,
+}
+
+impl<'a> ChainGround<'a> {
+    /// The environment variables.
+    pub(super) const fn variables(&self) -> Variables<'a> {
+        Variables(self.environment)
+    }
+
+    /// The region of the first instance: keys are for the whole account, but some addresses want a region.
+    pub(super) fn region(&self) -> &'a str {
+        let first = self.account.targets.first();
+        first.map_or("", |target| &target.key.source_region)
+    }
+
+    /// The address that the configuration names for token services.
+    pub(super) fn iam_endpoint(&self) -> Option<String> {
+        self.filled_in(self.account.iam_endpoint.as_ref())
+    }
+
+    /// The address that the configuration names for the metadata service.
+    pub(super) fn metadata_endpoint(&self) -> Option<String> {
+        self.filled_in(self.account.metadata_endpoint.as_ref())
+    }
+
+    fn filled_in(&self, template: Option<&EndpointTemplate>) -> Option<String> {
+        template.map(|template| template.for_region(self.region()))
+    }
+
+    /// A chain of these sources.
+    pub(super) fn chain(&self, sources: Vec<Box<dyn Source>>) -> Chain {
+        Chain::new(self.account.name.clone(), self.clock.clone(), sources)
+    }
 }
 
 impl CredentialSource {
-    /// Keys that the configuration names.
-    pub const fn configured(
+    /// The keys that the configuration names, or else what this chain finds.
+    pub(super) fn of(ground: &ChainGround<'_>, chain: fn(&ChainGround<'_>) -> Chain) -> Self {
+        match &ground.account.credentials {
+            CredentialsConfig::Standard => Self::Standard(chain(ground)),
+            CredentialsConfig::Keys {
+                access_key_id,
+                access_key_secret,
+                security_token,
+            } => Self::configured(
+                access_key_id.clone(),
+                access_key_secret.clone(),
+                security_token.clone(),
+            ),
+        }
+    }
+
+    const fn configured(
         access_key_id: SecretSource,
         access_key_secret: SecretSource,
         security_token: Option<SecretSource>,
@@ -74,13 +156,9 @@ impl CredentialSource {
     ///
     /// # Errors
     /// Says where keys were looked for, and why there are none; never repeats a part of one.
-    pub fn current(&self) -> Result<Credential, String> {
+    pub async fn current(&self) -> Result<Credential, String> {
         match self {
-            Self::Environment(Some(credential)) => Ok(credential.clone()),
-            Self::Environment(None) => Err(
-                "no keys: neither `credentials` in the configuration nor the vendor's environment variables"
-                    .to_owned(),
-            ),
+            Self::Standard(chain) => chain.current().await,
             Self::Configured {
                 access_key_id,
                 access_key_secret,
@@ -106,96 +184,31 @@ impl CredentialSource {
         }
     }
 
-    /// Where the keys come from, in words that hold no part of them.
-    pub fn describe(&self) -> &'static str {
+    /// The vendor refused these keys: others are looked for, if there may be others.
+    pub async fn rejected(&self, used: Fingerprint) {
+        match self {
+            Self::Standard(chain) => chain.rejected(used).await,
+            // Read anew for each request, so that the next one has whatever there is.
+            Self::Configured { .. } => {}
+        }
+    }
+
+    /// Where the keys would come from, in words that hold no part of them. Asks nobody.
+    pub fn describe(&self) -> String {
         match self {
             Self::Configured {
                 access_key_secret: SecretSource::File(_),
                 ..
-            } => "files named in the configuration",
-            Self::Configured { .. } => "the configuration",
-            Self::Environment(Some(_)) => "the environment",
-            Self::Environment(None) => "nowhere: the environment has no keys",
+            } => "files named in the configuration".to_owned(),
+            Self::Configured { .. } => "the configuration".to_owned(),
+            Self::Standard(chain) => chain.describe(),
         }
     }
 }
 
+/// The environment of a test.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn inline(secret: &str) -> SecretSource {
-        SecretSource::Inline(Secret::new(secret.to_owned()))
-    }
-
-    fn credential(secret: &str, token: Option<&str>) -> Credential {
-        Credential {
-            access_key_id: Secret::new("LTAI".to_owned()),
-            access_key_secret: Secret::new(secret.to_owned()),
-            security_token: token.map(|token| Secret::new(token.to_owned())),
-        }
-    }
-
-    #[test]
-    fn keys_are_told_apart_and_never_shown() {
-        let one = credential("hush", None);
-        for (other, same) in [
-            (credential("hush", None), true),
-            (credential("hush!", None), false),
-            (credential("hush", Some("token")), false),
-        ] {
-            assert_eq!(one.fingerprint() == other.fingerprint(), same);
-            let shown = format!("{other:?} {:?}", other.fingerprint());
-            for secret in ["hush", "LTAI", "\"token\""] {
-                assert!(!shown.contains(secret), "{shown}");
-            }
-        }
-    }
-
-    #[test]
-    fn keys_that_cannot_be_read_again_go_on_serving() {
-        let folder = std::env::temp_dir().join(format!("credentials-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("secret");
-        let source = CredentialSource::configured(
-            inline("LTAI"),
-            SecretSource::File(file.clone()),
-            Some(inline("CAIS")),
-        );
-        assert_eq!(source.describe(), "files named in the configuration");
-        // Nothing was read yet, so there is nothing that could go on serving.
-        let problem = source.current().unwrap_err();
-        assert!(problem.contains("does not exist"), "{problem}");
-        std::fs::write(&file, "first\n").unwrap();
-        assert_eq!(source.current(), Ok(credential("first", Some("CAIS"))));
-        std::fs::write(&file, "second").unwrap();
-        assert_eq!(source.current(), Ok(credential("second", Some("CAIS"))));
-        std::fs::write(&file, "").unwrap();
-        assert_eq!(source.current(), Ok(credential("second", Some("CAIS"))));
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(source.current(), Ok(credential("second", Some("CAIS"))));
-    }
-
-    #[test]
-    fn a_source_says_where_its_keys_come_from() {
-        let environment = CredentialSource::Environment(Some(credential("hush", None)));
-        let nowhere = CredentialSource::Environment(None);
-        let configured = CredentialSource::configured(inline("LTAI"), inline("hush"), None);
-        for (source, place, keys) in [
-            (&environment, "the environment", true),
-            (&nowhere, "nowhere: the environment has no keys", false),
-            (&configured, "the configuration", true),
-        ] {
-            assert_eq!(source.describe(), place);
-            assert_eq!(
-                source.current().ok(),
-                keys.then(|| credential("hush", None))
-            );
-            let shown = format!("{source:?}");
-            assert!(
-                !shown.contains("hush") && !shown.contains("LTAI"),
-                "{shown}"
-            );
-        }
-    }
+pub(super) fn test_environment(variables: &[(&str, &str)]) -> Environment {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    variables.iter().map(owned).collect()
 }

@@ -1,7 +1,6 @@
-//! Huawei Cloud RDS: how its requests are signed.
+//! Huawei Cloud RDS: its keys, and how its requests are signed.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the listings that are signed come next")
-)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the listings come next"))]
+mod credentials;
+#[cfg_attr(not(test), expect(dead_code, reason = "the listings come next"))]
 mod sign;

@@ -1,7 +1,5 @@
-//! Volcengine Cache for Redis: how its requests are signed.
+//! Volcengine Cache for Redis: its keys, and how its requests are signed.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the listings that are signed come next")
-)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the listings come next"))]
+mod credentials;
 mod sign;
