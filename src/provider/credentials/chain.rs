@@ -255,8 +255,9 @@ impl Shared {
             .failure
             .as_ref()
             .is_some_and(|failure| Instant::now() < failure.retry);
-        let serve = |state: &State| state.held.as_ref().map(|held| held.keys.credential.clone());
-        match (standing, serve(&state)) {
+        let held = state.held.as_ref();
+        let held = held.map(|held| held.keys.credential.clone());
+        match (standing, held) {
             (Standing::Fresh, Some(credential)) => Verdict::Use(credential),
             (Standing::Due, Some(credential)) => {
                 if !resting && state.rested() {
@@ -266,12 +267,8 @@ impl Shared {
             }
             (Standing::Stale, Some(credential)) if resting => Verdict::Use(credential),
             (Standing::Gone, _) | (_, None) if resting && !state.is_trying() => {
-                let failure = state.failure.as_ref();
-                Verdict::Refuse(
-                    failure
-                        .map(|failure| failure.why.clone())
-                        .unwrap_or_default(),
-                )
+                let why = state.failure.as_ref().map(|failure| failure.why.clone());
+                Verdict::Refuse(why.unwrap_or_default())
             }
             (Standing::Stale | Standing::Gone, _) | (_, None) => {
                 Verdict::Wait(self.attempt(&mut state))
@@ -417,12 +414,10 @@ impl State {
             return Standing::Gone;
         };
         match held.keys.lifetime {
-            Lifetime::Process => Standing::Fresh,
-            Lifetime::File if held.fetched.elapsed() < REREAD => Standing::Fresh,
-            Lifetime::File => Standing::Stale,
+            Lifetime::File if held.fetched.elapsed() >= REREAD => Standing::Stale,
             Lifetime::Until { expires, .. } if now >= expires => Standing::Gone,
             Lifetime::Until { .. } if held.renew.is_some_and(|renew| now >= renew) => Standing::Due,
-            Lifetime::Until { .. } => Standing::Fresh,
+            Lifetime::Process | Lifetime::File | Lifetime::Until { .. } => Standing::Fresh,
         }
     }
 }

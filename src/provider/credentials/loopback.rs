@@ -230,15 +230,16 @@ async fn serve(
     log.lock().unwrap().push(asked.clone());
     let reply = answer(&asked);
     tokio::time::sleep(reply.delay).await;
-    let mut head = format!(
-        "HTTP/1.1 {} Said\r\nconnection: close\r\ncontent-length: {}\r\n",
+    let header = reply
+        .header
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let whole = format!(
+        "HTTP/1.1 {} Said\r\nconnection: close\r\ncontent-length: {}\r\n{}\r\n{}",
         reply.status,
-        reply.body.len()
+        reply.body.len(),
+        header.unwrap_or_default(),
+        reply.body
     );
-    if let Some((name, value)) = reply.header {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    let whole = format!("{head}\r\n{}", reply.body);
     // The client may have lost patience.
     let _ = stream.write_all(whole.as_bytes()).await;
 }

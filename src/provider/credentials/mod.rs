@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 pub use self::chain::Chain;
 pub(super) use self::chain::{Fetching, Keys, Lack, Lifetime, Outlook, Source};
 #[cfg(test)]
-pub(super) use self::loopback::{Asked, Loopback, Reply, Scene, in_minutes, keys};
+pub(super) use self::loopback::{Asked, Loopback, Reply, Scene, in_minutes, keys, shown};
 use self::variables::Variables;
 use super::Environment;
 use super::http::HttpClient;

@@ -2,5 +2,6 @@
 
 #[cfg_attr(not(test), expect(dead_code, reason = "the listings come next"))]
 mod credentials;
+mod iam;
 #[cfg_attr(not(test), expect(dead_code, reason = "the listings come next"))]
 mod sign;

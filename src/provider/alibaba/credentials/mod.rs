@@ -109,12 +109,11 @@ impl Carrier {
             let token = token.clone();
             token.map(|token| ("x-aliyun-ecs-metadata-token", token))
         };
-        let name = match name {
-            Some(name) => name.to_owned(),
-            None => {
-                let answer = self.metadata.get(ROLES_PATH, header()).await?;
-                word(&answer, "name of a role")?
-            }
+        let name = if let Some(name) = name {
+            name.to_owned()
+        } else {
+            let answer = self.metadata.get(ROLES_PATH, header()).await?;
+            word(&answer, "name of a role")?
         };
         let path = format!("{ROLES_PATH}{}", encode(&name));
         let answer = self.metadata.get(&path, header()).await?;

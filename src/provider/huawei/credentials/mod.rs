@@ -61,7 +61,7 @@ pub(super) fn chain(ground: &ChainGround<'_>) -> Chain {
         Place::changing("profile file", &carrier, move || {
             plan::profile_file(&settings)
         }),
-        Place::fixed("instance metadata", &carrier, plan::instance_agency()),
+        Place::fixed("instance metadata", &carrier, Ok(plan::instance_agency())),
         Place::fixed("pod identity", &carrier, plan::pod_identity(variables)),
     ])
 }
@@ -99,7 +99,7 @@ impl Carrier {
         };
         let mut body = json!({
             "provider_urn": agency.provider_urn,
-            "agency_urn": agency.agency_urn,
+            "agency_urn": agency.urn,
             "agency_session_name": agency.session,
             "id_token": token.expose(),
             "duration_seconds": agency.seconds,

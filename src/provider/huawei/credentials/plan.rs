@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::iam;
 use crate::config::Secret;
 use crate::provider::credentials::place::{self, Read, given, keys, needed};
 use crate::provider::credentials::variables::Variables;
@@ -25,8 +26,9 @@ pub(super) enum Plan {
 /// The agency to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Agency {
+    pub urn: String,
+    /// The identity provider that it trusts.
     pub provider_urn: String,
-    pub agency_urn: String,
     pub id_token: IdToken,
     pub session: String,
     pub seconds: u32,
@@ -88,7 +90,7 @@ impl Settings {
             return Ok(endpoint);
         }
         let usual = self.usual_iam.clone()?;
-        Ok(usual.unwrap_or_else(|| iam_of_region(&self.region)))
+        Ok(usual.unwrap_or_else(|| iam::of_region(&self.region)))
     }
 
     fn federation(
@@ -102,17 +104,6 @@ impl Settings {
             token_file: token_file.into(),
             iam_endpoint: self.iam_endpoint(iam_of_profile)?,
         }))
-    }
-}
-
-/// The IAM of a region. Some regions have none of their own, and the SDK sends them to the one for all; that would be the
-/// wrong partition for the European site, which has its own.
-pub(super) fn iam_of_region(region: &str) -> String {
-    match region {
-        "eu-west-101" => "https://iam.eu-west-101.myhuaweicloud.eu".to_owned(),
-        "" | "af-north-1" | "ap-southeast-5" | "cn-north-11" | "cn-south-4" | "cn-southwest-3"
-        | "ru-northwest-2" => "https://iam.myhuaweicloud.com".to_owned(),
-        region => format!("https://iam.{region}.myhuaweicloud.com"),
     }
 }
 
@@ -147,8 +138,8 @@ pub(super) fn oidc(variables: Variables<'_>) -> Read<Plan> {
     let policy_ids = policy_ids.as_deref().unwrap_or_default().split(',');
     let words = format!("{place} for agency {agency_urn}");
     let plan = Plan::AssumeAgency(Agency {
+        urn: agency_urn,
         provider_urn,
-        agency_urn,
         id_token,
         session: variables
             .get("HUAWEICLOUD_OIDC_SESSION_NAME")
@@ -211,9 +202,9 @@ pub(super) fn profile_file(settings: &Settings) -> Read<Plan> {
 }
 
 /// The agency of the machine, if it has one.
-pub(super) fn instance_agency() -> Read<Plan> {
+pub(super) fn instance_agency() -> (Plan, Outlook) {
     let words = "the instance metadata service, if this machine has an agency";
-    Ok((Plan::InstanceAgency, Outlook::Perhaps(words.to_owned())))
+    (Plan::InstanceAgency, Outlook::Perhaps(words.to_owned()))
 }
 
 /// The identity of a pod.

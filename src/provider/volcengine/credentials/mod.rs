@@ -164,12 +164,11 @@ impl Carrier {
             .await;
         let token = word(&answer.and_then(accepted)?, "token")?;
         let header = || Some(("x-volc-ecs-metadata-token", token.clone()));
-        let name = match name {
-            Some(name) => name.to_owned(),
-            None => {
-                let path = format!("{ROLES_PATH}?type=user&format=json");
-                first_role(&self.metadata.get(&path, header()).await?)?
-            }
+        let name = if let Some(name) = name {
+            name.to_owned()
+        } else {
+            let path = format!("{ROLES_PATH}?type=user&format=json");
+            first_role(&self.metadata.get(&path, header()).await?)?
         };
         let path = format!("{ROLES_PATH}/{}", encode(&name));
         let answer = self.metadata.get(&path, header()).await?;
@@ -192,9 +191,12 @@ fn parameters(role: &Role) -> Vec<(&'static str, String)> {
 /// The roles of the machine are a list in JSON. There may be several, of which the SDKs take the first.
 fn first_role(answer: &Answer) -> Result<String, String> {
     let roles: Vec<String> = json(answer)?;
-    let first = roles.into_iter().find(|role| !role.trim().is_empty());
+    let is_name = |role: &&str| {
+        !role.is_empty() && role.chars().all(|character| character.is_ascii_graphic())
+    };
+    let first = roles.iter().map(|role| role.trim()).find(is_name);
     first
-        .map(|role| role.trim().to_owned())
+        .map(str::to_owned)
         .ok_or_else(|| "this machine has no role".to_owned())
 }
 
