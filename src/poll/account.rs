@@ -15,7 +15,7 @@ use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
 use crate::config::{AccountConfig, PollConfig};
-use crate::provider::credentials::Fingerprint;
+use crate::provider::credentials::{Credential, Fingerprint};
 use crate::provider::error::{ListError, Reason, Repeat};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
@@ -229,11 +229,9 @@ impl ListingCourier<'_> {
             let detail = "not sent: the key was rejected, and is tried once an interval";
             withheld(Reason::Credentials, detail.to_owned())
         };
-        let current = account.provider.credentials().current();
-        let credential = match self.unless_stopped(current).await {
-            Some(Ok(credential)) => credential,
-            Some(Err(problem)) => return withheld(Reason::Credentials, problem),
-            None => return withheld(Reason::Timeout, STOPPING.to_owned()),
+        let credential = match self.keys().await {
+            Ok(credential) => credential,
+            Err((reason, detail)) => return withheld(reason, detail),
         };
         let fingerprint = credential.fingerprint();
         let admitted = self.unless_stopped(account.breaker.admit(fingerprint));
@@ -256,8 +254,10 @@ impl ListingCourier<'_> {
         if ticket.still_good().is_err() {
             return rejected();
         }
-        if self.were_replaced(fingerprint).await {
-            return Attempt::Overtaken;
+        match self.keys().await {
+            Ok(current) if current.fingerprint() != fingerprint => return Attempt::Overtaken,
+            Ok(_) => {}
+            Err((reason, detail)) => return withheld(reason, detail),
         }
         let call = call();
 
@@ -295,14 +295,20 @@ impl ListingCourier<'_> {
         self.account.stop.run_until_cancelled(waiting).await
     }
 
+    /// The keys as they are now. They may have to be fetched, or may have expired.
+    async fn keys(&self) -> Result<Credential, (Reason, String)> {
+        let current = self.account.provider.credentials().current();
+        match self.unless_stopped(current).await {
+            Some(current) => current.map_err(|problem| (Reason::Credentials, problem)),
+            None => Err((Reason::Timeout, STOPPING.to_owned())),
+        }
+    }
+
     /// Whether there are other keys than those that the vendor rejected, if need be after asking for some.
     async fn have_successors(&self, used: Fingerprint) -> bool {
         let renewed = self.account.provider.credentials().rejected(used);
-        self.unless_stopped(renewed).await.is_some() && self.were_replaced(used).await
-    }
-
-    async fn were_replaced(&self, used: Fingerprint) -> bool {
-        let current = self.account.provider.credentials().current().await;
+        self.unless_stopped(renewed).await;
+        let current = self.keys().await;
         current.is_ok_and(|credential| credential.fingerprint() != used)
     }
 
