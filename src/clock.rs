@@ -1,6 +1,6 @@
 //! The only place that asks the operating system what time it is.
 //!
-//! Only `poll`, `web`, `app` and a provider's `mod.rs` hold a clock; everything else is told `now`.
+//! Only `poll`, `web`, `app`, a provider's `mod.rs` and its credentials hold a clock; everything else is told `now`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -27,7 +27,7 @@ pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::R
             environment,
         });
         let keys = provider.credentials().describe();
-        describe(&mut summary, account, &config.poll, keys)?;
+        describe(&mut summary, account, &config.poll, &keys)?;
     }
     say(&summary)?;
     Ok(ExitCode::SUCCESS)

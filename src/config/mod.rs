@@ -30,7 +30,9 @@ pub use ca_file::CaFile;
 pub use endpoint::EndpointTemplate;
 pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
-pub use secret::{Secret, SecretError, SecretSource};
+#[cfg(test)]
+pub(crate) use scratch::Scratch;
+pub use secret::{Secret, SecretError, SecretSource, read_secrets};
 
 use crate::backup::Lookback;
 use crate::target::Target;
@@ -110,6 +112,10 @@ pub struct AccountConfig {
     pub credentials: CredentialsConfig,
     /// Replaces the vendor's endpoint table.
     pub endpoint: Option<EndpointTemplate>,
+    /// Replaces the address at which the vendor gives temporary keys: Alibaba's and Volcengine's STS, Huawei's IAM.
+    pub iam_endpoint: Option<EndpointTemplate>,
+    /// Replaces the address of the machine's metadata service.
+    pub metadata_endpoint: Option<EndpointTemplate>,
     /// Replaces the provider's default rate limit.
     pub rate_limit: Option<RateLimit>,
     /// Whose certificates are trusted beside those that the system trusts.

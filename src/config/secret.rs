@@ -49,12 +49,27 @@ impl SecretSource {
     }
 }
 
+/// Reads a file in which secrets stand among other things, such as the profiles of a vendor's command line.
+pub fn read_secrets(path: &Path) -> Result<String, SecretError> {
+    read_text(path, MOST_BYTES_OF_MANY).map_err(|cause| SecretError {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
 /// A file that should hold a secret is of no use. Names the file and the cause, never the content.
 #[derive(Debug, thiserror::Error)]
 #[error("the file `{}` {cause}", path.display())]
 pub struct SecretError {
     path: PathBuf,
     cause: Cause,
+}
+
+impl SecretError {
+    /// Whether there is no such file, as opposed to one that cannot be used.
+    pub const fn is_missing(&self) -> bool {
+        matches!(self.cause, Cause::Missing)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +82,8 @@ enum Cause {
     Directory,
     #[error("is no regular file")]
     Special,
-    #[error("is larger than {} KiB", MOST_BYTES / 1024)]
-    TooLarge,
+    #[error("is larger than {} KiB", .0 / 1024)]
+    TooLarge(u64),
     #[error("is not valid UTF-8")]
     NotText,
     #[error("is empty")]
@@ -89,7 +104,23 @@ impl From<std::io::Error> for Cause {
 /// No vendor's key or token comes near; a larger file is another one than was meant.
 const MOST_BYTES: u64 = 64 * 1024;
 
+/// The tools keep tokens of a few KiB for each profile.
+const MOST_BYTES_OF_MANY: u64 = 1024 * 1024;
+
 fn read_file(path: &Path) -> Result<Secret, Cause> {
+    let content = read_text(path, MOST_BYTES)?;
+    let secret = content.trim();
+    if secret.is_empty() {
+        return Err(Cause::Empty);
+    }
+    if !is_unbroken(secret) {
+        return Err(Cause::Broken);
+    }
+    Ok(Secret::new(secret.to_owned()))
+}
+
+/// The text of a file, without the mark that some editors put before it.
+fn read_text(path: &Path, most_bytes: u64) -> Result<String, Cause> {
     let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(Cause::Directory);
@@ -100,20 +131,13 @@ fn read_file(path: &Path) -> Result<Secret, Cause> {
     }
     let mut content = Vec::new();
     File::open(path)?
-        .take(MOST_BYTES + 1)
+        .take(most_bytes + 1)
         .read_to_end(&mut content)?;
-    if content.len() as u64 > MOST_BYTES {
-        return Err(Cause::TooLarge);
+    if content.len() as u64 > most_bytes {
+        return Err(Cause::TooLarge(most_bytes));
     }
     let content = String::from_utf8(content).map_err(|_| Cause::NotText)?;
-    let secret = content.trim_start_matches('\u{feff}').trim();
-    if secret.is_empty() {
-        return Err(Cause::Empty);
-    }
-    if !is_unbroken(secret) {
-        return Err(Cause::Broken);
-    }
-    Ok(Secret::new(secret.to_owned()))
+    Ok(content.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// Whether a secret can be put into an HTTP header: two lines in a file are an id and its secret, not a secret.

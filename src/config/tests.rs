@@ -92,6 +92,8 @@ fn the_least_configuration_has_every_default() {
     let account = &config.accounts[0];
     assert_eq!(account.credentials, CredentialsConfig::Standard);
     assert_eq!((&account.endpoint, &account.rate_limit), (&None, &None));
+    let for_keys = (&account.iam_endpoint, &account.metadata_endpoint);
+    assert_eq!(for_keys, (&None, &None));
     assert_eq!(
         *account.targets[0],
         Target {
@@ -116,12 +118,32 @@ fn the_least_configuration_has_every_default() {
 }
 
 #[test]
+fn each_address_of_an_account_goes_to_its_own_place() {
+    let config = parse(&with_account(
+        "endpoint: 'https://rds.{region}.example', iam_endpoint: 'https://sts.{region}.example', \
+         metadata_endpoint: 'http://metadata.example:8080'",
+    ));
+    let account = &config.accounts[0];
+    let [endpoint, iam, metadata] = [
+        &account.endpoint,
+        &account.iam_endpoint,
+        &account.metadata_endpoint,
+    ]
+    .map(|template| template.as_ref().unwrap().for_region("cn-a"));
+    assert_eq!(endpoint, "https://rds.cn-a.example");
+    assert_eq!(iam, "https://sts.cn-a.example");
+    assert_eq!(metadata, "http://metadata.example:8080");
+}
+
+#[test]
 fn an_empty_section_is_an_absent_one() {
     let expected = parse(&with_account(""));
     assert_eq!(parse(&with_top("poll:\nobjectives: ~")), expected);
     assert_eq!(parse(&with_top("poll: {}\nobjectives: {}")), expected);
     assert_eq!(
-        parse(&with_account("credentials: , endpoint: ~, rate_limit: ")),
+        parse(&with_account(
+            "credentials: , endpoint: ~, iam_endpoint: , metadata_endpoint: ~, rate_limit: "
+        )),
         expected
     );
     assert_eq!(parse(&with_account("credentials: {}")), expected);
@@ -349,7 +371,7 @@ fn an_unknown_key_is_told_with_the_nearest_or_with_all() {
         &[
             "accounts[0].rate-limit: unknown key `rate-limit`; did you mean `rate_limit`?",
             "accounts[0].zone: unknown key `zone`; known here are `name`, `provider`, `credentials`, `endpoint`, \
-             `rate_limit`, `ca_file`, `projects`, `instances`",
+             `iam_endpoint`, `metadata_endpoint`, `rate_limit`, `ca_file`, `projects`, `instances`",
         ],
     );
     check(
@@ -483,10 +505,17 @@ fn a_text_that_cannot_be_what_it_should_is_told() {
         &["accounts[0].provider: unknown provider `aws`; expected one of @providers"],
     );
     check(
-        &with_account("endpoint: 'https://user:hunter2@host', rate_limit: fast"),
+        &with_account(
+            "endpoint: 'https://user:hunter2@host', iam_endpoint: sts.aliyuncs.com, \
+             metadata_endpoint: 'http://[::1]:80?latest', rate_limit: fast",
+        ),
         &[
             "accounts[0].endpoint: expected `https://host[:port][/path]` or the like with `http`, in which `{region}` is \
              filled in",
+            "accounts[0].iam_endpoint: relative URL without a base; expected `https://host[:port][/path]` or the like \
+             with `http`, in which `{region}` is filled in",
+            "accounts[0].metadata_endpoint: expected `https://host[:port][/path]` or the like with `http`, in which \
+             `{region}` is filled in",
             "accounts[0].rate_limit: expected a rate such as `5/s`, `300/m` or `1000/h`, of at most 1000000 requests, \
              found the text `fast`",
         ],

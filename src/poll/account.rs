@@ -15,7 +15,7 @@ use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
 use crate::config::{AccountConfig, PollConfig};
-use crate::provider::credentials::Fingerprint;
+use crate::provider::credentials::{Credential, Fingerprint};
 use crate::provider::error::{ListError, Reason, Repeat};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
@@ -187,16 +187,14 @@ impl Courier for ListingCourier<'_> {
                 Attempt::Read(value) => return Ok(value),
                 Attempt::Withheld(error) => return Err(error),
                 Attempt::Overtaken => continue,
-                // The keys were replaced while the call was out: their successors have not been tried.
-                Attempt::Failed(error, used)
-                    if error.reason == Reason::Credentials
-                        && failures == 0
-                        && self.were_replaced(used) =>
-                {
-                    failures += 1;
-                    continue;
+                Attempt::Failed(error, used) => {
+                    // Keys that replace the rejected ones have not been tried.
+                    if failures == 0 && is_rejection(&error) && self.have_successors(used).await {
+                        failures += 1;
+                        continue;
+                    }
+                    error
                 }
-                Attempt::Failed(error, _) => error,
             };
             first_sent = first_sent.or_else(|| Some(Instant::now()));
             failures += 1;
@@ -231,9 +229,9 @@ impl ListingCourier<'_> {
             let detail = "not sent: the key was rejected, and is tried once an interval";
             withheld(Reason::Credentials, detail.to_owned())
         };
-        let credential = match account.provider.credentials().current() {
+        let credential = match self.keys().await {
             Ok(credential) => credential,
-            Err(problem) => return withheld(Reason::Credentials, problem),
+            Err((reason, detail)) => return withheld(reason, detail),
         };
         let fingerprint = credential.fingerprint();
         let admitted = self.unless_stopped(account.breaker.admit(fingerprint));
@@ -256,8 +254,10 @@ impl ListingCourier<'_> {
         if ticket.still_good().is_err() {
             return rejected();
         }
-        if self.were_replaced(fingerprint) {
-            return Attempt::Overtaken;
+        match self.keys().await {
+            Ok(current) if current.fingerprint() != fingerprint => return Attempt::Overtaken,
+            Ok(_) => {}
+            Err((reason, detail)) => return withheld(reason, detail),
         }
         let call = call();
 
@@ -295,8 +295,20 @@ impl ListingCourier<'_> {
         self.account.stop.run_until_cancelled(waiting).await
     }
 
-    fn were_replaced(&self, used: Fingerprint) -> bool {
+    /// The keys as they are now. They may have to be fetched, or may have expired.
+    async fn keys(&self) -> Result<Credential, (Reason, String)> {
         let current = self.account.provider.credentials().current();
+        match self.unless_stopped(current).await {
+            Some(current) => current.map_err(|problem| (Reason::Credentials, problem)),
+            None => Err((Reason::Timeout, STOPPING.to_owned())),
+        }
+    }
+
+    /// Whether there are other keys than those that the vendor rejected, if need be after asking for some.
+    async fn have_successors(&self, used: Fingerprint) -> bool {
+        let renewed = self.account.provider.credentials().rejected(used);
+        self.unless_stopped(renewed).await;
+        let current = self.keys().await;
         current.is_ok_and(|credential| credential.fingerprint() != used)
     }
 
@@ -361,11 +373,15 @@ fn evidence(failure: Option<&ListError>) -> Evidence {
         return Evidence::Accepted;
     };
     match error.reason {
-        Reason::Credentials if error.repeat == Repeat::Afresh => Evidence::None,
-        Reason::Credentials => Evidence::Rejected,
+        _ if is_rejection(error) => Evidence::Rejected,
         Reason::Permission | Reason::NotFound | Reason::Unsupported if error.code.is_some() => {
             Evidence::Accepted
         }
         _ => Evidence::None,
     }
+}
+
+/// Whether the vendor refused the key itself, and not only a nonce that was spent.
+fn is_rejection(error: &ListError) -> bool {
+    error.reason == Reason::Credentials && error.repeat != Repeat::Afresh
 }

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::Certificate;
 pub use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use url::{Position, Url};
 
 use super::error::Reason;
 use crate::config::CaFile;
@@ -57,6 +58,19 @@ impl HttpClient {
     /// # Errors
     /// When the TLS library cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
+        Self::build(builder)
+    }
+
+    /// Makes a client that uses no proxy, whatever the environment says: a metadata service is reached from this
+    /// machine alone, and what it answers is no proxy's business.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn without_proxy() -> Result<Self, reqwest::Error> {
+        Self::build(|| builder().no_proxy())
+    }
+
+    fn build(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<Self, reqwest::Error> {
         // A second call finds the provider installed already, which is as good.
         let _already = rustls::crypto::ring::default_provider().install_default();
         let client = builder().build().or_else(|error| {
@@ -87,6 +101,16 @@ impl HttpClient {
 
     /// Sends a request and reads the whole answer, all within `timeout`.
     pub async fn send(&self, outgoing: Outgoing, timeout: Duration) -> Result<Answer, NoAnswer> {
+        self.send_up_to(outgoing, timeout, BODY_CAP).await
+    }
+
+    /// The same for an answer of at most `cap` bytes.
+    pub async fn send_up_to(
+        &self,
+        outgoing: Outgoing,
+        timeout: Duration,
+        cap: usize,
+    ) -> Result<Answer, NoAnswer> {
         let mut headers = HeaderMap::with_capacity(outgoing.headers.len());
         for (name, value) in outgoing.headers {
             let mut value = HeaderValue::try_from(value).map_err(|_| unfit_header(name))?;
@@ -108,10 +132,10 @@ impl HttpClient {
         let headers = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            if body.len() + chunk.len() > BODY_CAP {
+            if body.len() + chunk.len() > cap {
                 return Err(NoAnswer {
                     reason: Reason::Malformed,
-                    detail: format!("the answer is longer than {} MiB", BODY_CAP / 1024 / 1024),
+                    detail: format!("the answer is longer than {}", binary_size(cap)),
                 });
             }
             body.extend_from_slice(&chunk);
@@ -124,6 +148,14 @@ impl HttpClient {
     }
 }
 
+/// `host[:port]` of an endpoint exactly as it is sent: without a default port, in lower case. Anything else would be
+/// signed for nothing.
+pub fn authority(endpoint: &str) -> String {
+    Url::parse(endpoint)
+        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
+        .unwrap_or_default()
+}
+
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("cloud-backup-exporter/", env!("CARGO_PKG_VERSION")))
@@ -132,6 +164,13 @@ fn builder() -> reqwest::ClientBuilder {
         .pool_idle_timeout(Duration::from_secs(30))
         .pool_max_idle_per_host(4)
         .http1_only()
+}
+
+fn binary_size(bytes: usize) -> String {
+    match bytes / 1024 {
+        kibibytes @ ..1024 => format!("{kibibytes} KiB"),
+        kibibytes => format!("{} MiB", kibibytes / 1024),
+    }
 }
 
 fn unfit_header(name: &str) -> NoAnswer {

@@ -23,17 +23,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::{Position, Url};
+use url::Url;
 
 use self::alibaba::Alibaba;
-use self::credentials::{Credential, CredentialSource};
+use self::credentials::{ChainGround, Credential, CredentialSource};
 use self::error::{ListError, Reason, Repeat};
 use self::http::{Answer, HttpClient, NoAnswer};
 use self::huawei::Huawei;
 use self::volcengine::Volcengine;
 use crate::backup::{Listing, ListingKind};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, CredentialsConfig, PollConfig};
+use crate::config::{AccountConfig, PollConfig};
 use crate::target::{InstanceKey, Target};
 use crate::vendor::Vendor;
 
@@ -153,6 +153,18 @@ pub struct Premises<'a> {
     pub environment: &'a Environment,
 }
 
+impl<'a> Premises<'a> {
+    /// What looking for keys takes.
+    const fn for_keys(&self, http: &'a HttpClient) -> ChainGround<'a> {
+        ChainGround {
+            account: self.account,
+            http,
+            clock: self.clock,
+            environment: self.environment,
+        }
+    }
+}
+
 impl Provider {
     /// Makes the client of an account; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
@@ -248,14 +260,6 @@ impl Provider {
     }
 }
 
-/// `host[:port]` exactly as the HTTP client will send it: without a default port, in lower case. Anything else would be
-/// signed for nothing.
-fn authority(endpoint: &str) -> String {
-    Url::parse(endpoint)
-        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
-        .unwrap_or_default()
-}
-
 /// The path that an endpoint brings along: a part of what is signed.
 fn path_of(endpoint: &str) -> String {
     Url::parse(endpoint)
@@ -270,22 +274,6 @@ fn client(premises: &Premises<'_>) -> HttpClient {
         || premises.http.clone(),
         |ca_file| premises.http.trusting(ca_file),
     )
-}
-
-/// The keys that the configuration names, else the vendor's own chain.
-fn credential_source(premises: &Premises<'_>) -> CredentialSource {
-    match &premises.account.credentials {
-        CredentialsConfig::Standard => CredentialSource::Environment(None),
-        CredentialsConfig::Keys {
-            access_key_id,
-            access_key_secret,
-            security_token,
-        } => CredentialSource::configured(
-            access_key_id.clone(),
-            access_key_secret.clone(),
-            security_token.clone(),
-        ),
-    }
 }
 
 /// The `Retry-After` of a gateway in seconds; as a date it is not used by any of the vendors.

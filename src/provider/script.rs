@@ -72,6 +72,8 @@ pub(super) fn account(provider: Vendor) -> AccountConfig {
         provider,
         credentials: CredentialsConfig::Standard,
         endpoint: None,
+        iam_endpoint: None,
+        metadata_endpoint: None,
         rate_limit: None,
         ca_file: None,
         projects: std::collections::BTreeMap::new(),

@@ -127,6 +127,61 @@ async fn check_reports_all_problems_at_once_and_calls_no_cloud() {
 }
 
 #[tokio::test]
+async fn check_says_where_the_keys_would_come_from_and_asks_nobody() {
+    let cloud = cloud().await;
+    let home = Folder::new();
+    let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
+    configuration.credentials = String::new();
+    let file = write(&home, &configuration);
+    let token = home.write("token", "hush-token").display().to_string();
+    let profiles = r#"{"current":"default","profiles":[{"name":"default","mode":"AK",
+        "access_key_id":"LTAI","access_key_secret":"hush-profile"}]}"#;
+    let cli_file = home.write("config.json", profiles).display().to_string();
+    let machine = "the instance metadata service, if this machine has a role";
+    let no_machine = ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true");
+    let id = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI");
+    for (environment, expected) in [
+        (vec![], machine.to_owned()),
+        (
+            vec![no_machine],
+            "nowhere: no source of keys is set up".to_owned(),
+        ),
+        (
+            vec![id],
+            format!(
+                "{machine}; passed over: environment: ALIBABA_CLOUD_ACCESS_KEY_SECRET is not set"
+            ),
+        ),
+        (
+            vec![id, ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "hush")],
+            "the environment (ALIBABA_CLOUD_ACCESS_KEY_ID)".to_owned(),
+        ),
+        (
+            vec![
+                ("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/r"),
+                (
+                    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+                    "acs:ram::1:oidc-provider/p",
+                ),
+                ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", &token),
+            ],
+            format!("the OIDC token file {token} for role acs:ram::1:role/r"),
+        ),
+        (
+            vec![("ALIBABA_CLOUD_CONFIG_FILE", &cli_file)],
+            format!("profile \"default\" of {cli_file} (mode AK)"),
+        ),
+    ] {
+        let (code, out, errors) = run(&["check", &file], &environment).await;
+        assert_eq!((code, errors.as_str()), (0, ""), "{environment:?}");
+        let line = format!("account test (alibaba): instances: 1; keys from {expected}\n");
+        assert!(out.contains(&line), "{line}{out}");
+        assert!(!out.contains("hush"), "{out}");
+    }
+    assert_eq!(cloud.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn check_warns_when_a_sweep_does_not_fit_the_interval() {
     let cloud = cloud().await;
     let ids: Vec<_> = (0..50).map(|number| format!("rm-{number}")).collect();

@@ -1,8 +1,12 @@
 //! Keys: where they come from, what happens when they are rejected, and that nobody gets to see them.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cloud_backup_exporter::clock::Clock;
 use sim::{SessionToken, alibaba};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::harness::{Configuration, Exporter, Folder, KEY_ID, KEY_SECRET, cloud, hourly, run};
 
@@ -120,7 +124,7 @@ async fn keys_and_a_token_come_from_the_environment_when_the_configuration_names
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["instances"][0]["listings"][0]["success"], true);
 
-    let (code, out, _) = run(&["once", "--output=json", &file], &[]).await;
+    let (code, out, _) = run(&["once", "--output=json", &file], &[NO_MACHINE]).await;
     assert_eq!(code, 2);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
@@ -133,6 +137,84 @@ async fn keys_and_a_token_come_from_the_environment_when_the_configuration_names
     assert!(out.contains("keys from the environment"), "{out}");
     assert!(!out.contains("Temporary"), "{out}");
     assert_eq!(cloud.unexpected(), Vec::<String>::new());
+}
+
+/// No test asks the machine that it runs on.
+const NO_MACHINE: (&str, &str) = ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true");
+
+/// A helper that gives temporary keys to whoever asks: the names of the newest, and how often it was asked.
+async fn helper(newest: Arc<Mutex<(&'static str, usize)>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let name = {
+                let mut newest = newest.lock().unwrap();
+                newest.1 += 1;
+                newest.0
+            };
+            let expiration = Clock::real().now() + chrono::Duration::hours(1);
+            let body = format!(
+                r#"{{"Code":"Success","AccessKeyId":"STS.{name}","AccessKeySecret":"secret-{name}",
+                "SecurityToken":"token-{name}","Expiration":"{}"}}"#,
+                expiration.format("%Y-%m-%dT%H:%M:%SZ")
+            );
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    format!("http://{address}/")
+}
+
+#[tokio::test]
+async fn temporary_keys_that_the_vendor_rejects_are_renewed_within_the_same_poll() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    let token = |name: &str| {
+        Some(SessionToken {
+            value: format!("token-{name}"),
+            expires: None,
+        })
+    };
+    cloud.add_key("test", "STS.first", "secret-first", token("first"));
+    let newest = Arc::new(Mutex::new(("first", 0)));
+    let uri = helper(Arc::clone(&newest)).await;
+    let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
+    configuration.poll = "interval: 1s, lookback: 8d".to_owned();
+    configuration.credentials = String::new();
+    let environment = [("ALIBABA_CLOUD_CREDENTIALS_URI", uri.as_str()), NO_MACHINE];
+    let exporter = Exporter::start_with(&configuration, &[], &environment).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(scrape.poll_success("rm-orders", "local"), Some(1.0));
+    assert_eq!(
+        newest.lock().unwrap().1,
+        1,
+        "both listings share one question"
+    );
+
+    // The vendor forgets the keys long before they expire.
+    cloud.add_key("test", "STS.second", "secret-second", token("second"));
+    newest.lock().unwrap().0 = "second";
+    cloud.set_secret("STS.first", "no-longer-that");
+    cloud.clear_requests();
+    cloud.wait_for_requests(8).await;
+    let scrape = exporter.scrape().await;
+    assert_eq!(newest.lock().unwrap().1, 2);
+    assert_eq!(scrape.poll_success("rm-orders", "local"), Some(1.0));
+    assert_eq!(scrape.poll_failures("local", "credentials"), 0.0);
+    assert_eq!(scrape.poll_failures("cross_region", "credentials"), 0.0);
+    let log = exporter.stop().await;
+    let expected = "the address in ALIBABA_CLOUD_CREDENTIALS_URI";
+    assert_eq!(log.matches(expected).count(), 1, "{log}");
+    assert!(!log.contains("secret-") && !log.contains("token-"), "{log}");
 }
 
 #[tokio::test]

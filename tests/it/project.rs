@@ -168,10 +168,14 @@ fn one_provider_does_not_name_another() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir())
         .collect();
+    // What the vendors share has a folder too, and names none of them; a vendor is whoever signs.
+    let is_vendor = |folder: &&PathBuf| folder.join("sign.rs").is_file();
+    let vendors: Vec<_> = folders.iter().filter(is_vendor).collect();
+    assert!(vendors.len() > 1);
     for folder in &folders {
         for path in files_below(folder, "rs") {
             let code = std::fs::read_to_string(&path).unwrap();
-            for other in folders.iter().filter(|other| *other != folder) {
+            for other in vendors.iter().filter(|other| **other != folder) {
                 let name = other.file_name().unwrap().to_str().unwrap();
                 assert!(
                     !code.contains(&format!("provider::{name}")),

@@ -10,11 +10,13 @@ use super::objectives::Promises;
 use super::{Lowering, all};
 use crate::vendor::Vendor;
 
-pub(crate) const ACCOUNT_KEYS: [&str; 8] = [
+pub(crate) const ACCOUNT_KEYS: [&str; 10] = [
     "name",
     "provider",
     "credentials",
     "endpoint",
+    "iam_endpoint",
+    "metadata_endpoint",
     "rate_limit",
     "ca_file",
     "projects",
@@ -51,6 +53,9 @@ impl Lowering<'_> {
         let provider = self.provider(&account);
         let credentials = self.credentials(&account);
         let endpoint = self.optional(&account, "endpoint", EndpointTemplate::parse);
+        let iam_endpoint = self.optional(&account, "iam_endpoint", EndpointTemplate::parse);
+        let metadata_endpoint =
+            self.optional(&account, "metadata_endpoint", EndpointTemplate::parse);
         let rate_limit = self.optional(&account, "rate_limit", RateLimit::parse);
         let ca_file = self.ca_file(&account);
         let projects = self.projects(&account, provider);
@@ -60,6 +65,8 @@ impl Lowering<'_> {
             provider: provider?,
             credentials: credentials?,
             endpoint: endpoint?,
+            iam_endpoint: iam_endpoint?,
+            metadata_endpoint: metadata_endpoint?,
             rate_limit: rate_limit?,
             ca_file: ca_file?.or_else(|| self.ca_file.clone()),
             projects: projects?,

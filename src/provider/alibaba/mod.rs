@@ -1,6 +1,6 @@
 //! Alibaba Cloud RDS, product `Rds`, API version 2014-08-15: the cross-region and the local backup listing.
 //!
-//! The only file of this provider that does I/O. The pages behind it: `DescribeCrossRegionBackups` (2019 and June 2026)
+//! The only file of this provider that does I/O, beside its credentials. The pages behind it: `DescribeCrossRegionBackups` (2019 and June 2026)
 //! and `DescribeBackups`; where they disagree, both are accepted.
 
 mod credentials;
@@ -20,19 +20,18 @@ use std::time::Duration;
 use chrono::{DateTime, Timelike, Utc};
 use serde::de::DeserializeOwned;
 
-use self::credentials::from_environment;
 use self::refusal::Refusal;
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, VendorWord, status_in_words};
-use super::http::{Answer, HttpClient, Method, Outgoing};
+use super::http::{Answer, HttpClient, Method, Outgoing, authority};
 use super::page::{End, Paging};
 use super::pages::{Window, read_pages};
 use super::row::{Page, Subject, VendorRow, gather};
 use super::scalar::{Row, Scalar};
-use super::{Call, Courier, Parameter, Premises, authority, canonical, readers, retry_after};
+use super::{Call, Courier, Parameter, Premises, canonical, readers, retry_after};
 use crate::backup::{Listing, ListingKind, Lookback};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, CredentialsConfig, EndpointTemplate};
+use crate::config::{AccountConfig, EndpointTemplate};
 use crate::target::Target;
 
 /// What the account's listings ask for.
@@ -82,22 +81,10 @@ impl Alibaba {
     /// Makes the account's client; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
         let account = premises.account;
-        let credentials = match &account.credentials {
-            CredentialsConfig::Standard => {
-                CredentialSource::Environment(from_environment(premises.environment))
-            }
-            CredentialsConfig::Keys {
-                access_key_id,
-                access_key_secret,
-                security_token,
-            } => CredentialSource::configured(
-                access_key_id.clone(),
-                access_key_secret.clone(),
-                security_token.clone(),
-            ),
-        };
+        let http = super::client(premises);
+        let credentials = CredentialSource::of(&premises.for_keys(&http), credentials::chain);
         Self {
-            http: super::client(premises),
+            http,
             clock: premises.clock.clone(),
             endpoint: account.endpoint.clone(),
             credentials,
@@ -186,14 +173,7 @@ impl Alibaba {
                 date: &self.clock.now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
                 nonce: &hex::encode(rand::random::<[u8; 16]>()),
             },
-            &sign::Signer {
-                access_key_id: credential.access_key_id.expose(),
-                access_key_secret: credential.access_key_secret.expose(),
-                security_token: credential
-                    .security_token
-                    .as_ref()
-                    .map(crate::config::Secret::expose),
-            },
+            &sign::Signer::from(credential),
         );
         let mut headers: Vec<_> = headers
             .into_iter()

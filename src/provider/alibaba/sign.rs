@@ -3,7 +3,9 @@
 //! Only `host` and the `x-acs-*` fields are signed. The Python SDK signs every field, but a proxy on the way may rewrite
 //! the others.
 
+use crate::config::Secret;
 use crate::provider::canonical::{self, hmac_sha256, sha256_hex};
+use crate::provider::credentials::Credential;
 
 /// What is to be signed.
 pub(super) struct Request<'a> {
@@ -28,6 +30,16 @@ pub(super) struct Signer<'a> {
     pub access_key_id: &'a str,
     pub access_key_secret: &'a str,
     pub security_token: Option<&'a str>,
+}
+
+impl<'a> From<&'a Credential> for Signer<'a> {
+    fn from(credential: &'a Credential) -> Self {
+        Self {
+            access_key_id: credential.access_key_id.expose(),
+            access_key_secret: credential.access_key_secret.expose(),
+            security_token: credential.security_token.as_ref().map(Secret::expose),
+        }
+    }
 }
 
 /// The header fields that make the request authentic, for a request with an empty body.

@@ -19,10 +19,10 @@ const AT_THE_GLOBAL_IAM: [&str; 6] = [
     "ru-northwest-2",
 ];
 
-/// IAM for a region. The SDKs send the European one to the global host as well, which belongs to another partition; it
+/// IAM for a region, or for none. The SDKs send the European one to the global host as well, which belongs to another partition; it
 /// has a host of its own.
 pub(super) fn iam(region: &str) -> String {
-    if AT_THE_GLOBAL_IAM.contains(&region) {
+    if region.is_empty() || AT_THE_GLOBAL_IAM.contains(&region) {
         return "https://iam.myhuaweicloud.com".to_owned();
     }
     let domain = domain(region);

@@ -4,6 +4,7 @@
 //! region, under the destination's project and with the id of the source instance (page `rds_09_0016`). The source region
 //! answers the same questions with an empty list or with a plausible local window, so it is never asked them.
 
+mod credentials;
 mod endpoint;
 mod normalise;
 mod refusal;
@@ -24,13 +25,13 @@ use self::wire::{BackupRow, BackupsPage, OffSitePolicy, PolicyPart, Projects};
 use super::canonical::{self, encode};
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason};
-use super::http::{Answer, HttpClient, Method, Outgoing};
+use super::http::{Answer, HttpClient, Method, Outgoing, authority};
 use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::remembered::Remembered;
 use super::row::{Page, Subject, VendorRow, gather};
 use super::scalar::Row;
-use super::{Call, Courier, Parameter, Premises, authority, readers, retry_after};
+use super::{Call, Courier, Parameter, Premises, readers, retry_after};
 use crate::backup::{Listing, ListingKind, Lookback};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, EndpointTemplate};
@@ -143,13 +144,15 @@ struct Destination {
 impl Huawei {
     /// Makes the account's client; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
+        let http = super::client(premises);
+        let credentials = CredentialSource::of(&premises.for_keys(&http), credentials::chain);
         let account = premises.account;
         Self {
-            http: super::client(premises),
+            http,
             clock: premises.clock.clone(),
             endpoint: account.endpoint.clone(),
-            iam_endpoint: None,
-            credentials: super::credential_source(premises),
+            iam_endpoint: account.iam_endpoint.clone(),
+            credentials,
             lookback: premises.poll.lookback,
             configured_projects: account.projects.clone(),
             projects: Remembered::new(premises.poll.interval),

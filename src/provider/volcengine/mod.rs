@@ -4,6 +4,7 @@
 //! in the scope of the signature. One call can list a page of sets of all instances of an account, so instances of a
 //! region are read together as long as that takes no more calls than asking about each.
 
+mod credentials;
 mod normalise;
 mod refusal;
 mod sign;
@@ -24,12 +25,12 @@ use self::refusal::refused;
 use self::wire::{BackupRow, Envelope};
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason};
-use super::http::{Answer, HttpClient, Method, Outgoing};
+use super::http::{Answer, HttpClient, Method, Outgoing, authority};
 use super::page::{End, PageRead, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::row::{Page, Subject, VendorRow, gather, take};
 use super::scalar::Row;
-use super::{Call, Courier, Parameter, Premises, ReadTogether, authority, canonical, retry_after};
+use super::{Call, Courier, Parameter, Premises, ReadTogether, canonical, retry_after};
 use crate::backup::{Anomaly, Listing, ListingKind, Lookback};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, EndpointTemplate};
@@ -104,11 +105,13 @@ struct Learnt {
 impl Volcengine {
     /// Makes the account's client; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
+        let http = super::client(premises);
+        let credentials = CredentialSource::of(&premises.for_keys(&http), credentials::chain);
         Self {
-            http: super::client(premises),
+            http,
             clock: premises.clock.clone(),
             endpoint: premises.account.endpoint.clone(),
-            credentials: super::credential_source(premises),
+            credentials,
             lookback: premises.poll.lookback,
             learnt: Mutex::default(),
         }
