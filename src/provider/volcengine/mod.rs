@@ -305,11 +305,14 @@ impl Volcengine {
             || format!("https://redis.{}.volcengineapi.com", call.region),
             |endpoint| endpoint.for_region(&call.region),
         );
+        // An endpoint may bring a path of its own.
+        let path = format!("{}/", super::path_of(&endpoint));
         let query = canonical::query(&[("Action", call.operation), ("Version", API_VERSION)]);
         let body = body(&call.parameters);
         let mut headers = sign::sign(
             &sign::Request {
                 method: "POST",
+                path: &path,
                 host: &authority(&endpoint),
                 query: &query,
                 content_type: "application/json",
