@@ -479,7 +479,11 @@ fn read_page<R>(
     if !is_good {
         return Err(refusal::of_envelope(call, answer, envelope));
     }
-    let page = envelope.result.0.unwrap_or_default();
+    let page = match envelope.result {
+        Some(Row(Some(page))) => page,
+        Some(Row(None)) => return Err(ListError::no_listing(call, answer, "no listing")),
+        None => wire::BackupsPage::default(),
+    };
     Ok(Page {
         rows: page
             .backups
