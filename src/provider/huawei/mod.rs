@@ -477,7 +477,13 @@ fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destination]>, ListE
     let policy = policy.unwrap_or_default().policy_para;
     let wire::OneOrMany(parts) = policy.ok_or_else(|| refused(call, answer))?;
     let mut destinations: Vec<Destination> = Vec::new();
-    for part in parts.iter().filter(|part| is_on(part)) {
+    for Row(part) in parts {
+        let Some(part) = part else {
+            return Err(ListError::no_listing(call, answer, "no policy"));
+        };
+        if !is_on(&part) {
+            continue;
+        }
         let region = part.destination_region.text();
         // It becomes a part of a host name that signed requests are sent to.
         let Some(region) = region.filter(|region| is_region(region)) else {
@@ -523,7 +529,7 @@ fn read_project(call: &Call, answer: &Answer) -> Result<Arc<str>, ListError> {
         .ok_or_else(|| refused(call, answer))?
         .into_iter()
         .filter_map(|Row(project)| project)
-        .filter(|project| project.enabled != Some(false))
+        .filter(|project| project.enabled != false)
         .filter(|project| project.name.text().as_deref() == Some(&*call.region))
         .filter_map(|project| project.id.text())
         .collect();
