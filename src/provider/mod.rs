@@ -6,6 +6,8 @@
 pub mod alibaba;
 mod canonical;
 pub mod credentials;
+#[cfg(test)]
+mod damage;
 pub mod error;
 pub mod http;
 pub mod huawei;
