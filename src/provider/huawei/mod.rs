@@ -4,6 +4,8 @@
 //! region, under the destination's project and with the id of the source instance (page `rds_09_0016`). The source region
 //! answers the same questions with an empty list or with a plausible local window, so it is never asked them.
 
+#[cfg(test)]
+mod damage;
 mod endpoint;
 mod normalise;
 mod refusal;

@@ -2,10 +2,10 @@
 //! `APIGW.0308`, `APIG.0308` or `APIC.0308`, and some answers have no code at all.
 
 use super::wire::ErrorEnvelope;
+use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
 use crate::provider::http::Answer;
 use crate::provider::scalar::Row;
-use crate::provider::Call;
 
 /// The error that an answer stands for. The message is not repeated: for a wrong signature the gateway echoes all that
 /// was signed, token included.
