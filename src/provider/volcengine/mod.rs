@@ -4,6 +4,8 @@
 //! in the scope of the signature. One call can list a page of sets of all instances of an account, so instances of a
 //! region are read together as long as that takes no more calls than asking about each.
 
+#[cfg(test)]
+mod damage;
 mod normalise;
 mod refusal;
 mod sign;

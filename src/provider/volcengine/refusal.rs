@@ -2,10 +2,10 @@
 //! 400, those that pass by themselves too (page 6293/73664).
 
 use super::wire::Envelope;
+use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
 use crate::provider::http::Answer;
 use crate::provider::scalar::Row;
-use crate::provider::Call;
 
 /// The error that an answer stands for. Its message is not repeated, as it may quote what was signed.
 pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {
