@@ -156,6 +156,13 @@ pub fn authority(endpoint: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The path that an endpoint brings along, without a slash at its end: a part of what is signed.
+pub fn path_of(endpoint: &str) -> String {
+    Url::parse(endpoint)
+        .map(|url| url.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default()
+}
+
 fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("cloud-backup-exporter/", env!("CARGO_PKG_VERSION")))

@@ -6,6 +6,8 @@
 pub mod alibaba;
 mod canonical;
 pub mod credentials;
+#[cfg(test)]
+mod damage;
 pub mod error;
 pub mod http;
 pub mod huawei;
@@ -22,8 +24,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use url::Url;
 
 use self::alibaba::Alibaba;
 use self::credentials::{ChainGround, Credential, CredentialSource};
@@ -258,13 +258,6 @@ impl Provider {
             Self::Volcengine(_) => volcengine::requested_pause(answer),
         }
     }
-}
-
-/// The path that an endpoint brings along: a part of what is signed.
-fn path_of(endpoint: &str) -> String {
-    Url::parse(endpoint)
-        .map(|url| url.path().trim_end_matches('/').to_owned())
-        .unwrap_or_default()
 }
 
 /// The client of the account.

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::Value;
 
 use super::error::ListError;
 use super::http::{Answer, HttpClient};
@@ -56,6 +58,41 @@ impl Courier for Script {
     }
 }
 
+/// A script whose every call stands in line for ten minutes.
+pub(super) struct LongLine(pub(super) Script, pub(super) Clock);
+
+impl Courier for LongLine {
+    async fn send<T: Send>(
+        &self,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
+    ) -> Result<T, ListError> {
+        // The lane is chosen by the operation when the call takes its place.
+        let operation = call().operation;
+        self.1.advance(Duration::from_secs(600));
+        assert_eq!(call().operation, operation);
+        self.0.send(call, read).await
+    }
+}
+
+/// A row with some fields changed; `null` stands for a field that is not there at all.
+pub(super) fn changed(mut row: Value, changes: &Value) -> Value {
+    for (field, value) in changes.as_object().unwrap() {
+        row[field] = value.clone();
+    }
+    row.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    row
+}
+
+/// The answer with one header field more.
+pub(super) fn with_header(mut answer: Answer, name: &'static str, value: &str) -> Answer {
+    let name = HeaderName::from_static(name);
+    answer.headers.insert(name, value.parse().unwrap());
+    answer
+}
+
 /// An answer without header fields.
 pub(super) fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
     Answer {
@@ -91,8 +128,8 @@ pub(super) fn with_premises<T>(
     make(&Premises {
         account,
         poll: &PollConfig {
-            interval: std::time::Duration::from_secs(300),
-            timeout: std::time::Duration::from_secs(30),
+            interval: Duration::from_secs(300),
+            timeout: Duration::from_secs(30),
             lookback: LOOKBACK,
             max_concurrency: 16,
         },

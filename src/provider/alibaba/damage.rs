@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::tests::PAGES;
 use super::*;
 use crate::example::{HOME, now};
+use crate::provider::damage::{any_garbling, any_replacements, word};
 use crate::provider::row::Normalised;
 use crate::provider::script::answer;
 
@@ -74,16 +75,11 @@ fn check_rows<R: VendorRow>(
 
 /// Whether the row says, in the words of the vendor's page, that it is a whole set of a known kind.
 fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
-    let word = |field: &str| match &row[field] {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
     let types = ["F", "I", "FullBackup", "IncrementalBackup"];
-    let is_one_of = |field, words: &[&str]| words.contains(&word(field).as_str());
+    let is_one_of = |field, words: &[&str]| words.contains(&word(row, field).as_str());
     match listing {
         CrossRegion | CrossRegionLog => {
-            let has = |field| !word(field).is_empty();
+            let has = |field| !word(row, field).is_empty();
             let says_nothing = !has("BackupSetStatus");
             is_one_of("BackupType", &types)
                 && (is_one_of("BackupSetStatus", &["0"])
@@ -97,68 +93,17 @@ fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
     }
 }
 
-fn any_kind_of_value() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        proptest::sample::select(vec![
-            "",
-            " ",
-            "0",
-            "1",
-            "2",
-            "F",
-            "I",
-            "Success",
-            "Failed",
-            "success",
-            "FullBackup",
-            "2026-06-12T01:00Z",
-            "2026-06-12T01:00:00Z",
-            "2036-06-12T01:00:00Z",
-            "1970-01-01T00:00:00Z",
-            "-1",
-            "0.0",
-            "NaN",
-            "null",
-            "rm-example1",
-            "mssql",
-        ])
-        .prop_map(Value::from),
-        Just(json!([])),
-        Just(json!({})),
-        Just(json!([0])),
-        Just(json!({"RestoreRegion": [["a"], {"b": 7}, null]})),
-    ]
-}
-
-/// How many values a document holds, itself included.
-fn size(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(values) => values.iter().map(size).sum(),
-        Value::Object(values) => values.values().map(size).sum::<usize>(),
-        _ => 0,
-    }
-}
-
-/// Replaces the value at this place, counted as [`size`] counts.
-fn replace(value: &mut Value, place: &mut usize, with: &Value) {
-    if *place == 0 {
-        *value = with.clone();
-    }
-    *place = place.wrapping_sub(1);
-    match value {
-        Value::Array(values) => values
-            .iter_mut()
-            .for_each(|value| replace(value, place, with)),
-        Value::Object(values) => values
-            .values_mut()
-            .for_each(|value| replace(value, place, with)),
-        _ => {}
-    }
-}
+/// Words that mean something in some field.
+const WORDS: &[&str] = &[
+    "F",
+    "I",
+    "Success",
+    "Failed",
+    "success",
+    "FullBackup",
+    "rm-example1",
+    "mssql",
+];
 
 proptest! {
     #[test]
@@ -171,30 +116,16 @@ proptest! {
     #[test]
     fn a_page_that_was_cut_or_garbled_is_read_or_refused(
         (listing, page) in proptest::sample::select(PAGES.to_vec()),
-        cut in proptest::option::of(any::<proptest::sample::Index>()),
-        garbled in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+        garbling in any_garbling(),
     ) {
-        let mut body = page.as_bytes().to_vec();
-        for (at, byte) in garbled {
-            let at = at.index(body.len());
-            body[at] = byte;
-        }
-        if let Some(cut) = cut {
-            body.truncate(cut.index(page.len()));
-        }
-        check(listing, body);
+        check(listing, garbling.of(page));
     }
 
     #[test]
     fn a_value_of_another_kind_never_makes_a_success(
         (listing, page) in proptest::sample::select(PAGES.to_vec()),
-        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any_kind_of_value()), 1..4),
+        replacements in any_replacements(WORDS),
     ) {
-        let mut page: Value = serde_json::from_str(page).unwrap();
-        for (place, value) in changes {
-            let mut place = place.index(size(&page));
-            replace(&mut page, &mut place, &value);
-        }
-        check(listing, page.to_string());
+        check(listing, replacements.of(page).to_string());
     }
 }

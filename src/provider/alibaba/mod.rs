@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use self::refusal::Refusal;
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, VendorWord, status_in_words};
-use super::http::{Answer, HttpClient, Method, Outgoing, authority};
+use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
 use super::pages::{Window, read_pages};
 use super::row::{Page, Subject, VendorRow, gather};
@@ -166,6 +166,7 @@ impl Alibaba {
         let headers = sign::sign(
             &sign::Request {
                 method: "POST",
+                path: &format!("{}/", path_of(&endpoint)),
                 host: &host,
                 action: call.operation,
                 version: API_VERSION,

@@ -11,6 +11,8 @@ use crate::provider::credentials::Credential;
 pub(super) struct Request<'a> {
     /// `POST` or `GET`.
     pub method: &'a str,
+    /// The path as it is sent; `/` but for an endpoint that brings its own.
+    pub path: &'a str,
     /// The authority exactly as it is sent, port included.
     pub host: &'a str,
     /// The operation.
@@ -58,8 +60,8 @@ pub(super) fn sign(request: &Request<'_>, signer: &Signer<'_>) -> Vec<(&'static 
 
     let (canonical_headers, signed_headers) = canonical::headers(&headers);
     let canonical_request = format!(
-        "{}\n/\n{}\n{canonical_headers}\n{signed_headers}\n{payload_hash}",
-        request.method, request.query
+        "{}\n{}\n{}\n{canonical_headers}\n{signed_headers}\n{payload_hash}",
+        request.method, request.path, request.query
     );
     let string_to_sign = format!(
         "ACS3-HMAC-SHA256\n{}",
@@ -112,6 +114,7 @@ mod tests {
         check(
             &Request {
                 method: "POST",
+                path: "/",
                 host: "ecs.cn-shanghai.aliyuncs.com",
                 action: "RunInstances",
                 version: "2014-05-26",
@@ -153,6 +156,7 @@ mod tests {
             check(
                 &Request {
                     method,
+                    path: "/",
                     host: "rds.aliyuncs.com",
                     action: "DescribeCrossRegionBackups",
                     version: "2014-08-15",
@@ -188,6 +192,7 @@ mod tests {
         check(
             &Request {
                 method: "POST",
+                path: "/",
                 host: "rds.eu-central-1.aliyuncs.com",
                 action: "DescribeBackups",
                 version: "2014-08-15",

@@ -5,14 +5,15 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
 use crate::example::{HOME, LOOKBACK, ago, now, utc};
 use crate::provider::error::{Reason, Repeat};
-use crate::provider::script::{Script, account, answer, with_premises};
+use crate::provider::script::{
+    LongLine, Script, account, answer, changed, with_header, with_premises,
+};
 use crate::vendor::Vendor;
 
 use ListingKind::{CrossRegion, CrossRegionLog, Local};
@@ -82,7 +83,7 @@ fn page(listing: ListingKind, rows: &[Value], total: u64) -> String {
 
 /// A good row of either listing with some fields changed; `null` stands for a field that is not there at all.
 fn row(listing: ListingKind, changes: &Value) -> Value {
-    let mut row = match listing {
+    let row = match listing {
         CrossRegion | CrossRegionLog => json!({
             "BackupSetStatus": 0, "BackupType": "F", "CrossBackupId": 7, "CrossBackupSetSize": 1000,
             "CrossBackupRegion": "cn-shanghai", "Engine": "mysql", "EngineVersion": "8.0",
@@ -95,13 +96,7 @@ fn row(listing: ListingKind, changes: &Value) -> Value {
             "BackupStartTime": "2026-06-12T01:00:00Z", "BackupEndTime": "2026-06-12T01:10:00Z",
         }),
     };
-    for (field, value) in changes.as_object().unwrap() {
-        row[field] = value.clone();
-    }
-    row.as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
-    row
+    changed(row, changes)
 }
 
 fn names(regions: &[&str]) -> Vec<String> {
@@ -1215,40 +1210,24 @@ fn the_pause_that_is_asked_for_is_the_longest_of_all_headers() {
         (&[("retry-after", "18446744073709551615")], millis(120_000)),
         (&[("x-acs-retry-after", "18446744073709551616")], None),
     ] {
-        let mut answer = answer(200, "");
-        for (name, value) in headers {
-            let value = value.parse().unwrap();
-            answer.headers.insert(HeaderName::from_static(name), value);
-        }
+        let answer = headers
+            .iter()
+            .fold(answer(200, ""), |answer, (name, value)| {
+                with_header(answer, name, value)
+            });
         assert_eq!(requested_pause(&answer), expected, "{headers:?}");
     }
 }
 
 #[test]
 fn a_refusal_carries_the_pause_that_it_asks_for() {
-    let mut throttled = answer(400, r#"{"Code":"Throttling.User"}"#);
-    let name = HeaderName::from_static("x-acs-retry-after");
-    throttled.headers.insert(name, "700".parse().unwrap());
+    let throttled = answer(400, r#"{"Code":"Throttling.User"}"#);
+    let throttled = with_header(throttled, "x-acs-retry-after", "700");
     let (listing, _) = play(Local, &target(), [throttled]);
     assert_eq!(
         listing.unwrap_err().retry_after,
         Some(Duration::from_millis(700))
     );
-}
-
-/// A script whose every call stands in line for ten minutes.
-struct LongLine(Script, Clock);
-
-impl Courier for LongLine {
-    async fn send<T: Send>(
-        &self,
-        call: impl Fn() -> Call + Send + Sync,
-        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
-    ) -> Result<T, ListError> {
-        assert_eq!(call().operation, "DescribeBackups");
-        self.1.advance(Duration::from_secs(600));
-        self.0.send(call, read).await
-    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! answers the same questions with an empty list or with a plausible local window, so it is never asked them.
 
 mod credentials;
+#[cfg(test)]
+mod damage;
 mod endpoint;
 mod normalise;
 mod refusal;
@@ -25,7 +27,7 @@ use self::wire::{BackupRow, BackupsPage, OffSitePolicy, PolicyPart, Projects};
 use super::canonical::{self, encode};
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason};
-use super::http::{Answer, HttpClient, Method, Outgoing, authority};
+use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::remembered::Remembered;
@@ -373,7 +375,7 @@ impl Huawei {
             &sign::Request {
                 method: "GET",
                 // An endpoint may bring a path of its own.
-                path: &format!("{}{path}", super::path_of(&endpoint)),
+                path: &format!("{}{path}", path_of(&endpoint)),
                 query: &query,
                 headers: &signed,
                 body: "",
@@ -480,7 +482,13 @@ fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destination]>, ListE
     let policy = policy.unwrap_or_default().policy_para;
     let wire::OneOrMany(parts) = policy.ok_or_else(|| refused(call, answer))?;
     let mut destinations: Vec<Destination> = Vec::new();
-    for part in parts.iter().filter(|part| is_on(part)) {
+    for Row(part) in parts {
+        let Some(part) = part else {
+            return Err(ListError::no_listing(call, answer, "no policy"));
+        };
+        if !is_on(&part) {
+            continue;
+        }
         let region = part.destination_region.text();
         // It becomes a part of a host name that signed requests are sent to.
         let Some(region) = region.filter(|region| is_region(region)) else {
@@ -526,7 +534,7 @@ fn read_project(call: &Call, answer: &Answer) -> Result<Arc<str>, ListError> {
         .ok_or_else(|| refused(call, answer))?
         .into_iter()
         .filter_map(|Row(project)| project)
-        .filter(|project| project.enabled != Some(false))
+        .filter(|project| project.enabled != false)
         .filter(|project| project.name.text().as_deref() == Some(&*call.region))
         .filter_map(|project| project.id.text())
         .collect();

@@ -2,10 +2,10 @@
 //! `APIGW.0308`, `APIG.0308` or `APIC.0308`, and some answers have no code at all.
 
 use super::wire::ErrorEnvelope;
+use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
 use crate::provider::http::Answer;
 use crate::provider::scalar::Row;
-use crate::provider::{Call, retry_after};
 
 /// The error that an answer stands for. The message is not repeated: for a wrong signature the gateway echoes all that
 /// was signed, token included.
@@ -30,7 +30,7 @@ pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {
         missing_instance: is_missing_instance(code_text),
         detail: status_in_words(answer.status).or_else(|| in_words(code_text)),
         request_id: envelope.request_id.word().or_else(in_header),
-        retry_after: super::requested_pause(answer).or_else(|| retry_after(answer)),
+        retry_after: super::requested_pause(answer),
         code,
         ..ListError::of(call, reason)
     }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde::de::Deserializer;
+use serde_json::Value;
 
 use crate::provider::scalar::{Row, Scalar};
 
@@ -46,7 +47,7 @@ pub(super) struct OffSitePolicy {
 /// A list where the policy is on; a single object `{"keep_days":0}` where it is off (page `rds_09_0015` of April
 /// 2024).
 #[derive(Debug)]
-pub(super) struct OneOrMany(pub Vec<PolicyPart>);
+pub(super) struct OneOrMany(pub Vec<Row<PolicyPart>>);
 
 impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -57,8 +58,8 @@ impl<'de> Deserialize<'de> for OneOrMany {
             One(PolicyPart),
         }
         Ok(Self(match Shape::deserialize(deserializer)? {
-            Shape::Many(parts) => parts.into_iter().filter_map(|Row(part)| part).collect(),
-            Shape::One(part) => vec![part],
+            Shape::Many(parts) => parts,
+            Shape::One(part) => vec![Row(Some(part))],
         }))
     }
 }
@@ -85,7 +86,7 @@ pub(super) struct Projects {
 pub(super) struct Project {
     pub id: Scalar,
     pub name: Scalar,
-    pub enabled: Option<bool>,
+    pub enabled: Value,
 }
 
 /// The body of an error, in every shape that RDS, the gateway and IAM use.

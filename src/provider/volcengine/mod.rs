@@ -5,6 +5,8 @@
 //! region are read together as long as that takes no more calls than asking about each.
 
 mod credentials;
+#[cfg(test)]
+mod damage;
 mod normalise;
 mod refusal;
 mod sign;
@@ -25,7 +27,7 @@ use self::refusal::refused;
 use self::wire::{BackupRow, Envelope};
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason};
-use super::http::{Answer, HttpClient, Method, Outgoing, authority};
+use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
 use super::page::{End, PageRead, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::row::{Page, Subject, VendorRow, gather, take};
@@ -308,11 +310,14 @@ impl Volcengine {
             || format!("https://redis.{}.volcengineapi.com", call.region),
             |endpoint| endpoint.for_region(&call.region),
         );
+        // An endpoint may bring a path of its own.
+        let path = format!("{}/", path_of(&endpoint));
         let query = canonical::query(&[("Action", call.operation), ("Version", API_VERSION)]);
         let body = body(&call.parameters);
         let mut headers = sign::sign(
             &sign::Request {
                 method: "POST",
+                path: &path,
                 host: &authority(&endpoint),
                 query: &query,
                 content_type: "application/json",
@@ -479,7 +484,11 @@ fn read_page<R>(
     if !is_good {
         return Err(refusal::of_envelope(call, answer, envelope));
     }
-    let page = envelope.result.0.unwrap_or_default();
+    let page = match envelope.result {
+        Some(Row(Some(page))) => page,
+        Some(Row(None)) => return Err(ListError::no_listing(call, answer, "no listing")),
+        None => wire::BackupsPage::default(),
+    };
     Ok(Page {
         rows: page
             .backups

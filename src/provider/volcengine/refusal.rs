@@ -2,10 +2,10 @@
 //! 400, those that pass by themselves too (page 6293/73664).
 
 use super::wire::Envelope;
+use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
 use crate::provider::http::Answer;
 use crate::provider::scalar::Row;
-use crate::provider::{Call, retry_after};
 
 /// The error that an answer stands for. Its message is not repeated, as it may quote what was signed.
 pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {
@@ -33,7 +33,7 @@ pub(super) fn of_envelope(call: &Call, answer: &Answer, envelope: Envelope) -> L
         missing_instance: is_missing_instance(code_text),
         detail: status_in_words(answer.status),
         request_id: metadata.request_id.word(),
-        retry_after: retry_after(answer),
+        retry_after: super::requested_pause(answer),
         code,
         ..ListError::of(call, reason)
     }

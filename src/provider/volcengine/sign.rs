@@ -7,10 +7,12 @@ use chrono::{DateTime, Utc};
 use crate::provider::canonical::{self, hmac_sha256, sha256_hex};
 use crate::provider::credentials::Credential;
 
-/// What is to be signed. The path is always `/`.
+/// What is to be signed.
 pub(super) struct Request<'a> {
     /// `POST` or `GET`.
     pub method: &'a str,
+    /// The path as it is sent: `/`, unless the endpoint brings one.
+    pub path: &'a str,
     /// The authority exactly as it is sent: without a default port, with any other.
     pub host: &'a str,
     /// The query as [`canonical::query`] made it; it is sent as it is.
@@ -74,8 +76,9 @@ fn date_and_time(request: &Request<'_>) -> String {
 fn canonical_request(request: &Request<'_>, headers: &[(&'static str, String)]) -> String {
     let (lines, names) = canonical::headers(headers);
     format!(
-        "{}\n/\n{}\n{lines}\n{names}\n{}",
+        "{}\n{}\n{}\n{lines}\n{names}\n{}",
         request.method,
+        request.path,
         request.query,
         sha256_hex(request.body.as_bytes())
     )
@@ -138,6 +141,7 @@ mod tests {
     fn cross_region_listing() -> Request<'static> {
         Request {
             method: "POST",
+            path: "/",
             host: "redis.cn-beijing.volcengineapi.com",
             query: "Action=DescribeCrossRegionBackups&Version=2020-12-07",
             content_type: "application/json; charset=utf-8",

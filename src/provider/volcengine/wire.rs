@@ -9,7 +9,7 @@ use crate::provider::scalar::{Row, Scalar};
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Envelope {
     pub response_metadata: Row<Metadata>,
-    pub result: Row<BackupsPage>,
+    pub result: Option<Row<BackupsPage>>,
     /// The second shape of an error, without metadata.
     #[serde(rename = "errorcode")]
     pub error_code: Scalar,

@@ -15,7 +15,7 @@ use crate::config::SecretSource;
 use crate::provider::canonical;
 use crate::provider::credentials::exchange::{Given, TOKEN_SERVICE_TIMEOUT, accepted, json, send};
 use crate::provider::credentials::{Credential, Keys};
-use crate::provider::http::{HttpClient, Method, Outgoing, authority};
+use crate::provider::http::{HttpClient, Method, Outgoing, authority, path_of};
 
 const VERSION: &str = "2015-04-01";
 
@@ -43,6 +43,7 @@ impl Sts {
         let headers = sign::sign(
             &sign::Request {
                 method: "POST",
+                path: &format!("{}/", path_of(&role.endpoint)),
                 host: &authority(&role.endpoint),
                 action: "AssumeRole",
                 version: VERSION,

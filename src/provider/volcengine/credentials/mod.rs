@@ -25,7 +25,7 @@ use crate::provider::credentials::metadata::{Metadata, word};
 use crate::provider::credentials::place::{Carry, Place};
 use crate::provider::credentials::{Chain, ChainGround, Credential, Fetching, Keys};
 use crate::provider::error::VendorWord;
-use crate::provider::http::{Answer, HttpClient, Method, Outgoing, authority};
+use crate::provider::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
 
 const METADATA_ENDPOINT: &str = "http://100.96.0.96";
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
@@ -102,6 +102,7 @@ impl Carrier {
         let mut headers = sign::sign(
             &sign::Request {
                 method: "GET",
+                path: &format!("{}/", path_of(&role.endpoint)),
                 host: &authority(&role.endpoint),
                 query: &query,
                 content_type: "text/plain",
