@@ -254,8 +254,21 @@ async fn the_demo_needs_nothing_and_shows_healthy_and_troubled_instances() {
         .stdout(Stdio::null());
     let exporter = Exporter::spawn(demo, Folder::new()).await;
     let scrape = exporter.ready().await;
-    assert_eq!(scrape.all("cloud_backup_instance_info", &[]).count(), 12);
-    assert_eq!(scrape.all("cloud_backup_poll_success", &[]).count(), 24);
+    // Each vendor's instances, with the listings that it has.
+    for (provider, instances, listings) in
+        [("alibaba", 12, 2), ("huawei", 4, 3), ("volcengine", 4, 2)]
+    {
+        let of = [("provider", provider)];
+        let count = |name| scrape.all(name, &of).count();
+        assert_eq!(count("cloud_backup_instance_info"), instances, "{provider}");
+        assert_eq!(
+            count("cloud_backup_poll_success"),
+            instances * listings,
+            "{provider}"
+        );
+        let failures = scrape.sum("cloud_backup_poll_failures_total", &of);
+        assert_eq!(failures, 0.0, "{provider}");
+    }
     let met = scrape.sum("cloud_backup_objective_met", &[]);
     let verdicts = scrape.all("cloud_backup_objective_met", &[]).count();
     assert!(met >= 20.0 && verdicts >= 40, "{met} of {verdicts}");

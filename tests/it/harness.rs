@@ -206,6 +206,10 @@ impl Folder {
         Self(path)
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// Writes a file in one step, as a secret store replaces it.
     pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);

@@ -18,6 +18,7 @@
 )]
 
 mod accounts;
+mod chains;
 mod command_line;
 mod credentials;
 mod faults;

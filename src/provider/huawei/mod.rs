@@ -153,7 +153,10 @@ impl Huawei {
             http,
             clock: premises.clock.clone(),
             endpoint: account.endpoint.clone(),
-            iam_endpoint: account.iam_endpoint.clone(),
+            iam_endpoint: account.iam_endpoint.clone().or_else(|| {
+                let variable = premises.environment.get("HUAWEICLOUD_SDK_IAM_ENDPOINT")?;
+                EndpointTemplate::parse(variable).ok()
+            }),
             credentials,
             lookback: premises.poll.lookback,
             configured_projects: account.projects.clone(),
