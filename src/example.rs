@@ -152,6 +152,12 @@ impl Instance {
         self
     }
 
+    /// The configuration names the logs of other regions too.
+    pub(crate) fn with_logs(mut self) -> Self {
+        Arc::make_mut(&mut self.0.target).listings = ListingKind::ALL.to_vec();
+        self
+    }
+
     /// The listing was read a minute ago, and held these sets.
     pub(crate) fn read(self, kind: ListingKind, sets: Vec<BackupSet>) -> Self {
         self.found(
@@ -210,7 +216,8 @@ fn attempted(when: &str, found: Found) -> ListingFacts {
 pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
     let expected = proptest::sample::subsequence(vec!["cn-shanghai", "cn-beijing"], 0..=2);
     let promises = proptest::option::of(0_u64..60 * 24 * 3600);
-    (expected, promises, any_sets(), any_sets()).prop_map(|(expected, promise, copies, locals)| {
+    let sets = (any_sets(), any_sets(), proptest::option::of(any_sets()));
+    (expected, promises, sets).prop_map(|(expected, promise, (copies, locals, logs))| {
         let mut instance = instance().expecting(&expected);
         for objective in Objective::ALL {
             Arc::make_mut(&mut instance.0.target)
@@ -226,10 +233,27 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
             listing: listing(locals.listing.sets.into_iter().map(at_home).collect()),
             remembered: locals.remembered.into_iter().map(at_home).collect(),
         };
-        instance
+        let instance = instance
             .found(ListingKind::CrossRegion, copies)
-            .found(ListingKind::Local, locals)
+            .found(ListingKind::Local, locals);
+        match logs {
+            Some(logs) => instance
+                .with_logs()
+                .found(ListingKind::CrossRegionLog, of_logs(logs)),
+            None => instance,
+        }
     })
+}
+
+fn of_logs(sets: Sets) -> Sets {
+    let as_log = |set: BackupSet| BackupSet {
+        backup_type: BackupType::Log,
+        ..set
+    };
+    Sets {
+        listing: listing(sets.listing.sets.into_iter().map(as_log).collect()),
+        remembered: sets.remembered.into_iter().map(as_log).collect(),
+    }
 }
 
 fn any_sets() -> impl Strategy<Value = Sets> {
@@ -242,13 +266,15 @@ fn any_sets() -> impl Strategy<Value = Sets> {
 }
 
 fn any_copy() -> impl Strategy<Value = BackupSet> {
-    // Few different minutes, so that sets often begin or end together, and two of them at the edge of the look-back.
+    // Few different minutes, so that sets often begin or end together, and some of them at the edges of the look-backs.
     let minutes = || {
         prop_oneof![
             6 => -2_i64..300,
             2 => 0_i64..60 * 24 * 60,
             2 => Just(31 * 24 * 60_i64),
             1 => Just(31 * 24 * 60_i64 - 1),
+            1 => Just(2 * 60_i64),
+            1 => Just(2 * 60_i64 - 1),
         ]
     };
     let time = move || {

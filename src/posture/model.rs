@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::example::{self, LOOKBACK, any_instance, now};
 
-/// Every known set of both listings, and whether it was remembered rather than listed.
+/// Every known set of all listings, those that were remembered rather than listed included.
 fn every_set(facts: &InstanceFacts) -> Vec<BackupSet> {
     let mut all = Vec::new();
     for listing in facts.listings.values() {
@@ -55,6 +55,24 @@ fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
     for set in sets {
         if is_usable(set) && end(set) > newest {
             newest = end(set);
+        }
+    }
+    newest
+}
+
+/// The newest recovery point of the usable sets of each place.
+fn recovery_points(sets: &[BackupSet]) -> BTreeMap<Place, DateTime<Utc>> {
+    let mut newest = BTreeMap::new();
+    for set in sets {
+        let Some(point) = set.recovery_point else {
+            continue;
+        };
+        let place = Place {
+            scope: set.scope,
+            backup_region: set.backup_region.clone(),
+        };
+        if is_usable(set) && newest.get(&place).is_none_or(|newest| point > *newest) {
+            newest.insert(place, point);
         }
     }
     newest
@@ -133,6 +151,7 @@ proptest! {
             prop_assert_eq!(copy.sets.values().sum::<u64>(), counted);
         }
         prop_assert_eq!(judged, sets.len(), "every set belongs to one copy");
+        prop_assert_eq!(&posture.recovery_points, &recovery_points(&sets));
         for region in &posture.uncopied {
             let found = (region.sets, region.oldest);
             prop_assert_eq!(found, uncopied(&sets, &region.backup_region));

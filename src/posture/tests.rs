@@ -8,7 +8,7 @@ use crate::example::{
 };
 use crate::provider::error::Reason;
 
-use ListingKind::{CrossRegion, Local};
+use ListingKind::{CrossRegion, CrossRegionLog, Local};
 
 fn judged(instance: &Instance) -> Posture {
     assess(&instance.0, LOOKBACK, now())
@@ -60,6 +60,27 @@ fn incremental(set: BackupSet) -> BackupSet {
     BackupSet {
         backup_type: BackupType::Incremental,
         ..set
+    }
+}
+
+fn log(set: BackupSet) -> BackupSet {
+    BackupSet {
+        backup_type: BackupType::Log,
+        ..set
+    }
+}
+
+/// A listing without sets that tells where copies go.
+fn going_to(destinations: &[&str], sets: Vec<BackupSet>) -> Sets {
+    Sets {
+        listing: Listing {
+            destinations: destinations
+                .iter()
+                .map(|region| (*region).to_owned())
+                .collect(),
+            ..listing(sets)
+        },
+        remembered: Vec::new(),
     }
 }
 
@@ -391,11 +412,75 @@ fn a_region_that_was_seen_is_expected_when_none_is_declared() {
 }
 
 #[test]
+fn where_the_policy_copies_to_a_copy_is_expected_when_none_is_declared() {
+    let shanghai = &["cn-shanghai"][..];
+    let both = &["cn-beijing", "cn-shanghai"][..];
+    let seen = || vec![copy_in("cn-shenzhen", "1h")];
+    for (case, declared, destinations, copies, expected) in [
+        ("nothing copied yet", &[][..], shanghai, vec![], shanghai),
+        ("two destinations", &[], both, vec![], both),
+        ("an old copy elsewhere", &[], shanghai, seen(), shanghai),
+        (
+            "declared otherwise",
+            shanghai,
+            &["cn-beijing"],
+            vec![],
+            shanghai,
+        ),
+        ("off, and an old copy", &[], &[], seen(), &["cn-shenzhen"]),
+        ("off", &[], &[], vec![], &[]),
+    ] {
+        let instance = instance()
+            .expecting(declared)
+            .found(CrossRegion, going_to(destinations, copies.clone()))
+            .read(Local, vec![local("7h")]);
+        let posture = judged(&instance);
+        // The zeros are there, and what is not copied yet is told for the same regions.
+        let away: Vec<_> = posture
+            .copies
+            .iter()
+            .filter(|copy| copy.place.scope == Scope::CrossRegion && copy.last_success.is_none())
+            .map(|copy| copy.place.backup_region.as_str())
+            .collect();
+        let zeros = match (expected, copies.is_empty()) {
+            ([], _) => &[""],
+            (["cn-shenzhen"], false) => &[][..],
+            (regions, _) => regions,
+        };
+        assert_eq!(away, zeros, "{case}");
+        let uncopied: Vec<_> = posture
+            .uncopied
+            .iter()
+            .map(|uncopied| uncopied.backup_region.as_str())
+            .collect();
+        assert_eq!(uncopied, expected, "{case}");
+        for (objective, promise) in [
+            (Objective::RecoveryPoint, "26h"),
+            (Objective::Retention, "30m"),
+        ] {
+            let met = verdict(objective, promise, instance.clone());
+            assert_eq!(met, Some(expected == ["cn-shenzhen"]), "{case}");
+        }
+        let late = (!expected.is_empty()).then_some(expected == ["cn-shenzhen"]);
+        let met = verdict(Objective::CopyDelay, "6h", instance);
+        assert_eq!(met, late, "{case}");
+    }
+    // A copy in every destination, and only that, keeps the promise.
+    for (copies, met) in [
+        (vec![copy_in("cn-shanghai", "1h")], false),
+        (
+            both.iter().map(|region| copy_in(region, "1h")).collect(),
+            true,
+        ),
+    ] {
+        let instance = instance().found(CrossRegion, going_to(both, copies));
+        let found = verdict(Objective::RecoveryPoint, "26h", instance);
+        assert_eq!(found, Some(met));
+    }
+}
+
+#[test]
 fn a_recovery_point_is_the_newest_of_all_usable_sets_of_its_place() {
-    let log = |set| BackupSet {
-        backup_type: BackupType::Log,
-        ..set
-    };
     let without = |set| BackupSet {
         recovery_point: None,
         ..set
@@ -422,6 +507,75 @@ fn a_recovery_point_is_the_newest_of_all_usable_sets_of_its_place() {
         (Place::cross_region("cn-shanghai"), ago("2h")),
     ];
     assert_eq!(posture.recovery_points, BTreeMap::from(expected));
+}
+
+#[test]
+fn a_recovery_point_is_that_of_the_newest_log_where_logs_are_copied() {
+    let idle = |set| BackupSet {
+        recovery_point: Some(ago("4h")),
+        ..log(set)
+    };
+    let shanghai = |ended| copy_in("cn-shanghai", ended);
+    for (case, logs, expected) in [
+        ("no logs", vec![], "3h"),
+        ("a newer log", vec![log(shanghai("10m"))], "10m"),
+        ("an idle database", vec![idle(shanghai("10m"))], "3h"),
+        ("an older log", vec![log(shanghai("5h"))], "3h"),
+        ("a failed log", vec![failed(log(shanghai("10m")))], "3h"),
+        ("elsewhere", vec![log(copy_in("cn-beijing", "10m"))], "3h"),
+    ] {
+        let instance = instance()
+            .with_logs()
+            .read(CrossRegion, vec![shanghai("3h")])
+            .read(CrossRegionLog, logs);
+        let points = judged(&instance).recovery_points;
+        let place = Place::cross_region("cn-shanghai");
+        assert_eq!(points.get(&place), Some(&ago(expected)), "{case}");
+    }
+    // A log that left its look-back is still the newest point, as long as it is known.
+    let sets = Sets {
+        listing: listing(vec![]),
+        remembered: vec![log(shanghai("2h 30m"))],
+    };
+    let instance = instance()
+        .with_logs()
+        .read(CrossRegion, vec![shanghai("3h")])
+        .found(CrossRegionLog, sets);
+    let points = judged(&instance).recovery_points;
+    assert_eq!(points[&Place::cross_region("cn-shanghai")], ago("2h 30m"));
+}
+
+#[test]
+fn logs_count_within_a_look_back_of_their_own() {
+    for (started, counted) in [
+        ("2h", 0),
+        ("1h 59m 59s", 1),
+        // Long within the look-back of sets.
+        ("1day", 0),
+    ] {
+        let counts = |backup_type| {
+            let set = BackupSet {
+                backup_type,
+                started: Some(ago(started)),
+                ended: Some(ago("5m")),
+                ..copy_in("cn-shanghai", "5m")
+            };
+            let instance = instance().with_logs().read(CrossRegionLog, vec![set]);
+            let copies = judged(&instance).copies;
+            let [copy] = copies.as_slice() else {
+                panic!("{copies:?}")
+            };
+            assert_eq!(copy.backup_type, backup_type);
+            // The newest success is one as long as it is known.
+            assert_eq!(copy.last_success.unwrap().ended, ago("5m"));
+            let counted = copy.sets[&Status::Completed];
+            assert_eq!(copy.stored_bytes, counted * 1000);
+            assert_eq!(copy.oldest.is_some(), counted == 1);
+            counted
+        };
+        assert_eq!(counts(BackupType::Log), counted, "{started}");
+        assert_eq!(counts(BackupType::Full), 1, "{started}");
+    }
 }
 
 #[test]
@@ -648,6 +802,83 @@ fn recovery_point_holds_when_every_expected_region_is_young_enough() {
                 .read(CrossRegion, shanghai("1h"))
                 .failing(CrossRegion, Reason::Server, false),
             Some(true),
+        ),
+    ] {
+        let met = verdict(Objective::RecoveryPoint, "26h", instance);
+        assert_eq!(met, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_broken_recovery_point_is_not_known_to_be_broken_before_the_logs_were_read() {
+    let with_logs = || instance().with_logs().expecting(&["cn-shanghai"]);
+    let shanghai = |ended| vec![copy_in("cn-shanghai", ended)];
+    let logs = |ended| vec![log(copy_in("cn-shanghai", ended))];
+    let young = || with_logs().read(CrossRegion, shanghai("1h"));
+    let old = || with_logs().read(CrossRegion, shanghai("27h"));
+    for (case, instance, expected) in [
+        ("nothing was read", with_logs(), None),
+        ("young sets are enough", young(), Some(true)),
+        (
+            "young sets are enough while the logs cannot be read",
+            young().failing(CrossRegionLog, Reason::Server, false),
+            Some(true),
+        ),
+        ("old sets, and no word of logs", old(), None),
+        (
+            "old sets, and logs that could never be read",
+            old().failing(CrossRegionLog, Reason::Server, false),
+            None,
+        ),
+        (
+            "no sets, and no word of logs",
+            with_logs().read(CrossRegion, vec![]),
+            None,
+        ),
+        (
+            "young logs",
+            old().read(CrossRegionLog, logs("1h")),
+            Some(true),
+        ),
+        (
+            "young logs that cannot be read now",
+            old()
+                .read(CrossRegionLog, logs("1h"))
+                .failing(CrossRegionLog, Reason::Server, false),
+            Some(true),
+        ),
+        (
+            "old logs",
+            old().read(CrossRegionLog, logs("26h")),
+            Some(false),
+        ),
+        ("no logs", old().read(CrossRegionLog, vec![]), Some(false)),
+        (
+            "logs elsewhere",
+            old().read(CrossRegionLog, vec![log(copy_in("cn-beijing", "1h"))]),
+            Some(false),
+        ),
+        (
+            "there are no logs to copy",
+            old().unsupported(CrossRegionLog),
+            Some(false),
+        ),
+        (
+            "there are no copies, and so no logs",
+            with_logs().unsupported(CrossRegion),
+            Some(false),
+        ),
+        (
+            "logs alone: where they are expected is not known",
+            with_logs().read(CrossRegionLog, logs("1h")),
+            None,
+        ),
+        (
+            "logs are not asked for",
+            instance()
+                .expecting(&["cn-shanghai"])
+                .read(CrossRegion, shanghai("27h")),
+            Some(false),
         ),
     ] {
         let met = verdict(Objective::RecoveryPoint, "26h", instance);
@@ -939,6 +1170,45 @@ fn a_listing_says_how_its_last_attempt_went_and_when_it_was_last_read() {
         );
         let (success, reason, last, complete) = expected;
         assert_eq!(found, (success, reason, last.map(ago), complete), "{case}");
+    }
+}
+
+#[test]
+fn an_instance_goes_by_its_configured_name_and_else_by_the_providers() {
+    let named = |name: Option<&str>| Sets {
+        listing: Listing {
+            instance_name: name.map(str::to_owned),
+            ..Listing::default()
+        },
+        remembered: Vec::new(),
+    };
+    let configured = |name: &str| {
+        let mut instance = instance();
+        std::sync::Arc::make_mut(&mut instance.0.target).name = Some(name.to_owned());
+        instance
+    };
+    for (instance, expected) in [
+        (instance(), ""),
+        (configured("ours"), "ours"),
+        (instance().found(Local, named(Some("缓存"))), "缓存"),
+        (
+            instance()
+                .found(CrossRegion, named(None))
+                .found(Local, named(Some("theirs"))),
+            "theirs",
+        ),
+        (
+            instance()
+                .found(CrossRegion, named(Some("away")))
+                .found(Local, named(Some("home"))),
+            "away",
+        ),
+        (
+            configured("ours").found(Local, named(Some("theirs"))),
+            "ours",
+        ),
+    ] {
+        assert_eq!(judged(&instance).name, expected);
     }
 }
 

@@ -100,14 +100,9 @@ impl Paging {
             || self.total == Some(self.rows)
             || (short && self.total.is_none_or(|total| total <= reached));
         let goes_round = page.rows > 0 && page.new_rows == 0;
-        self.next = if is_last {
-            None
-        } else if goes_round || number >= self.cap {
-            self.cut = true;
-            None
-        } else {
-            Some(number + 1)
-        };
+        // A last page that holds nothing new stands where the rest should have been, whatever the numbers say.
+        self.cut |= goes_round || (!is_last && number >= self.cap);
+        self.next = (!is_last && !self.cut).then_some(number + 1);
     }
 
     /// The provider says that this page does not exist: the page before was the last.
@@ -169,8 +164,10 @@ mod tests {
         check(&[(3, 3, None)], 2, true);
         // A row that moved to the next page while we read counts as read.
         check(&[(3, 3, Some(6)), (3, 2, Some(6))], 2, true);
-        // The same page for ever.
+        // The same page for ever, also where the total is reached by it.
         check(&[(3, 3, Some(9)), (3, 0, Some(9))], 2, false);
+        check(&[(3, 3, Some(6)), (3, 0, Some(6))], 2, false);
+        check(&[(3, 3, Some(4)), (1, 0, Some(4))], 2, false);
         // A listing that shrank or grew while we read it: the newest total counts.
         check(&[(3, 3, Some(6)), (2, 2, Some(5))], 2, true);
     }

@@ -874,6 +874,18 @@ fn each_question_goes_to_the_region_and_the_project_that_can_answer_it() {
             &[AWAY],
         ),
         (
+            "a policy in the other order",
+            CrossRegionLog,
+            home,
+            &[],
+            vec![
+                policy(&json!([copied("incremental"), copied("auto")])),
+                empty(),
+            ],
+            vec![policy_at_home(HOME_PROJECT), logs(AWAY, AWAY_PROJECT)],
+            &[AWAY],
+        ),
+        (
             "sets and logs in different regions",
             CrossRegionLog,
             home,

@@ -943,12 +943,31 @@ fn as_many_pages_are_read_as_there_are_instances() {
 #[test]
 fn an_incomplete_reading_is_one_of_every_instance() {
     let targets = targets_of(&["a", "b"]);
-    let answers = [part_of(&["a", "b"], 0..4, Some(5))];
-    let (together, _) = play_together(AtHome, &targets, answers);
-    assert_eq!(
-        told(&together),
-        [("a", 2, vec![], false), ("b", 2, vec![], false)]
-    );
+    let part = |points, total| part_of(&["a", "b"], points, Some(total));
+    for (case, answers, sets, duplicates) in [
+        ("a total that lies high", vec![part(0..4, 5)], 2, 0),
+        (
+            "the same page again",
+            vec![part(0..100, 200), part(0..100, 200)],
+            50,
+            50,
+        ),
+        // Within the total, and yet no row is new.
+        (
+            "a listing that goes round",
+            vec![part(0..100, 150), part(0..100, 150)],
+            50,
+            50,
+        ),
+    ] {
+        let (together, _) = play_together(AtHome, &targets, answers);
+        let anomalies = vec![Anomaly::Duplicate; duplicates];
+        assert_eq!(
+            told(&together),
+            ["a", "b"].map(|id| (id, sets, anomalies.clone(), false)),
+            "{case}"
+        );
+    }
 }
 
 #[test]
