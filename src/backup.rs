@@ -254,4 +254,6 @@ pub struct Listing {
     pub instance_name: Option<String>,
     /// The regions to which the provider's policy copies, where reading the listing took knowing them.
     pub destinations: Vec<String>,
+    /// Whether the provider's policy copies to other regions at all, where reading the listing took knowing it.
+    pub protected: Option<bool>,
 }

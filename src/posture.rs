@@ -137,7 +137,7 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
     let verdicts = view.verdicts(&copies, &recovery_points, &uncopied);
     let (engine, engine_version) = view.engine();
     Posture {
-        protected: view.cross_region_unsupported().then_some(false),
+        protected: view.protected(),
         gone: view.is_gone(),
         name: view.name(),
         engine,
@@ -209,6 +209,14 @@ impl<'a> View<'a> {
             Found::Sets(sets) => Some(sets),
             Found::Nothing | Found::Unsupported => None,
         }
+    }
+
+    /// Whether copies are made at all, as far as the provider has said so.
+    fn protected(&self) -> Option<bool> {
+        if self.cross_region_unsupported() {
+            return Some(false);
+        }
+        self.read(ListingKind::CrossRegion)?.listing.protected
     }
 
     /// Whether the log files in other regions were read, or need not be.

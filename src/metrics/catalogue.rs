@@ -115,7 +115,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_instance_protected",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
-        help: "0: the provider has no cross-region backup for this instance; absent while not known.",
+        help: "Whether the provider copies this instance's backups to another region: 0 when its policy is off or it has no such backups, absent while not known.",
         samples: |scrape, family| {
             each_instance(scrape, family, |instance, family, labels| {
                 if let Some(protected) = instance.posture.protected {

@@ -59,6 +59,15 @@ impl Paging {
         }
     }
 
+    /// Begins a further listing whose rows may be among those that were read already.
+    #[must_use]
+    pub fn followed_by(self, page_size: usize, end: End) -> Self {
+        Self {
+            seen: self.seen,
+            ..Self::new(page_size, end)
+        }
+    }
+
     /// The like with room for more pages, where a listing covers more than one instance.
     #[must_use]
     pub fn with_cap_of_at_least(mut self, pages: u32) -> Self {

@@ -1,7 +1,7 @@
 //! Answers that change seldom, so that they are not asked for with each listing: project ids, destinations of copies.
 //!
-//! Whoever needs one while it is being asked for waits for that answer. What failed is remembered as well, for an
-//! interval: with hundreds of instances in line, asking again for each would eat up the quota.
+//! Whoever needs one while it is being asked for waits for that answer. What failed is remembered as well, for a part of
+//! the interval: with hundreds of instances in line, asking again for each would eat up the quota.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -212,7 +212,7 @@ async fn every_source_of_alibabas_chain_is_good_for_a_poll() {
         .set("ALIBABA_CLOUD_CREDENTIALS_URI", url);
 
     let metadata = ["metadata-token", "metadata-credentials"];
-    join_all([
+    join_all(vec![
         check(environment, "the environment", &[]),
         check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]),
         check(keys, "mode AK", &[]),
@@ -286,7 +286,7 @@ async fn every_source_of_huaweis_chain_is_good_for_a_poll() {
     pod.set("HC_CONTAINER_CREDENTIALS_FULL_URI", url)
         .set("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", token);
 
-    join_all([
+    join_all(vec![
         check(oidc, "OIDC token file", &["AssumeAgencyWithOIDC"]),
         check(environment, "the environment", &[]),
         check(
@@ -294,7 +294,7 @@ async fn every_source_of_huaweis_chain_is_good_for_a_poll() {
             "for provider sim-test-huawei",
             &["CreateTokenWithIdToken", "CreateTemporaryAccessKeyByToken"],
         ),
-        check(profile, "[basic]", &[]),
+        check(profile, "section \"basic\" of", &[]),
         check(
             machine,
             "metadata",
@@ -345,7 +345,7 @@ async fn every_source_of_volcengines_chain_is_good_for_a_poll() {
     let machine = volcengine().await;
     machine.cloud.attach_role(Vendor::Volcengine, ROLE);
 
-    join_all([
+    join_all(vec![
         check(environment, "the environment", &[]),
         check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]),
         check(keys, "mode AK", &[]),

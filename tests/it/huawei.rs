@@ -128,6 +128,42 @@ async fn the_destination_is_asked_of_the_policy_once_and_its_project_with_it() {
 }
 
 #[tokio::test]
+async fn projects_that_are_not_configured_are_asked_of_iam_once() {
+    let cloud = clouds().await;
+    let ids = ["i1in01", "i2in01", "i3in01"];
+    for id in ids {
+        cloud.add_instance(hourly_at(Vendor::Huawei, id));
+    }
+    let mut configuration = Configuration::at(Vendor::Huawei, &cloud, &ids);
+    let iam = format!("iam_endpoint: {}", cloud.url_of(Vendor::Huawei));
+    configuration.more_keys = vec![iam];
+    for instance in &mut configuration.instances {
+        instance.2 = format!("backup_regions: [{AWAY}]");
+    }
+    let exporter = Exporter::start(&configuration).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(scrape.sum("cloud_backup_poll_failures_total", &[]), 0.0);
+    // One for each region, however many instances and listings want to know.
+    assert_eq!(cloud.request_count("KeystoneListProjects"), 2);
+    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+
+    // Two projects of the name: which is meant is for people to say.
+    cloud.add_huawei_project(
+        account_of(Vendor::Huawei),
+        sim::Project {
+            id: Some("ffffffffffffffffffffffffffffffff".to_owned()),
+            ..sim::Project::new(AWAY)
+        },
+    );
+    let exporter = Exporter::start(&configuration).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(scrape.poll_success("i1in01", "local"), Some(1.0));
+    assert_eq!(scrape.poll_success("i1in01", "cross_region"), Some(0.0));
+    let log = exporter.stop().await;
+    assert!(log.contains("say which in `projects`"), "{log}");
+}
+
+#[tokio::test]
 async fn manual_and_differential_sets_are_local_sets_too() {
     let cloud = clouds().await;
     let mut erp = hourly_at(Vendor::Huawei, "erpin04").engine(Engine::SqlServer, "2019_SE");

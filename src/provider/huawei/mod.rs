@@ -77,12 +77,14 @@ pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static 
         let is_local = *listing == ListingKind::Local;
         let has_project = |region: &str| account.projects.contains_key(region);
         let asks_policy = !is_local && listed().any(|target| target.backup_regions.is_empty());
-        let asks_iam = listed().any(|target| {
-            let regions = target.backup_regions.iter();
-            let home_is_asked = is_local || target.backup_regions.is_empty();
-            (home_is_asked && !has_project(&target.key.source_region))
-                || (!is_local && regions.into_iter().any(|region| !has_project(region)))
-        });
+        // A policy may leave the project of its destination open.
+        let asks_iam = asks_policy
+            || listed().any(|target| {
+                let regions = target.backup_regions.iter();
+                let home_is_asked = is_local || target.backup_regions.is_empty();
+                (home_is_asked && !has_project(&target.key.source_region))
+                    || (!is_local && regions.into_iter().any(|region| !has_project(region)))
+            });
         operations.push((
             *listing,
             if is_local {
@@ -160,8 +162,9 @@ impl Huawei {
             credentials,
             lookback: premises.poll.lookback,
             configured_projects: account.projects.clone(),
-            projects: Remembered::new(premises.poll.interval),
-            policies: Remembered::new(premises.poll.interval),
+            // Half an interval: every listing of a sweep is spared, and the next sweep asks anew.
+            projects: Remembered::new(premises.poll.interval / 2),
+            policies: Remembered::new(premises.poll.interval / 2),
         }
     }
 
@@ -207,13 +210,22 @@ impl Huawei {
             complete: true,
             ..Listing::default()
         };
-        for backup_type in ["auto", "manual"] {
-            self.read(&question, backup_type, Local, courier, &mut listing)
-                .await?;
-        }
-        // Differential sets exist for SQL Server only.
-        if listing.engine.as_deref() == Some("sqlserver") {
-            self.read(&question, "fragment", Local, courier, &mut listing)
+        // A gateway that ignored the type would list each set once for each question.
+        let mut seen = Paging::new(PAGE_SIZE, End::RowsRead);
+        for backup_type in ["auto", "manual", "fragment"] {
+            // Differential sets exist for SQL Server only.
+            if backup_type == "fragment" && listing.engine.as_deref() != Some("sqlserver") {
+                continue;
+            }
+            let paging = seen.followed_by(PAGE_SIZE, End::RowsRead);
+            seen = self
+                .read(
+                    &question,
+                    backup_type,
+                    Local,
+                    (courier, paging),
+                    &mut listing,
+                )
                 .await?;
         }
         Ok(listing)
@@ -236,6 +248,11 @@ impl Huawei {
                 .iter()
                 .map(|destination| destination.region.to_string())
                 .collect(),
+            // Regions that the configuration names are asked whatever the policy says.
+            protected: target
+                .backup_regions
+                .is_empty()
+                .then(|| !destinations.is_empty()),
             ..Listing::default()
         };
         for destination in destinations.iter() {
@@ -247,9 +264,10 @@ impl Huawei {
                 continue;
             }
             let region = &destination.region;
+            let is_configured = self.configured_projects.contains_key(&**region);
             let project = match &destination.project {
-                Some(project) => Arc::clone(project),
-                None => self.project(region, courier).await?,
+                Some(project) if !is_configured => Arc::clone(project),
+                _ => self.project(region, courier).await?,
             };
             let question = Question {
                 operation: LIST_OFF_SITE_BACKUPS,
@@ -258,8 +276,15 @@ impl Huawei {
                 project,
                 lookback,
             };
-            self.read(&question, backup_type, OffSite, courier, &mut found)
-                .await?;
+            let paging = Paging::new(PAGE_SIZE, End::RowsRead);
+            self.read(
+                &question,
+                backup_type,
+                OffSite,
+                (courier, paging),
+                &mut found,
+            )
+            .await?;
         }
         Ok(found)
     }
@@ -270,10 +295,9 @@ impl Huawei {
         question: &Question<'_>,
         backup_type: &str,
         scope: fn(BackupRow) -> R,
-        courier: &impl Courier,
+        (courier, mut paging): (&impl Courier, Paging),
         listing: &mut Listing,
-    ) -> Result<(), ListError> {
-        let mut paging = Paging::new(PAGE_SIZE, End::RowsRead);
+    ) -> Result<Paging, ListError> {
         read_pages(
             (&self.clock, question.lookback),
             courier,
@@ -291,7 +315,7 @@ impl Huawei {
         )
         .await?;
         listing.complete &= paging.is_complete();
-        Ok(())
+        Ok(paging)
     }
 
     /// Where the instance's copies are: as configured, else as its policy says.

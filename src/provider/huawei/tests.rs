@@ -240,6 +240,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             engine_version: Some(version.to_owned()),
             // Huawei's rows name the backup and not the instance.
             instance_name: None,
+            protected: None,
             destinations: match kind {
                 Local => Vec::new(),
                 CrossRegion | CrossRegionLog => names(&[AWAY]),
@@ -1318,7 +1319,11 @@ fn what_an_account_asks_for_follows_from_its_configuration() {
             "the policy, and the project that it is asked of",
             home,
             vec![(&[CrossRegionLog], &[])],
-            vec![off_site(CrossRegionLog), policy(CrossRegionLog)],
+            vec![
+                off_site(CrossRegionLog),
+                policy(CrossRegionLog),
+                iam(CrossRegionLog),
+            ],
             calls(1, 0),
         ),
         (
@@ -1335,9 +1340,11 @@ fn what_an_account_asks_for_follows_from_its_configuration() {
             vec![
                 off_site(CrossRegion),
                 policy(CrossRegion),
+                iam(CrossRegion),
                 local,
                 off_site(CrossRegionLog),
                 policy(CrossRegionLog),
+                iam(CrossRegionLog),
             ],
             calls(3, 4),
         ),
@@ -1879,4 +1886,33 @@ fn iam_is_asked_at_the_host_that_knows_the_region() {
 fn the_windows_are_those_of_the_poll() {
     let client = client(&account_with(&[]), &Clock::set_by_hand(now()));
     assert_eq!(client.lookback, LOOKBACK);
+}
+
+#[test]
+fn a_configured_project_wins_over_the_one_that_the_policy_names() {
+    let projects = &[(HOME, HOME_PROJECT), (AWAY, "configured")];
+    let answers = [policy(&json!([copied("auto")])), answer(200, EMPTY)];
+    let (listing, calls) = play(projects, CrossRegion, &target_in(&[]), answers);
+    assert_eq!(calls[1].project.as_deref(), Some("configured"));
+    assert_eq!(listing.unwrap().protected, Some(true));
+}
+
+#[test]
+fn only_a_policy_that_was_asked_for_says_whether_copies_are_made() {
+    let read = |regions, answers: Vec<Answer>| {
+        let (listing, _) = play(BOTH_PROJECTS, CrossRegion, &target_in(regions), answers);
+        listing.unwrap().protected
+    };
+    let off = policy(&json!({"keep_days": 0}));
+    assert_eq!(read(&[], vec![off]), Some(false));
+    assert_eq!(read(&[AWAY], vec![answer(200, EMPTY)]), None);
+}
+
+#[test]
+fn a_set_that_answers_two_questions_is_one_set() {
+    let both = || answer(200, page(&[row(&json!({}))], 1));
+    let (listing, _) = play(BOTH_PROJECTS, Local, &target_in(&[AWAY]), [both(), both()]);
+    let listing = listing.unwrap();
+    assert_eq!(listing.sets.len(), 1);
+    assert_eq!(listing.anomalies, [Anomaly::Duplicate]);
 }

@@ -249,8 +249,8 @@ impl Volcengine {
         }
     }
 
-    /// An instance without a row may have no backups or may not exist at all: unless that is known, it is asked for by
-    /// itself, lest a misspelt id look like an empty listing.
+    /// An instance without a row may have no backups, may not exist at all, or may stand on a page that was not read:
+    /// unless that is known, it is asked for by itself, lest a misspelt id look like an empty listing.
     fn sorted(
         &self,
         sorting: Sorting<'_>,
@@ -264,7 +264,7 @@ impl Volcengine {
             let mut listing = listings.remove(&**id).unwrap_or_default();
             if !listing.sets.is_empty() {
                 self.learn_that_it_exists(id);
-            } else if !self.is_known_to_exist(id) {
+            } else if !complete || !self.is_known_to_exist(id) {
                 together.one_by_one.push(Arc::clone(target));
                 continue;
             }
