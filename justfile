@@ -31,6 +31,10 @@ demo:
 figures:
     benches/idle/run
 
+# The calls of one sweep over three vendors, beside the least that there could be.
+sweep:
+    benches/sweep/run
+
 # The demo, watched by a real Prometheus.
 e2e:
     tests/end_to_end/run

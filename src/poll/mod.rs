@@ -9,6 +9,8 @@ mod account;
 mod backoff;
 mod breaker;
 mod errand;
+#[cfg(test)]
+mod hour;
 mod pace;
 mod schedule;
 mod sweep;

@@ -18,7 +18,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client with a connection pool; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HttpClient(reqwest::Client);
+pub struct HttpClient(Carrier);
+
+#[derive(Debug, Clone)]
+enum Carrier {
+    Network(reqwest::Client),
+    #[cfg(test)]
+    Memory(memory::Memory),
+}
 
 /// A request that is ready to be sent. Neither its URL nor its body is shown to anybody: they may carry credentials.
 pub struct Outgoing {
@@ -78,7 +85,7 @@ impl HttpClient {
             tracing::warn!(%error, "https endpoints will be refused: the system has no certificates to trust");
             builder().tls_certs_only([]).build()
         })?;
-        Ok(Self(client))
+        Ok(Self(Carrier::Network(client)))
     }
 
     /// A client that trusts these certificates as well. Its connections are its own.
@@ -95,7 +102,7 @@ impl HttpClient {
                 tracing::error!(%error, ?ca_file, "its certificates cannot be used");
                 self.clone()
             },
-            Self,
+            |client| Self(Carrier::Network(client)),
         )
     }
 
@@ -111,6 +118,11 @@ impl HttpClient {
         timeout: Duration,
         cap: usize,
     ) -> Result<Answer, NoAnswer> {
+        let client = match &self.0 {
+            Carrier::Network(client) => client,
+            #[cfg(test)]
+            Carrier::Memory(memory) => return memory.ask(outgoing),
+        };
         let mut headers = HeaderMap::with_capacity(outgoing.headers.len());
         for (name, value) in outgoing.headers {
             let mut value = HeaderValue::try_from(value).map_err(|_| unfit_header(name))?;
@@ -121,8 +133,7 @@ impl HttpClient {
             // The client leaves it out for an empty body; gateways may insist on it, and the vendors' clients send it.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let request = self
-            .0
+        let request = client
             .request(outgoing.method, outgoing.url)
             .headers(headers)
             .body(outgoing.body)
@@ -216,6 +227,39 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+/// A client without a network, for tests whose time is simulated.
+#[cfg(test)]
+mod memory {
+    use std::fmt;
+    use std::sync::Arc;
+
+    use super::{Answer, Carrier, HttpClient, NoAnswer, Outgoing};
+
+    #[derive(Clone)]
+    pub(super) struct Memory(Arc<dyn Fn(Outgoing) -> Answer + Send + Sync>);
+
+    impl Memory {
+        pub(super) fn ask(&self, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
+            Ok((self.0)(outgoing))
+        }
+    }
+
+    impl fmt::Debug for Memory {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("Memory")
+        }
+    }
+
+    impl HttpClient {
+        /// A client that hands each request to this function.
+        pub(crate) fn in_memory(
+            answer: impl Fn(Outgoing) -> Answer + Send + Sync + 'static,
+        ) -> Self {
+            Self(Carrier::Memory(Memory(Arc::new(answer))))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,144 @@
+//! An hour of polling in simulated time: the real poller and the real provider, with a simulated gateway behind a client
+//! without a network.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use sim::{Cloud, Scenario, Vendor};
+
+use super::*;
+use crate::provider::http::{Answer, Outgoing};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const ACCOUNT: &str = "test";
+const KEY: (&str, &str) = (
+    "HUAWEISIMULATEDTEST1",
+    "SimulatedHuaweiTestSecret000000000000001",
+);
+
+/// An account with more instances than its limit has room for.
+fn yaml(rate_limit: &str) -> String {
+    let [home, away] = ["cn-north-4", "cn-east-3"].map(|region| {
+        let id = sim::huawei::project_id(ACCOUNT, region);
+        format!("{region}: \"{id}\"")
+    });
+    let (id, secret) = KEY;
+    let mut yaml = format!(
+        "accounts:\n- name: {ACCOUNT}\n  provider: huawei\n  endpoint: http://huawei.simulated.test\n  {rate_limit}\n  \
+         projects: {{{home}, {away}}}\n  credentials: {{access_key_id: {id}, access_key_secret: {secret}}}\n  instances:\n"
+    );
+    for number in 0..300 {
+        writeln!(
+            yaml,
+            "  - {{id: i{number}in01, region: cn-north-4, backup_regions: [cn-east-3]}}"
+        )
+        .unwrap();
+    }
+    yaml
+}
+
+/// The gateway behind a client, at the time that has been simulated so far.
+fn client_of(cloud: Arc<Cloud>, start: Instant) -> HttpClient {
+    let begun = cloud.clock().now();
+    HttpClient::in_memory(move |outgoing: Outgoing| {
+        cloud.clock().set(begun + start.elapsed());
+        let (_, address) = outgoing.url.split_once("://").unwrap();
+        let (host, path) = address.split_at(address.find('/').unwrap());
+        let mut headers: Vec<_> = outgoing
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        headers.push(("host", host));
+        let method = outgoing.method.as_str();
+        let answer = cloud
+            .ask(
+                Vendor::Huawei,
+                method,
+                path,
+                &headers,
+                outgoing.body.as_bytes(),
+            )
+            .unwrap();
+        let pairs = answer.headers.iter().map(|(name, value)| {
+            let name: HeaderName = name.parse().unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        Answer {
+            status: answer.status,
+            headers: HeaderMap::from_iter(pairs),
+            body: Bytes::from(answer.body.to_vec()),
+        }
+    })
+}
+
+/// Polls for an hour and counts the answers by their status.
+async fn poll_for_an_hour(rate_limit: &str) -> BTreeMap<u16, usize> {
+    let cloud = Arc::new(Cloud::start(scenario()).await.unwrap());
+    let start = Instant::now();
+    let clock = Clock::set_by_hand(cloud.clock().now());
+    let ground = Ground {
+        facts: Arc::default(),
+        tally: Arc::default(),
+        clock: clock.clone(),
+        http: client_of(Arc::clone(&cloud), start),
+        environment: Arc::default(),
+    };
+    let mut poller = Poller::new(ground);
+    poller.apply(&Config::parse(&yaml(rate_limit), []).unwrap());
+    while start.elapsed() < HOUR {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        clock.advance(Duration::from_secs(1));
+    }
+    poller.stop(Duration::ZERO).await;
+    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    let mut statuses = BTreeMap::new();
+    for request in cloud.requests() {
+        *statuses.entry(request.verdict.status.unwrap()).or_default() += 1;
+    }
+    statuses
+}
+
+fn scenario() -> Scenario {
+    let mut scenario = sim::huawei::empty_scenario();
+    scenario.instances = (0..300)
+        .map(|number| {
+            sim::Instance::new(format!("i{number}in01"), "cn-north-4")
+                .account(ACCOUNT)
+                .schedule(sim::Schedule::every(Duration::from_secs(24 * 3600)))
+                .copied_to("cn-east-3", Duration::from_secs(600))
+        })
+        .collect();
+    scenario
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_at_its_limit_is_never_refused_in_an_hour() {
+    // 50 a minute by default; 60 is what the vendor allows.
+    for (rate_limit, calls) in [("", 3000), ("rate_limit: 60/m", 3529)] {
+        let statuses = poll_for_an_hour(rate_limit).await;
+        let [(200, good)] = statuses
+            .iter()
+            .map(|(status, calls)| (*status, *calls))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{rate_limit}: {statuses:?}");
+        };
+        assert!(
+            (calls - 3..=calls + 1).contains(&good),
+            "{rate_limit}: {good}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_more_than_the_limit_is_refused() {
+    // The gateway does count: without this, the hour above would prove nothing.
+    let statuses = poll_for_an_hour("rate_limit: 62/m").await;
+    assert!(
+        statuses.get(&429).is_some_and(|refused| *refused > 0),
+        "{statuses:?}"
+    );
+}
