@@ -68,7 +68,7 @@ fn client_of(cloud: Arc<Cloud>, start: Instant) -> HttpClient {
         });
         Answer {
             status: answer.status,
-            headers: HeaderMap::from_iter(pairs),
+            headers: pairs.collect::<HeaderMap>(),
             body: Bytes::from(answer.body.to_vec()),
         }
     })

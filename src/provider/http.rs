@@ -18,13 +18,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client with a connection pool; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HttpClient(Carrier);
-
-#[derive(Debug, Clone)]
-enum Carrier {
-    Network(reqwest::Client),
+pub struct HttpClient {
+    network: reqwest::Client,
     #[cfg(test)]
-    Memory(memory::Memory),
+    memory: Option<memory::Memory>,
 }
 
 /// A request that is ready to be sent. Neither its URL nor its body is shown to anybody: they may carry credentials.
@@ -85,7 +82,15 @@ impl HttpClient {
             tracing::warn!(%error, "https endpoints will be refused: the system has no certificates to trust");
             builder().tls_certs_only([]).build()
         })?;
-        Ok(Self(Carrier::Network(client)))
+        Ok(Self::over(client))
+    }
+
+    const fn over(network: reqwest::Client) -> Self {
+        Self {
+            network,
+            #[cfg(test)]
+            memory: None,
+        }
     }
 
     /// A client that trusts these certificates as well. Its connections are its own.
@@ -102,7 +107,7 @@ impl HttpClient {
                 tracing::error!(%error, ?ca_file, "its certificates cannot be used");
                 self.clone()
             },
-            |client| Self(Carrier::Network(client)),
+            Self::over,
         )
     }
 
@@ -118,11 +123,10 @@ impl HttpClient {
         timeout: Duration,
         cap: usize,
     ) -> Result<Answer, NoAnswer> {
-        let client = match &self.0 {
-            Carrier::Network(client) => client,
-            #[cfg(test)]
-            Carrier::Memory(memory) => return memory.ask(outgoing),
-        };
+        #[cfg(test)]
+        if let Some(memory) = &self.memory {
+            return Ok(memory.ask(outgoing));
+        }
         let mut headers = HeaderMap::with_capacity(outgoing.headers.len());
         for (name, value) in outgoing.headers {
             let mut value = HeaderValue::try_from(value).map_err(|_| unfit_header(name))?;
@@ -133,7 +137,8 @@ impl HttpClient {
             // The client leaves it out for an empty body; gateways may insist on it, and the vendors' clients send it.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let request = client
+        let request = self
+            .network
             .request(outgoing.method, outgoing.url)
             .headers(headers)
             .body(outgoing.body)
@@ -235,14 +240,14 @@ mod memory {
     use std::fmt;
     use std::sync::Arc;
 
-    use super::{Answer, Carrier, HttpClient, NoAnswer, Outgoing};
+    use super::{Answer, HttpClient, Outgoing};
 
     #[derive(Clone)]
     pub(super) struct Memory(Arc<dyn Fn(Outgoing) -> Answer + Send + Sync>);
 
     impl Memory {
-        pub(super) fn ask(&self, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
-            Ok((self.0)(outgoing))
+        pub(super) fn ask(&self, outgoing: Outgoing) -> Answer {
+            (self.0)(outgoing)
         }
     }
 
@@ -257,7 +262,10 @@ mod memory {
         pub(crate) fn in_memory(
             answer: impl Fn(Outgoing) -> Answer + Send + Sync + 'static,
         ) -> Self {
-            Self(Carrier::Memory(Memory(Arc::new(answer))))
+            Self {
+                memory: Some(Memory(Arc::new(answer))),
+                ..Self::new().unwrap()
+            }
         }
     }
 }
