@@ -57,7 +57,7 @@ fn describe(
     writeln!(
         summary,
         "  one sweep takes at least {} of the interval of {}",
-        humantime::format_duration(budget.sweep),
+        humantime::format_duration(whole_seconds(budget.sweep)),
         humantime::format_duration(poll.interval)
     )?;
     if budget.sweep > poll.interval {
@@ -92,6 +92,12 @@ impl Budget {
             sweep: spacing.saturating_mul(calls.saturating_sub(1)),
         }
     }
+}
+
+/// Rounded up; nobody plans by milliseconds.
+fn whole_seconds(duration: Duration) -> Duration {
+    let part = u64::from(duration.subsec_nanos() > 0);
+    Duration::from_secs(duration.as_secs() + part)
 }
 
 fn calls_an_hour(listings: u32, interval: Duration) -> u64 {

@@ -193,7 +193,7 @@ async fn check_warns_when_a_sweep_does_not_fit_the_interval() {
     let (code, out, _) = run(&["check", &write(&folder, &configuration)], &[]).await;
     assert_eq!(code, 0);
     assert!(
-        out.contains("one sweep takes at least 1m 39s of the interval of 1m"),
+        out.contains("one sweep takes at least 1m 41s of the interval of 1m"),
         "{out}"
     );
     assert!(out.contains("WARNING"), "{out}");

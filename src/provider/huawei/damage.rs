@@ -11,7 +11,9 @@ use crate::backup::{BackupType, Scope};
 use crate::example::{HOME, now};
 use crate::provider::damage::{any_garbling, any_replacements, word};
 use crate::provider::row::Normalised;
+use crate::provider::scalar::Row;
 use crate::provider::script::answer;
+use crate::target::is_region;
 
 fn call(operation: &'static str) -> Call {
     Call {

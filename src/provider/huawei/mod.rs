@@ -4,6 +4,8 @@
 //! region, under the destination's project and with the id of the source instance (page `rds_09_0016`). The source region
 //! answers the same questions with an empty list or with a plausible local window, so it is never asked them.
 
+mod answer;
+mod budget;
 mod credentials;
 #[cfg(test)]
 mod damage;
@@ -21,23 +23,23 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use self::answer::{Destination, read_page, read_policy, read_project};
+pub(super) use self::budget::{least_calls, operations};
 use self::normalise::{Local, OffSite};
-use self::refusal::refused;
-use self::wire::{BackupRow, BackupsPage, OffSitePolicy, PolicyPart, Projects};
+use self::wire::BackupRow;
 use super::canonical::{self, encode};
 use super::credentials::{Credential, CredentialSource};
-use super::error::{ListError, Reason};
+use super::error::ListError;
 use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::remembered::Remembered;
-use super::row::{Page, Subject, VendorRow, gather};
-use super::scalar::Row;
-use super::{Call, Courier, Parameter, Premises, readers, retry_after};
+use super::row::{Subject, VendorRow, gather};
+use super::{Call, Courier, Parameter, Premises, retry_after};
 use crate::backup::{Listing, ListingKind, Lookback};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, EndpointTemplate};
-use crate::target::{Target, is_region};
+use crate::config::EndpointTemplate;
+use crate::target::Target;
 
 const LIST_BACKUPS: &str = "ListBackups";
 const LIST_OFF_SITE_BACKUPS: &str = "ListOffSiteBackups";
@@ -62,62 +64,6 @@ const THROTTLED_PAUSE: Duration = Duration::from_secs(60);
 /// Nobody who shares the quota is asked to wait longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(1800);
 
-/// What the account's listings ask for. The policy is asked only where the configuration does not name the destination,
-/// and IAM only where it does not name the project.
-pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
-    let mut operations = Vec::new();
-    for listing in account.provider.listings() {
-        let listed = || {
-            let targets = account.targets.iter();
-            targets.filter(|target| target.listings.contains(listing))
-        };
-        if listed().next().is_none() {
-            continue;
-        }
-        let is_local = *listing == ListingKind::Local;
-        let has_project = |region: &str| account.projects.contains_key(region);
-        let asks_policy = !is_local && listed().any(|target| target.backup_regions.is_empty());
-        // A policy may leave the project of its destination open.
-        let asks_iam = asks_policy
-            || listed().any(|target| {
-                let regions = target.backup_regions.iter();
-                let home_is_asked = is_local || target.backup_regions.is_empty();
-                (home_is_asked && !has_project(&target.key.source_region))
-                    || (!is_local && regions.into_iter().any(|region| !has_project(region)))
-            });
-        operations.push((
-            *listing,
-            if is_local {
-                LIST_BACKUPS
-            } else {
-                LIST_OFF_SITE_BACKUPS
-            },
-        ));
-        operations.extend(asks_policy.then_some((*listing, SHOW_OFF_SITE_POLICY)));
-        operations.extend(asks_iam.then_some((*listing, LIST_PROJECTS)));
-    }
-    operations
-}
-
-/// One call for each type of backup in each destination, and two for the local listing: it is asked for automated and
-/// for manual sets, since a question without a type is answered with a log for every five minutes.
-pub(super) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
-    let mut off_site: u32 = 0;
-    for target in &account.targets {
-        let destinations = u32::try_from(target.backup_regions.len().max(1)).unwrap_or(u32::MAX);
-        for listing in [ListingKind::CrossRegion, ListingKind::CrossRegionLog] {
-            if target.listings.contains(&listing) {
-                off_site = off_site.saturating_add(destinations);
-            }
-        }
-    }
-    let local = readers(account, ListingKind::Local).saturating_mul(2);
-    [(LIST_OFF_SITE_BACKUPS, off_site), (LIST_BACKUPS, local)]
-        .into_iter()
-        .filter(|(_, calls)| *calls > 0)
-        .collect()
-}
-
 /// One account with Huawei Cloud.
 #[derive(Debug)]
 pub struct Huawei {
@@ -132,17 +78,6 @@ pub struct Huawei {
     projects: Remembered<Arc<str>>,
     /// By instance.
     policies: Remembered<Arc<[Destination]>>,
-}
-
-/// Where an instance's backups are copied to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Destination {
-    region: Arc<str>,
-    /// `None` where only IAM knows it.
-    project: Option<Arc<str>>,
-    /// Whether the policy copies this; without a policy at hand it is asked for all the same.
-    sets: bool,
-    logs: bool,
 }
 
 impl Huawei {
@@ -473,107 +408,5 @@ fn path(call: &Call) -> String {
             encode(&call.instance)
         ),
         _ => "/v3/projects".to_owned(),
-    }
-}
-
-/// Reads an answer as a page, or tells why it is none. A 200 without the list is no empty list: a portal's page and half
-/// an answer look like that.
-fn read_page<R>(
-    call: &Call,
-    answer: &Answer,
-    scope: fn(BackupRow) -> R,
-) -> Result<Page<R>, ListError> {
-    if answer.status != 200 {
-        return Err(refused(call, answer));
-    }
-    let Row(page) = serde_json::from_slice::<Row<BackupsPage>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
-    let page = page.unwrap_or_default();
-    let rows = page.backups.ok_or_else(|| refused(call, answer))?;
-    Ok(Page {
-        rows: rows
-            .into_iter()
-            .map(|Row(row)| Row(row.map(scope)))
-            .collect(),
-        total: page.total_count.count().unwrap_or_default(),
-    })
-}
-
-/// Reads the policy as the regions to which it copies; none while it is off.
-fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destination]>, ListError> {
-    if answer.status != 200 {
-        return Err(refused(call, answer));
-    }
-    let Row(policy) = serde_json::from_slice::<Row<OffSitePolicy>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
-    let policy = policy.unwrap_or_default().policy_para;
-    let wire::OneOrMany(parts) = policy.ok_or_else(|| refused(call, answer))?;
-    let mut destinations: Vec<Destination> = Vec::new();
-    for Row(part) in parts {
-        let Some(part) = part else {
-            return Err(ListError::no_listing(call, answer, "no policy"));
-        };
-        if !is_on(&part) {
-            continue;
-        }
-        let region = part.destination_region.text();
-        // It becomes a part of a host name that signed requests are sent to.
-        let Some(region) = region.filter(|region| is_region(region)) else {
-            return Err(ListError::no_listing(
-                call,
-                answer,
-                "the policy is on and names no destination",
-            ));
-        };
-        let is_log = part.backup_type.text().as_deref() == Some("incremental");
-        let known = destinations
-            .iter_mut()
-            .find(|known| *known.region == *region);
-        if let Some(known) = known {
-            known.logs |= is_log;
-            known.sets |= !is_log;
-        } else {
-            destinations.push(Destination {
-                region: region.into(),
-                project: part.destination_project_id.text().map(Arc::from),
-                sets: !is_log,
-                logs: is_log,
-            });
-        }
-    }
-    Ok(destinations.into())
-}
-
-/// Days of 0 mean that nothing is copied.
-fn is_on(part: &PolicyPart) -> bool {
-    part.keep_days.count() != Ok(Some(0))
-}
-
-/// Reads the project of a region. Projects that a user has made within the region have longer names.
-fn read_project(call: &Call, answer: &Answer) -> Result<Arc<str>, ListError> {
-    if answer.status != 200 {
-        return Err(refused(call, answer));
-    }
-    let Row(projects) = serde_json::from_slice::<Row<Projects>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
-    let projects = projects.unwrap_or_default().projects;
-    let ids: Vec<_> = projects
-        .ok_or_else(|| refused(call, answer))?
-        .into_iter()
-        .filter_map(|Row(project)| project)
-        .filter(|project| project.enabled != false)
-        .filter(|project| project.name.text().as_deref() == Some(&*call.region))
-        .filter_map(|project| project.id.text())
-        .collect();
-    match ids.as_slice() {
-        [id] => Ok(Arc::from(id.as_str())),
-        other => Err(ListError {
-            status: Some(answer.status),
-            detail: Some(format!(
-                "the account has {} projects of this name; say which in `projects`",
-                if other.is_empty() { "no" } else { "several" }
-            )),
-            ..ListError::of(call, Reason::NotFound)
-        }),
     }
 }

@@ -66,12 +66,14 @@ fn canonical_request(request: &Request<'_>, headers: &[(&'static str, String)]) 
     )
 }
 
-/// Each segment encoded anew, and a slash at the end, which the request itself is sent without.
+/// Decoded as a whole, as the vendor does it, then each segment encoded anew; and a slash at the end, which the request
+/// itself is sent without.
 fn canonical_path(path: &str) -> String {
     let mut canonical = String::new();
-    for segment in path.trim_matches('/').split('/') {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    for segment in decoded.trim_matches('/').split('/') {
         canonical.push('/');
-        canonical.extend(encode(&percent_decode_str(segment).decode_utf8_lossy()));
+        canonical.extend(encode(segment));
     }
     if !canonical.ends_with('/') {
         canonical.push('/');
@@ -265,7 +267,7 @@ mod tests {
             ("/", "/"),
             ("/v3/p1/instances", "/v3/p1/instances/"),
             ("/v3/p1/instances/", "/v3/p1/instances/"),
-            ("/a b/%C3%A9/c%2Fd", "/a%20b/%C3%A9/c%2Fd/"),
+            ("/a b/%C3%A9/c%2Fd", "/a%20b/%C3%A9/c/d/"),
         ] {
             assert_eq!(canonical_path(path), expected, "{path}");
         }

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
+use crate::config::AccountConfig;
 use crate::config::Secret;
 use crate::example::{LOOKBACK, now, utc};
-use crate::provider::error::{Repeat, VendorWord};
+use crate::provider::error::{Reason, Repeat, VendorWord};
 use crate::provider::script::{
     LongLine, Script, account, answer, changed, with_header, with_premises,
 };

@@ -10,11 +10,12 @@ mod damage;
 mod normalise;
 mod refusal;
 mod sign;
+mod sorting;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,16 +25,17 @@ use tokio::time::Instant;
 
 use self::normalise::{CrossRegion, Local, Owned};
 use self::refusal::refused;
+use self::sorting::Sorting;
 use self::wire::{BackupRow, Envelope};
 use super::credentials::{Credential, CredentialSource};
 use super::error::{ListError, Reason};
 use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
-use super::page::{End, PageRead, Paging};
+use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
-use super::row::{Page, Subject, VendorRow, gather, take};
+use super::row::{Page, Subject, VendorRow, gather};
 use super::scalar::Row;
 use super::{Call, Courier, Parameter, Premises, ReadTogether, canonical, retry_after};
-use crate::backup::{Anomaly, Listing, ListingKind, Lookback};
+use crate::backup::{Listing, ListingKind, Lookback};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, EndpointTemplate};
 use crate::target::Target;
@@ -335,64 +337,6 @@ impl Volcengine {
             headers,
             body,
         }
-    }
-}
-
-/// The rows of a region, sorted by instance.
-struct Sorting<'a> {
-    kind: ListingKind,
-    targets: BTreeMap<&'a str, &'a Target>,
-    listings: BTreeMap<&'a str, Listing>,
-    /// Of rows that cannot be told whose they are.
-    anomalies: Vec<Anomaly>,
-}
-
-impl<'a> Sorting<'a> {
-    fn new(kind: ListingKind, targets: &'a [Arc<Target>]) -> Self {
-        Self {
-            kind,
-            targets: targets
-                .iter()
-                .map(|target| (&*target.key.instance_id, &**target))
-                .collect(),
-            listings: BTreeMap::new(),
-            anomalies: Vec::new(),
-        }
-    }
-
-    /// Takes a page. Rows of instances that are not watched are none of our business.
-    fn take<R: VendorRow + Owned>(
-        &mut self,
-        paging: &mut Paging,
-        page: Page<R>,
-        now: DateTime<Utc>,
-    ) {
-        let rows = page.rows.len();
-        let mut new_rows = 0;
-        for Row(row) in page.rows {
-            let identity = row.as_ref().and_then(VendorRow::identity);
-            let is_new = paging.is_new(identity);
-            new_rows += usize::from(is_new);
-            let Some((row, owner)) = row.and_then(|row| row.owner().map(|owner| (row, owner)))
-            else {
-                self.anomalies.push(Anomaly::UnknownStatus);
-                continue;
-            };
-            let Some((id, target)) = self.targets.get_key_value(owner.as_str()) else {
-                continue;
-            };
-            let listing = self.listings.entry(id).or_default();
-            if is_new {
-                take(listing, row, &subject(self.kind, target, now));
-            } else {
-                listing.anomalies.push(Anomaly::Duplicate);
-            }
-        }
-        paging.read(PageRead {
-            rows,
-            new_rows,
-            total: page.total,
-        });
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 
 use super::*;
-use crate::backup::{BackupSet, BackupType, Scope, Status};
+use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
 use crate::config::Secret;
 use crate::example::{now, utc};
 use crate::provider::error::{Repeat, VendorWord};
