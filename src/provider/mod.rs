@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::alibaba::Alibaba;
-use self::credentials::{ChainGround, Credential, CredentialSource};
+use self::credentials::{Chain, ChainGround, Credential, CredentialSource};
 use self::error::{ListError, Reason, Repeat};
 use self::http::{Answer, HttpClient, NoAnswer};
 use self::huawei::Huawei;
@@ -129,12 +129,17 @@ pub trait Courier: Sync {
 
 /// One account with its vendor.
 #[derive(Debug)]
-pub enum Provider {
-    /// Alibaba Cloud RDS.
+pub struct Provider {
+    http: HttpClient,
+    credentials: CredentialSource,
+    client: Client,
+}
+
+/// What knows the vendor's requests and answers.
+#[derive(Debug)]
+enum Client {
     Alibaba(Alibaba),
-    /// Huawei Cloud RDS.
     Huawei(Huawei),
-    /// Volcengine Cache for Redis.
     Volcengine(Volcengine),
 }
 
@@ -153,43 +158,40 @@ pub struct Premises<'a> {
     pub environment: &'a Environment,
 }
 
-impl<'a> Premises<'a> {
-    /// What looking for keys takes.
-    const fn for_keys(&self, http: &'a HttpClient) -> ChainGround<'a> {
-        ChainGround {
-            account: self.account,
-            http,
-            clock: self.clock,
-            environment: self.environment,
-        }
-    }
-}
-
 impl Provider {
     /// Makes the client of an account; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
-        match premises.account.provider {
-            Vendor::Alibaba => Self::Alibaba(Alibaba::new(premises)),
-            Vendor::Huawei => Self::Huawei(Huawei::new(premises)),
-            Vendor::Volcengine => Self::Volcengine(Volcengine::new(premises)),
+        let http = client(premises);
+        let ground = ChainGround {
+            account: premises.account,
+            http: &http,
+            clock: premises.clock,
+            environment: premises.environment,
+        };
+        let (client, chain): (_, fn(&ChainGround<'_>) -> Chain) = match premises.account.provider {
+            Vendor::Alibaba => (
+                Client::Alibaba(Alibaba::new(premises)),
+                alibaba::credentials::chain,
+            ),
+            Vendor::Huawei => (
+                Client::Huawei(Huawei::new(premises)),
+                huawei::credentials::chain,
+            ),
+            Vendor::Volcengine => (
+                Client::Volcengine(Volcengine::new(premises)),
+                volcengine::credentials::chain,
+            ),
+        };
+        Self {
+            credentials: CredentialSource::of(&ground, chain),
+            http,
+            client,
         }
     }
 
     /// Where the account's keys come from.
-    pub fn credentials(&self) -> &CredentialSource {
-        match self {
-            Self::Alibaba(alibaba) => alibaba.credentials(),
-            Self::Huawei(huawei) => huawei.credentials(),
-            Self::Volcengine(volcengine) => volcengine.credentials(),
-        }
-    }
-
-    fn http(&self) -> &HttpClient {
-        match self {
-            Self::Alibaba(alibaba) => alibaba.http(),
-            Self::Huawei(huawei) => huawei.http(),
-            Self::Volcengine(volcengine) => volcengine.http(),
-        }
+    pub const fn credentials(&self) -> &CredentialSource {
+        &self.credentials
     }
 
     /// Reads one listing of one instance: what lies in the look-back.
@@ -199,10 +201,10 @@ impl Provider {
         target: &Target,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
-        match self {
-            Self::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
-            Self::Huawei(huawei) => huawei.list(listing, target, courier).await,
-            Self::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+        match &self.client {
+            Client::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
+            Client::Huawei(huawei) => huawei.list(listing, target, courier).await,
+            Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
         }
     }
 
@@ -214,12 +216,12 @@ impl Provider {
         targets: &[Arc<Target>],
         courier: &impl Courier,
     ) -> ReadTogether {
-        match self {
-            Self::Alibaba(_) | Self::Huawei(_) => ReadTogether {
+        match &self.client {
+            Client::Alibaba(_) | Client::Huawei(_) => ReadTogether {
                 one_by_one: targets.to_vec(),
                 ..ReadTogether::default()
             },
-            Self::Volcengine(volcengine) => {
+            Client::Volcengine(volcengine) => {
                 volcengine.list_together(listing, targets, courier).await
             }
         }
@@ -232,12 +234,12 @@ impl Provider {
         credential: &Credential,
         timeout: Duration,
     ) -> Result<Answer, ListError> {
-        let outgoing = match self {
-            Self::Alibaba(alibaba) => alibaba.outgoing(call, credential),
-            Self::Huawei(huawei) => huawei.outgoing(call, credential),
-            Self::Volcengine(volcengine) => volcengine.outgoing(call, credential),
+        let outgoing = match &self.client {
+            Client::Alibaba(alibaba) => alibaba.outgoing(call, credential),
+            Client::Huawei(huawei) => huawei.outgoing(call, credential),
+            Client::Volcengine(volcengine) => volcengine.outgoing(call, credential),
         };
-        self.http()
+        self.http
             .send(outgoing, timeout)
             .await
             .map_err(|NoAnswer { reason, detail }| ListError {
@@ -252,10 +254,10 @@ impl Provider {
 
     /// How long the vendor asks everybody who shares the quota to wait, whatever else it answered.
     pub fn requested_pause(&self, answer: &Answer) -> Option<Duration> {
-        match self {
-            Self::Alibaba(_) => alibaba::requested_pause(answer),
-            Self::Huawei(_) => huawei::requested_pause(answer),
-            Self::Volcengine(_) => volcengine::requested_pause(answer),
+        match &self.client {
+            Client::Alibaba(_) => alibaba::requested_pause(answer),
+            Client::Huawei(_) => huawei::requested_pause(answer),
+            Client::Volcengine(_) => volcengine::requested_pause(answer),
         }
     }
 }

@@ -4,17 +4,40 @@ use chrono::{DateTime, Utc};
 
 use super::page::{PageRead, Paging};
 use super::scalar::{Row, Scalar, Unreadable};
-use crate::backup::{Anomaly, BackupSet, BackupType, CLOCK_TOLERANCE, Listing, Status};
+use crate::backup::{
+    Anomaly, BackupSet, BackupType, CLOCK_TOLERANCE, Listing, ListingKind, Scope, Status,
+};
+use crate::target::Target;
 
 /// What the rows are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The instance that was asked about.
     pub instance_id: &'a str,
-    /// Where a set is kept whose row does not say so.
+    /// Where the sets that were asked for are kept, as seen from it.
+    pub scope: Scope,
+    /// The region that keeps a set whose row does not say so.
     pub backup_region: &'a str,
     /// The present, against which future times are seen.
     pub now: DateTime<Utc>,
+}
+
+impl<'a> Subject<'a> {
+    /// What a listing of this instance is about. A copy whose row names no region is in the one in which copies are
+    /// expected, if there is only one.
+    pub fn of(listing: ListingKind, target: &'a Target, now: DateTime<Utc>) -> Self {
+        let (scope, backup_region) = match (listing, target.backup_regions.as_slice()) {
+            (ListingKind::Local, _) => (Scope::Local, &*target.key.source_region),
+            (_, [only]) => (Scope::CrossRegion, only.as_str()),
+            _ => (Scope::CrossRegion, ""),
+        };
+        Self {
+            instance_id: &target.key.instance_id,
+            scope,
+            backup_region,
+            now,
+        }
+    }
 }
 
 /// A row of some vendor's listing.

@@ -44,6 +44,7 @@ fn check_rows<R: VendorRow>(
     };
     let subject = Subject {
         instance_id: "rm-example1",
+        scope: crate::backup::Scope::Local,
         backup_region: HOME,
         now: now(),
     };

@@ -3,7 +3,7 @@
 //! The only file of this provider that does I/O, beside its credentials. The pages behind it: `DescribeCrossRegionBackups` (2019 and June 2026)
 //! and `DescribeBackups`; where they disagree, both are accepted.
 
-mod credentials;
+pub(super) mod credentials;
 #[cfg(test)]
 mod damage;
 mod endpoint;
@@ -21,9 +21,9 @@ use chrono::{DateTime, Timelike, Utc};
 use serde::de::DeserializeOwned;
 
 use self::refusal::Refusal;
-use super::credentials::{Credential, CredentialSource};
+use super::credentials::Credential;
 use super::error::{ListError, VendorWord, status_in_words};
-use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
+use super::http::{Answer, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
 use super::pages::{Window, read_pages};
 use super::row::{Page, Subject, VendorRow, gather};
@@ -70,36 +70,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// One account with Alibaba Cloud.
 #[derive(Debug)]
 pub struct Alibaba {
-    http: HttpClient,
     clock: Clock,
     endpoint: Option<EndpointTemplate>,
-    credentials: CredentialSource,
     lookback: Lookback,
 }
 
 impl Alibaba {
     /// Makes the account's client; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
-        let account = premises.account;
-        let http = super::client(premises);
-        let credentials = CredentialSource::of(&premises.for_keys(&http), credentials::chain);
         Self {
-            http,
             clock: premises.clock.clone(),
-            endpoint: account.endpoint.clone(),
-            credentials,
+            endpoint: premises.account.endpoint.clone(),
             lookback: premises.poll.lookback,
         }
-    }
-
-    /// Where the account's keys come from.
-    pub fn credentials(&self) -> &CredentialSource {
-        &self.credentials
-    }
-
-    /// The client of the account.
-    pub fn http(&self) -> &HttpClient {
-        &self.http
     }
 
     /// Reads one listing of one instance, page by page.
@@ -137,16 +120,7 @@ impl Alibaba {
                 page => page,
             },
             |paging, page| {
-                let subject = Subject {
-                    instance_id: &target.key.instance_id,
-                    backup_region: match (listing, target.backup_regions.as_slice()) {
-                        (ListingKind::Local, _) => &target.key.source_region,
-                        // The one region where copies are expected, for a row that does not name its own.
-                        (_, [only]) => only,
-                        _ => "",
-                    },
-                    now: self.clock.now(),
-                };
+                let subject = Subject::of(listing, target, self.clock.now());
                 gather(&mut gathered, paging, page, &subject);
             },
         )

@@ -24,11 +24,7 @@ pub(super) struct Destination {
 
 /// Reads an answer as a page, or tells why it is none. A 200 without the list is no empty list: a portal's page and half
 /// an answer look like that.
-pub(super) fn read_page<R>(
-    call: &Call,
-    answer: &Answer,
-    scope: fn(BackupRow) -> R,
-) -> Result<Page<R>, ListError> {
+pub(super) fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError> {
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
@@ -37,10 +33,7 @@ pub(super) fn read_page<R>(
     let page = page.unwrap_or_default();
     let rows = page.backups.ok_or_else(|| refused(call, answer))?;
     Ok(Page {
-        rows: rows
-            .into_iter()
-            .map(|Row(row)| Row(row.map(scope)))
-            .collect(),
+        rows,
         total: page.total_count.count().unwrap_or_default(),
     })
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::backup::{BackupType, Scope};
 use crate::example::{HOME, now};
 use crate::provider::damage::{any_garbling, any_replacements, word};
-use crate::provider::row::Normalised;
+use crate::provider::row::{Normalised, VendorRow};
 use crate::provider::scalar::Row;
 use crate::provider::script::answer;
 use crate::target::is_region;
@@ -27,21 +27,22 @@ fn call(operation: &'static str) -> Call {
 
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
     match listing {
-        ListingKind::Local => check_rows(Scope::Local, Local, body.into()),
+        ListingKind::Local => check_rows(Scope::Local, body.into()),
         ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
-            check_rows(Scope::CrossRegion, OffSite, body.into());
+            check_rows(Scope::CrossRegion, body.into());
         }
     }
 }
 
 /// Reads a body as far as it goes, and holds every usable set against what its row really says.
-fn check_rows<R: VendorRow>(scope: Scope, row: fn(BackupRow) -> R, body: Bytes) {
+fn check_rows(scope: Scope, body: Bytes) {
     let answer = answer(200, body);
-    let Ok(page) = read_page(&call(LIST_OFF_SITE_BACKUPS), &answer, row) else {
+    let Ok(page) = read_page(&call(LIST_OFF_SITE_BACKUPS), &answer) else {
         return;
     };
     let subject = Subject {
         instance_id: ID,
+        scope,
         backup_region: HOME,
         now: now(),
     };

@@ -6,7 +6,7 @@
 
 mod answer;
 mod budget;
-mod credentials;
+pub(super) mod credentials;
 #[cfg(test)]
 mod damage;
 mod endpoint;
@@ -25,16 +25,14 @@ use chrono::{DateTime, Utc};
 
 use self::answer::{Destination, read_page, read_policy, read_project};
 pub(super) use self::budget::{least_calls, operations};
-use self::normalise::{Local, OffSite};
-use self::wire::BackupRow;
 use super::canonical::{self, encode};
-use super::credentials::{Credential, CredentialSource};
+use super::credentials::Credential;
 use super::error::ListError;
-use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
+use super::http::{Answer, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::remembered::Remembered;
-use super::row::{Subject, VendorRow, gather};
+use super::row::{Subject, gather};
 use super::{Call, Courier, Parameter, Premises, retry_after};
 use crate::backup::{Listing, ListingKind, Lookback};
 use crate::clock::Clock;
@@ -67,11 +65,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1800);
 /// One account with Huawei Cloud.
 #[derive(Debug)]
 pub struct Huawei {
-    http: HttpClient,
     clock: Clock,
     endpoint: Option<EndpointTemplate>,
     iam_endpoint: Option<EndpointTemplate>,
-    credentials: CredentialSource,
     lookback: Lookback,
     configured_projects: BTreeMap<String, Arc<str>>,
     /// By region.
@@ -83,34 +79,20 @@ pub struct Huawei {
 impl Huawei {
     /// Makes the account's client; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
-        let http = super::client(premises);
-        let credentials = CredentialSource::of(&premises.for_keys(&http), credentials::chain);
         let account = premises.account;
         Self {
-            http,
             clock: premises.clock.clone(),
             endpoint: account.endpoint.clone(),
             iam_endpoint: account.iam_endpoint.clone().or_else(|| {
                 let variable = premises.environment.get("HUAWEICLOUD_SDK_IAM_ENDPOINT")?;
                 EndpointTemplate::parse(variable).ok()
             }),
-            credentials,
             lookback: premises.poll.lookback,
             configured_projects: account.projects.clone(),
             // Half an interval: every listing of a sweep is spared, and the next sweep asks anew.
             projects: Remembered::new(premises.poll.interval / 2),
             policies: Remembered::new(premises.poll.interval / 2),
         }
-    }
-
-    /// Where the account's keys come from.
-    pub fn credentials(&self) -> &CredentialSource {
-        &self.credentials
-    }
-
-    /// The client of the account.
-    pub fn http(&self) -> &HttpClient {
-        &self.http
     }
 
     /// Reads one listing of one instance.
@@ -135,6 +117,7 @@ impl Huawei {
     ) -> Result<Listing, ListError> {
         let region = &target.key.source_region;
         let question = Question {
+            listing: ListingKind::Local,
             operation: LIST_BACKUPS,
             target,
             region,
@@ -154,13 +137,7 @@ impl Huawei {
             }
             let paging = seen.followed_by(PAGE_SIZE, End::RowsRead);
             seen = self
-                .read(
-                    &question,
-                    backup_type,
-                    Local,
-                    (courier, paging),
-                    &mut listing,
-                )
+                .read(&question, backup_type, (courier, paging), &mut listing)
                 .await?;
         }
         Ok(listing)
@@ -205,6 +182,7 @@ impl Huawei {
                 _ => self.project(region, courier).await?,
             };
             let question = Question {
+                listing,
                 operation: LIST_OFF_SITE_BACKUPS,
                 target,
                 region,
@@ -212,24 +190,17 @@ impl Huawei {
                 lookback,
             };
             let paging = Paging::new(PAGE_SIZE, End::RowsRead);
-            self.read(
-                &question,
-                backup_type,
-                OffSite,
-                (courier, paging),
-                &mut found,
-            )
-            .await?;
+            self.read(&question, backup_type, (courier, paging), &mut found)
+                .await?;
         }
         Ok(found)
     }
 
     /// Reads all pages of one type of backup into a listing.
-    async fn read<R: VendorRow + Send>(
+    async fn read(
         &self,
         question: &Question<'_>,
         backup_type: &str,
-        scope: fn(BackupRow) -> R,
         (courier, mut paging): (&impl Courier, Paging),
         listing: &mut Listing,
     ) -> Result<Paging, ListError> {
@@ -238,12 +209,11 @@ impl Huawei {
             courier,
             &mut paging,
             |window, position| question.page(backup_type, window, position),
-            |_, call, answer| read_page(call, answer, scope),
+            |_, call, answer| read_page(call, answer),
             |paging, page| {
                 let subject = Subject {
-                    instance_id: &question.target.key.instance_id,
                     backup_region: question.region,
-                    now: self.clock.now(),
+                    ..Subject::of(question.listing, question.target, self.clock.now())
                 };
                 gather(listing, paging, page, &subject);
             },
@@ -357,6 +327,7 @@ impl Huawei {
 
 /// What is asked of one region about one instance.
 struct Question<'a> {
+    listing: ListingKind,
     operation: &'static str,
     target: &'a Target,
     region: &'a Arc<str>,

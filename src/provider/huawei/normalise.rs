@@ -1,43 +1,21 @@
 //! From Huawei's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
 
 use super::wire::BackupRow;
-use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
+use crate::backup::{Anomaly, BackupSet, BackupType, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
 use crate::provider::scalar::{Scalar, Unreadable};
 
-/// A row of `offsite-backups`.
-#[derive(Debug)]
-pub(super) struct OffSite(pub BackupRow);
-
-/// A row of `backups`.
-#[derive(Debug)]
-pub(super) struct Local(pub BackupRow);
-
-impl VendorRow for OffSite {
+impl VendorRow for BackupRow {
     fn identity(&self) -> Option<String> {
-        self.0.id.text()
+        self.id.text()
     }
 
     fn origin(&self) -> Origin {
-        origin(&self.0)
+        origin(self)
     }
 
     fn normalise(self, subject: &Subject<'_>) -> Normalised {
-        normalise(&self.0, Scope::CrossRegion, subject)
-    }
-}
-
-impl VendorRow for Local {
-    fn identity(&self) -> Option<String> {
-        self.0.id.text()
-    }
-
-    fn origin(&self) -> Origin {
-        origin(&self.0)
-    }
-
-    fn normalise(self, subject: &Subject<'_>) -> Normalised {
-        normalise(&self.0, Scope::Local, subject)
+        normalise(&self, subject)
     }
 }
 
@@ -53,7 +31,7 @@ fn origin(row: &BackupRow) -> Origin {
     }
 }
 
-fn normalise(row: &BackupRow, scope: Scope, subject: &Subject<'_>) -> Normalised {
+fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
     let mut odd = Oddities::new(subject.now);
     let owner = row.instance_id.text();
     if owner.is_some_and(|id| id != subject.instance_id) {
@@ -77,7 +55,7 @@ fn normalise(row: &BackupRow, scope: Scope, subject: &Subject<'_>) -> Normalised
         _ => Ok(None),
     };
     let set = BackupSet {
-        scope,
+        scope: subject.scope,
         backup_region: subject.backup_region.to_owned(),
         backup_type: backup_type.unwrap_or(BackupType::Full),
         status: odd.status(status, backup_type, started, ended),

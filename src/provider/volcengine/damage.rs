@@ -9,20 +9,20 @@ use super::*;
 use crate::backup::{BackupType, Scope};
 use crate::example::now;
 use crate::provider::damage::{any_garbling, any_replacements, word};
-use crate::provider::row::Normalised;
+use crate::provider::row::{Normalised, VendorRow};
 use crate::provider::script::answer;
 
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
     match listing {
-        ListingKind::Local => check_rows(Scope::Local, Local, body.into()),
+        ListingKind::Local => check_rows(Scope::Local, body.into()),
         ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
-            check_rows(Scope::CrossRegion, CrossRegion, body.into());
+            check_rows(Scope::CrossRegion, body.into());
         }
     }
 }
 
 /// Reads a body as far as it goes, and holds every usable set against what its row really says.
-fn check_rows<R: VendorRow + Owned>(scope: Scope, row: fn(BackupRow) -> R, body: Bytes) {
+fn check_rows(scope: Scope, body: Bytes) {
     let answer = answer(200, body);
     let call = Call {
         operation: "DescribeBackups",
@@ -31,11 +31,12 @@ fn check_rows<R: VendorRow + Owned>(scope: Scope, row: fn(BackupRow) -> R, body:
         project: None,
         parameters: Vec::new(),
     };
-    let Ok(page) = read_page(&call, &answer, row) else {
+    let Ok(page) = read_page(&call, &answer) else {
         return;
     };
     let subject = Subject {
         instance_id: ID,
+        scope,
         backup_region: "",
         now: now(),
     };
@@ -48,7 +49,7 @@ fn check_rows<R: VendorRow + Owned>(scope: Scope, row: fn(BackupRow) -> R, body:
     );
     for (at, Row(row)) in page.rows.into_iter().enumerate() {
         let Some(row) = row else { continue };
-        let (_identity, owner) = (row.identity(), row.owner());
+        let (_identity, owner) = (row.identity(), row.instance_id.text());
         let Normalised { set, anomalies } = row.normalise(&subject);
         let Some(set) = set else {
             assert!(!anomalies.is_empty(), "a dropped row is counted");

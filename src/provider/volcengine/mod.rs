@@ -4,7 +4,7 @@
 //! in the scope of the signature. One call can list a page of sets of all instances of an account, so instances of a
 //! region are read together as long as that takes no more calls than asking about each.
 
-mod credentials;
+pub(super) mod credentials;
 #[cfg(test)]
 mod damage;
 mod normalise;
@@ -23,16 +23,15 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::normalise::{CrossRegion, Local, Owned};
 use self::refusal::refused;
 use self::sorting::Sorting;
 use self::wire::{BackupRow, Envelope};
-use super::credentials::{Credential, CredentialSource};
+use super::credentials::Credential;
 use super::error::{ListError, Reason};
-use super::http::{Answer, HttpClient, Method, Outgoing, authority, path_of};
+use super::http::{Answer, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
-use super::row::{Page, Subject, VendorRow, gather};
+use super::row::{Page, Subject, gather};
 use super::scalar::Row;
 use super::{Call, Courier, Parameter, Premises, ReadTogether, canonical, retry_after};
 use crate::backup::{Listing, ListingKind, Lookback};
@@ -89,10 +88,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// One account with Volcengine.
 #[derive(Debug)]
 pub struct Volcengine {
-    http: HttpClient,
     clock: Clock,
     endpoint: Option<EndpointTemplate>,
-    credentials: CredentialSource,
     lookback: Lookback,
     learnt: Mutex<Learnt>,
 }
@@ -109,26 +106,12 @@ struct Learnt {
 impl Volcengine {
     /// Makes the account's client; no connection is opened yet.
     pub fn new(premises: &Premises<'_>) -> Self {
-        let http = super::client(premises);
-        let credentials = CredentialSource::of(&premises.for_keys(&http), credentials::chain);
         Self {
-            http,
             clock: premises.clock.clone(),
             endpoint: premises.account.endpoint.clone(),
-            credentials,
             lookback: premises.poll.lookback,
             learnt: Mutex::default(),
         }
-    }
-
-    /// Where the account's keys come from.
-    pub fn credentials(&self) -> &CredentialSource {
-        &self.credentials
-    }
-
-    /// The client of the account.
-    pub fn http(&self) -> &HttpClient {
-        &self.http
     }
 
     /// Reads one listing of one instance.
@@ -136,25 +119,6 @@ impl Volcengine {
         &self,
         listing: ListingKind,
         target: &Target,
-        courier: &impl Courier,
-    ) -> Result<Listing, ListError> {
-        let listed = match listing {
-            ListingKind::Local => self.list_one(listing, target, Local, courier).await,
-            ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
-                self.list_one(listing, target, CrossRegion, courier).await
-            }
-        };
-        if listed.is_ok() {
-            self.learn_that_it_exists(&target.key.instance_id);
-        }
-        listed
-    }
-
-    async fn list_one<R: VendorRow + Send>(
-        &self,
-        listing: ListingKind,
-        target: &Target,
-        scope: fn(BackupRow) -> R,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         let mut gathered = Listing::default();
@@ -165,14 +129,15 @@ impl Volcengine {
             courier,
             &mut paging,
             |window, position| page_call(listing, region, Some(target), window, position),
-            |_, call, answer| read_page(call, answer, scope),
+            |_, call, answer| read_page(call, answer),
             |paging, page| {
-                let subject = subject(listing, target, self.clock.now());
+                let subject = Subject::of(listing, target, self.clock.now());
                 gather(&mut gathered, paging, page, &subject);
             },
         )
         .await?;
         gathered.complete = paging.is_complete();
+        self.learn_that_it_exists(&target.key.instance_id);
         Ok(gathered)
     }
 
@@ -181,22 +146,6 @@ impl Volcengine {
         &self,
         listing: ListingKind,
         targets: &[Arc<Target>],
-        courier: &impl Courier,
-    ) -> ReadTogether {
-        match listing {
-            ListingKind::Local => self.list_region(listing, targets, Local, courier).await,
-            ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
-                self.list_region(listing, targets, CrossRegion, courier)
-                    .await
-            }
-        }
-    }
-
-    async fn list_region<R: VendorRow + Owned + Send>(
-        &self,
-        listing: ListingKind,
-        targets: &[Arc<Target>],
-        scope: fn(BackupRow) -> R,
         courier: &impl Courier,
     ) -> ReadTogether {
         let one_by_one = || ReadTogether {
@@ -219,7 +168,7 @@ impl Volcengine {
             courier,
             &mut paging,
             |window, position| page_call(listing, region, None, window, position),
-            |_, call, answer| read_page(call, answer, scope),
+            |_, call, answer| read_page(call, answer),
             |paging, page| {
                 too_dear |= pages(page.total) > targets.len() as u64;
                 sorting.take(paging, page, self.clock.now());
@@ -345,19 +294,6 @@ fn pages(total: Option<u64>) -> u64 {
     total.unwrap_or_default().div_ceil(PAGE_SIZE as u64)
 }
 
-fn subject(listing: ListingKind, target: &Target, now: DateTime<Utc>) -> Subject<'_> {
-    Subject {
-        instance_id: &target.key.instance_id,
-        backup_region: match (listing, target.backup_regions.as_slice()) {
-            (ListingKind::Local, _) => &target.key.source_region,
-            // The one region where copies are expected, for a row that does not name its own.
-            (_, [only]) => only,
-            _ => "",
-        },
-        now,
-    }
-}
-
 /// How long the vendor asks everybody who shares the quota to wait.
 pub fn requested_pause(answer: &Answer) -> Option<Duration> {
     retry_after(answer).map(|pause| pause.min(LONGEST_WAIT))
@@ -412,11 +348,7 @@ fn body(parameters: &[(&'static str, Parameter)]) -> String {
 
 /// Reads an answer as a page, or tells why it is none. An error counts whatever the status is; no list is an empty one,
 /// as long as the answer is the vendor's.
-fn read_page<R>(
-    call: &Call,
-    answer: &Answer,
-    scope: fn(BackupRow) -> R,
-) -> Result<Page<R>, ListError> {
+fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError> {
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
@@ -434,12 +366,7 @@ fn read_page<R>(
         None => wire::BackupsPage::default(),
     };
     Ok(Page {
-        rows: page
-            .backups
-            .unwrap_or_default()
-            .into_iter()
-            .map(|Row(row)| Row(row.map(scope)))
-            .collect(),
+        rows: page.backups.unwrap_or_default(),
         total: page.total.count().unwrap_or_default(),
     })
 }

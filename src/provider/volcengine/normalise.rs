@@ -4,60 +4,20 @@ use super::wire::BackupRow;
 use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
 
-/// A row of `DescribeCrossRegionBackups`.
-#[derive(Debug)]
-pub(super) struct CrossRegion(pub BackupRow);
-
-/// A row of `DescribeBackups`.
-#[derive(Debug)]
-pub(super) struct Local(pub BackupRow);
-
-/// A row whose instance can be told before it is read as a set.
-pub(super) trait Owned {
-    /// The instance that the row names.
-    fn owner(&self) -> Option<String>;
-}
-
-impl Owned for CrossRegion {
-    fn owner(&self) -> Option<String> {
-        self.0.instance_id.text()
-    }
-}
-
-impl Owned for Local {
-    fn owner(&self) -> Option<String> {
-        self.0.instance_id.text()
-    }
-}
-
-impl VendorRow for CrossRegion {
-    /// The same point is copied to each target under the same id.
+impl VendorRow for BackupRow {
+    /// The same point is copied to each target region under the same id.
     fn identity(&self) -> Option<String> {
-        let region = self.0.target_region.text().unwrap_or_default();
-        let point = self.0.backup_point_id.text()?;
+        let region = self.target_region.text().unwrap_or_default();
+        let point = self.backup_point_id.text()?;
         Some(format!("{point} {region}"))
     }
 
     fn origin(&self) -> Origin {
-        origin(&self.0)
+        origin(self)
     }
 
     fn normalise(self, subject: &Subject<'_>) -> Normalised {
-        normalise(&self.0, Scope::CrossRegion, subject)
-    }
-}
-
-impl VendorRow for Local {
-    fn identity(&self) -> Option<String> {
-        self.0.backup_point_id.text()
-    }
-
-    fn origin(&self) -> Origin {
-        origin(&self.0)
-    }
-
-    fn normalise(self, subject: &Subject<'_>) -> Normalised {
-        normalise(&self.0, Scope::Local, subject)
+        normalise(&self, subject)
     }
 }
 
@@ -70,7 +30,7 @@ fn origin(row: &BackupRow) -> Origin {
     }
 }
 
-fn normalise(row: &BackupRow, scope: Scope, subject: &Subject<'_>) -> Normalised {
+fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
     let mut odd = Oddities::new(subject.now);
     let owner = row.instance_id.text();
     if owner.is_some_and(|id| id != subject.instance_id) {
@@ -91,12 +51,12 @@ fn normalise(row: &BackupRow, scope: Scope, subject: &Subject<'_>) -> Normalised
         Some("Deleting") => Status::Deleting,
         Some(_) | None => Status::Unknown,
     };
-    let named_region = match scope {
+    let named_region = match subject.scope {
         Scope::CrossRegion => row.target_region.text(),
         Scope::Local => None,
     };
     let set = BackupSet {
-        scope,
+        scope: subject.scope,
         backup_region: named_region.unwrap_or_else(|| subject.backup_region.to_owned()),
         backup_type: backup_type.unwrap_or(BackupType::Full),
         status: odd.status(status, backup_type, started, ended),

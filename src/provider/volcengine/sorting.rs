@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::normalise::Owned;
-use super::subject;
+use super::wire::BackupRow;
 use crate::backup::{Anomaly, Listing, ListingKind};
 use crate::provider::page::{PageRead, Paging};
-use crate::provider::row::{Page, VendorRow, take};
+use crate::provider::row::{Page, Subject, VendorRow, take};
 use crate::provider::scalar::Row;
 use crate::target::Target;
 
@@ -36,19 +35,15 @@ impl<'a> Sorting<'a> {
     }
 
     /// Takes a page. Rows of instances that are not watched are none of our business.
-    pub(super) fn take<R: VendorRow + Owned>(
-        &mut self,
-        paging: &mut Paging,
-        page: Page<R>,
-        now: DateTime<Utc>,
-    ) {
+    pub(super) fn take(&mut self, paging: &mut Paging, page: Page<BackupRow>, now: DateTime<Utc>) {
         let rows = page.rows.len();
         let mut new_rows = 0;
         for Row(row) in page.rows {
             let identity = row.as_ref().and_then(VendorRow::identity);
             let is_new = paging.is_new(identity);
             new_rows += usize::from(is_new);
-            let Some((row, owner)) = row.and_then(|row| row.owner().map(|owner| (row, owner)))
+            let Some((row, owner)) =
+                row.and_then(|row| row.instance_id.text().map(|owner| (row, owner)))
             else {
                 self.anomalies.push(Anomaly::UnknownStatus);
                 continue;
@@ -58,7 +53,7 @@ impl<'a> Sorting<'a> {
             };
             let listing = self.listings.entry(id).or_default();
             if is_new {
-                take(listing, row, &subject(self.kind, target, now));
+                take(listing, row, &Subject::of(self.kind, target, now));
             } else {
                 listing.anomalies.push(Anomaly::Duplicate);
             }

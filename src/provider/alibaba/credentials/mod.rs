@@ -32,7 +32,7 @@ const ROLES_PATH: &str = "/latest/meta-data/ram/security-credentials/";
 const MARGIN: Duration = Duration::from_secs(15 * 60);
 
 /// Where keys are looked for when the configuration names none.
-pub(super) fn chain(ground: &ChainGround<'_>) -> Chain {
+pub(in crate::provider) fn chain(ground: &ChainGround<'_>) -> Chain {
     let variables = ground.variables();
     let endpoint = ground.metadata_endpoint();
     let carrier = Arc::new(Carrier {

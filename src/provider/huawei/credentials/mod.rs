@@ -39,7 +39,7 @@ const MARGIN: Duration = Duration::from_secs(40 * 60);
 const FEDERATED_SECONDS: u32 = 6 * 3600;
 
 /// Where keys are looked for when the configuration names none.
-pub(super) fn chain(ground: &ChainGround<'_>) -> Chain {
+pub(in crate::provider) fn chain(ground: &ChainGround<'_>) -> Chain {
     let variables = ground.variables();
     let endpoint = ground.metadata_endpoint();
     let carrier = Arc::new(Carrier {

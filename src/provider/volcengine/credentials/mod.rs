@@ -42,7 +42,7 @@ const STS_VERSION: &str = "2018-01-01";
 const STS_REGION: &str = "cn-beijing";
 
 /// Where keys are looked for when the configuration names none.
-pub(super) fn chain(ground: &ChainGround<'_>) -> Chain {
+pub(in crate::provider) fn chain(ground: &ChainGround<'_>) -> Chain {
     let variables = ground.variables();
     let endpoint = ground.metadata_endpoint();
     let carrier = Arc::new(Carrier {
