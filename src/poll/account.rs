@@ -275,10 +275,14 @@ impl ListingCourier<'_> {
 
         let failure = outcome.as_ref().err();
         let reason = failure.map(|error| error.reason);
-        ticket.settle(evidence(failure));
-        if reason != Some(Reason::Throttled) {
-            lane.answered(asked_pause);
+        // Before the ticket lets others through: whoever waits for this answer must find the lane closed.
+        match failure {
+            Some(error) if error.reason == Reason::Throttled => {
+                lane.throttled(error.retry_after);
+            }
+            _ => lane.answered(asked_pause),
         }
+        ticket.settle(evidence(failure));
         account
             .tally
             .request(&account.key, call.operation, took, reason);
@@ -343,13 +347,15 @@ impl ListingCourier<'_> {
         lane: &Lane,
         repeat_until: Instant,
     ) -> Option<Duration> {
-        // The lane learns of a throttled answer even if this call gives up: it is closed for everybody.
-        let paused = (error.reason == Reason::Throttled).then(|| lane.throttled(error.retry_after));
-        let pause = match (error.repeat, paused) {
+        let pause = match (error.repeat, error.reason) {
             (Repeat::Never, _) => return None,
             (Repeat::Afresh, _) => Duration::ZERO,
-            (Repeat::AfterPause, Some(Paused { until })) => until - Instant::now(),
-            (Repeat::AfterPause, None) => backoff::delay(failures - 1),
+            // The lane was closed when the answer came.
+            (Repeat::AfterPause, Reason::Throttled) => lane
+                .open()
+                .err()
+                .map_or(Duration::ZERO, |Paused { until }| until - Instant::now()),
+            (Repeat::AfterPause, _) => backoff::delay(failures - 1),
         };
         let worth_it = failures < MOST_ATTEMPTS
             && !self.time_left().is_zero()

@@ -2,67 +2,27 @@
 
 use std::time::Duration;
 
-use sim::{Fault, FaultKind, ThrottleHeader};
+use sim::{Fault, FaultKind, ThrottleHeader, Vendor};
 
 use super::harness::{Configuration, Exporter, Scrape, cloud, hourly};
-
-const TIMESTAMP: &str = "cloud_backup_last_success_timestamp_seconds";
-const AGE: &str = "cloud_backup_last_success_age_seconds";
-const LOCAL: [(&str, &str); 1] = [("scope", "local")];
-
-/// Reads a healthy instance, breaks its local listing, looks at what is left, and mends it.
-async fn check(fault: FaultKind, reason: &str) {
-    let cloud = cloud().await;
-    cloud.add_instance(hourly("rm-orders"));
-    let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
-    configuration.poll = "interval: 1s, timeout: 1s".to_owned();
-    let exporter = Exporter::start(&configuration).await;
-    let before = exporter.ready().await;
-    assert_eq!(before.poll_success("rm-orders", "local"), Some(1.0));
-
-    let what = format!("{fault:?}");
-    cloud.inject(Fault::new(fault).operation("DescribeBackups"));
-    let during = exporter
-        .until(&what, |scrape| {
-            scrape.poll_success("rm-orders", "local") == Some(0.0)
-                && scrape.poll_failures("local", reason) >= 1.0
-                && scrape.value(AGE, &LOCAL) > before.value(AGE, &LOCAL)
-        })
-        .await;
-    // The facts stay, and so does the other listing.
-    assert_eq!(
-        during.value(TIMESTAMP, &LOCAL),
-        before.value(TIMESTAMP, &LOCAL),
-        "{what}"
-    );
-    assert_eq!(sets(&during), sets(&before), "{what}");
-    assert_eq!(
-        during.poll_success("rm-orders", "cross_region"),
-        Some(1.0),
-        "{what}"
-    );
-    let other_reasons: f64 = during
-        .sum("cloud_backup_poll_failures_total", &[("listing", "local")])
-        - during.poll_failures("local", reason);
-    assert_eq!(other_reasons, 0.0, "{what}");
-    let request_failures = during.sum(
-        "cloud_backup_api_request_failures_total",
-        &[("operation", "DescribeBackups"), ("reason", reason)],
-    );
-    assert!(request_failures >= 1.0, "{what}");
-
-    cloud.clear_faults();
-    exporter
-        .until("it passes", |scrape| {
-            scrape.poll_success("rm-orders", "local") == Some(1.0)
-        })
-        .await;
-    let log = exporter.stop().await;
-    assert!(log.contains("a listing can be read again"), "{what}: {log}");
-}
+use super::trial::Trial;
 
 fn sets(scrape: &Scrape) -> f64 {
     scrape.sum("cloud_backup_sets", &[("status", "completed")])
+}
+
+async fn check(fault: FaultKind, reason: &str) {
+    let trial = Trial {
+        vendor: Vendor::Alibaba,
+        operation: "DescribeBackups",
+        listing: "local",
+        other: "cross_region",
+        scope: "local",
+        instance_keys: "",
+        // Each operation has a quota of its own.
+        longest_pause: Duration::ZERO,
+    };
+    trial.of(fault, reason).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use sim::huawei::{Oddity, Shape};
 use sim::{Cloud, Engine, Fault, FaultKind, ThrottleHeader, Vendor};
 
 use super::harness::{Configuration, Exporter, account_of, clouds, hourly_at, key_of};
+use super::trial::Trial;
 
 const HOME: &str = "cn-north-4";
 const AWAY: &str = "cn-east-3";
@@ -191,54 +192,18 @@ async fn manual_and_differential_sets_are_local_sets_too() {
     assert_eq!(cloud.unexpected(), Vec::<String>::new());
 }
 
-/// Reads a healthy instance, breaks its off-site listing, looks at what is left, and mends it.
 async fn check(fault: FaultKind, reason: &str) {
-    let cloud = clouds().await;
-    cloud.add_instance(hourly_at(Vendor::Huawei, "i1in01"));
-    let mut configuration = Configuration::at(Vendor::Huawei, &cloud, &["i1in01"]);
-    configuration.instances[0].2 =
-        format!("backup_regions: [{AWAY}], listings: [cross_region, local]");
-    configuration.poll = "interval: 1s, timeout: 1s".to_owned();
-    let exporter = Exporter::start(&configuration).await;
-    let before = exporter.ready().await;
-    assert_eq!(before.poll_success("i1in01", "cross_region"), Some(1.0));
-    let sets = |scrape: &super::harness::Scrape| {
-        scrape.sum("cloud_backup_sets", &[COPY[0], ("status", "completed")])
+    let trial = Trial {
+        vendor: Vendor::Huawei,
+        operation: "ListOffSiteBackups",
+        listing: "cross_region",
+        other: "local",
+        scope: "cross_region",
+        instance_keys: "backup_regions: [cn-east-3], listings: [cross_region, local]",
+        // The quota is that of the account and counted by the minute.
+        longest_pause: Duration::from_secs(60),
     };
-
-    let what = format!("{fault:?}");
-    cloud.inject(Fault::new(fault).operation("ListOffSiteBackups"));
-    let during = exporter
-        .until(&what, |scrape| {
-            scrape.poll_success("i1in01", "cross_region") == Some(0.0)
-                && scrape.poll_failures("cross_region", reason) >= 1.0
-        })
-        .await;
-    assert_eq!(
-        during.value(TIMESTAMP, &COPY),
-        before.value(TIMESTAMP, &COPY),
-        "{what}"
-    );
-    assert_eq!(sets(&during), sets(&before), "{what}");
-    // The quota is that of the whole account, so what is throttled throttles the others; it lasts a minute.
-    let is_throttled = reason == "throttled";
-    let others = during.sum("cloud_backup_poll_failures_total", &[])
-        - during.poll_failures("cross_region", reason)
-        - during.poll_failures("local", "throttled");
-    assert_eq!(others, 0.0, "{what}");
-
-    cloud.clear_faults();
-    if !is_throttled {
-        exporter
-            .until("it passes", |scrape| {
-                scrape.poll_success("i1in01", "cross_region") == Some(1.0)
-            })
-            .await;
-    }
-    let log = exporter.stop().await;
-    for secret in [key_of(Vendor::Huawei).1, "x-sdk-date", "canonicalRequest"] {
-        assert!(!log.contains(secret), "{what}: {log}");
-    }
+    trial.of(fault, reason).await;
 }
 
 fn refusal(shape: Shape, status: u16, code: &str) -> FaultKind {

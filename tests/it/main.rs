@@ -29,5 +29,6 @@ mod network;
 mod pace;
 mod project;
 mod reload;
+mod trial;
 mod volcengine;
 mod web;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sim::{Cloud, Fault, FaultKind, NoRows, Vendor};
 
-use super::harness::{Configuration, Exporter, Scrape, account_of, clouds, hourly_at, key_of};
+use super::harness::{Configuration, Exporter, account_of, clouds, hourly_at, key_of};
+use super::trial::Trial;
 
 const COPY: [(&str, &str); 3] = [
     ("scope", "cross_region"),
     ("backup_region", "cn-shanghai"),
     ("backup_type", "full"),
 ];
-const TIMESTAMP: &str = "cloud_backup_last_success_timestamp_seconds";
 
 /// An instance with a backup a day, so that a page has room for several.
 fn daily(id: &str) -> sim::Instance {
@@ -147,47 +147,17 @@ async fn a_misspelt_instance_is_missing_and_hides_no_other() {
     assert_eq!(scrape.all("cloud_backup_sets", &sets).count(), 0);
 }
 
-/// Reads a healthy instance, breaks its local listing, looks at what is left, and mends it.
 async fn check(fault: FaultKind, reason: &str) {
-    let (cloud, mut configuration) = with_instances(&["redis-1"]).await;
-    configuration.poll = "interval: 1s, timeout: 1s".to_owned();
-    let exporter = Exporter::start(&configuration).await;
-    let before = exporter.ready().await;
-    let sets = |scrape: &Scrape| {
-        scrape.sum(
-            "cloud_backup_sets",
-            &[("scope", "local"), ("status", "completed")],
-        )
+    let trial = Trial {
+        vendor: Vendor::Volcengine,
+        operation: "DescribeBackups",
+        listing: "local",
+        other: "cross_region",
+        scope: "local",
+        instance_keys: "",
+        longest_pause: Duration::from_secs(1),
     };
-    assert!(sets(&before) >= 30.0);
-
-    let what = format!("{fault:?}");
-    cloud.inject(Fault::new(fault).operation("DescribeBackups"));
-    let during = exporter
-        .until(&what, |scrape| {
-            scrape.poll_success("redis-1", "local") == Some(0.0)
-                && scrape.poll_failures("local", reason) >= 1.0
-        })
-        .await;
-    assert_eq!(sets(&during), sets(&before), "{what}");
-    let local = [("scope", "local")];
-    assert_eq!(
-        during.value(TIMESTAMP, &local),
-        before.value(TIMESTAMP, &local),
-        "{what}"
-    );
-    let others = during.sum("cloud_backup_poll_failures_total", &[("listing", "local")])
-        - during.poll_failures("local", reason);
-    assert_eq!(others, 0.0, "{what}");
-
-    cloud.clear_faults();
-    exporter
-        .until("it passes", |scrape| {
-            scrape.poll_success("redis-1", "local") == Some(1.0)
-        })
-        .await;
-    let log = exporter.stop().await;
-    assert!(!log.contains(key_of(Vendor::Volcengine).1), "{what}: {log}");
+    trial.of(fault, reason).await;
 }
 
 fn error(status: u16, code: &str) -> FaultKind {
