@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Call;
-use super::http::Answer;
 
 /// The closed set of reasons; the label `reason` of every failure counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,9 +125,9 @@ impl ListError {
 
 impl ListError {
     /// An answer that is no listing and does not say why. It may be half an answer; the next may be whole.
-    pub fn no_listing(call: &Call, answer: &Answer, why: impl Into<String>) -> Self {
+    pub fn no_listing(call: &Call, status: u16, why: impl Into<String>) -> Self {
         Self {
-            status: Some(answer.status),
+            status: Some(status),
             repeat: Repeat::AfterPause,
             detail: Some(why.into()),
             ..Self::of(call, Reason::Malformed)
@@ -136,11 +135,11 @@ impl ListError {
     }
 
     /// An answer that cannot be read. What could not be read is not repeated.
-    pub fn unreadable(call: &Call, answer: &Answer, error: &serde_json::Error) -> Self {
+    pub fn unreadable(call: &Call, status: u16, error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         Self::no_listing(
             call,
-            answer,
+            status,
             format!("no listing at line {line} column {column}"),
         )
     }

@@ -264,7 +264,7 @@ fn read_page<P: Default + DeserializeOwned, R>(
         // Some gateways put an error into a 200, as JSON or as XML.
         Ok((_, None)) => Err(refused(call, answer)),
         Err(_) if Refusal::read(&answer.body).code.is_some() => Err(refused(call, answer)),
-        Err(error) => Err(ListError::unreadable(call, answer, &error)),
+        Err(error) => Err(ListError::unreadable(call, answer.status, &error)),
     }
 }
 
@@ -272,7 +272,7 @@ fn refused(call: &Call, answer: &Answer) -> ListError {
     let refusal = Refusal::read(&answer.body);
     let code = refusal.code.as_ref().map(VendorWord::as_str);
     if (answer.status, code) == (200, None) {
-        return ListError::no_listing(call, answer, "no listing");
+        return ListError::no_listing(call, answer.status, "no listing");
     }
     let (reason, repeat) = refusal::classify(answer.status, code);
     let denied = refusal.denied_action.as_ref();

@@ -29,7 +29,7 @@ pub(super) fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>,
         return Err(refused(call, answer));
     }
     let Row(page) = serde_json::from_slice::<Row<BackupsPage>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
     let page = page.unwrap_or_default();
     let rows = page.backups.ok_or_else(|| refused(call, answer))?;
     Ok(Page {
@@ -44,13 +44,13 @@ pub(super) fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destinati
         return Err(refused(call, answer));
     }
     let Row(policy) = serde_json::from_slice::<Row<OffSitePolicy>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
     let policy = policy.unwrap_or_default().policy_para;
     let wire::OneOrMany(parts) = policy.ok_or_else(|| refused(call, answer))?;
     let mut destinations: Vec<Destination> = Vec::new();
     for Row(part) in parts {
         let Some(part) = part else {
-            return Err(ListError::no_listing(call, answer, "no policy"));
+            return Err(ListError::no_listing(call, answer.status, "no policy"));
         };
         if !is_on(&part) {
             continue;
@@ -60,7 +60,7 @@ pub(super) fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destinati
         let Some(region) = region.filter(|region| is_region(region)) else {
             return Err(ListError::no_listing(
                 call,
-                answer,
+                answer.status,
                 "the policy is on and names no destination",
             ));
         };
@@ -94,7 +94,7 @@ pub(super) fn read_project(call: &Call, answer: &Answer) -> Result<Arc<str>, Lis
         return Err(refused(call, answer));
     }
     let Row(projects) = serde_json::from_slice::<Row<Projects>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
     let projects = projects.unwrap_or_default().projects;
     let ids: Vec<_> = projects
         .ok_or_else(|| refused(call, answer))?

@@ -16,7 +16,7 @@ pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {
     let nested = envelope.error.0.unwrap_or_default();
     let code = envelope.error_code.word().or_else(|| nested.code.word());
     if answer.status == 200 && code.is_none() {
-        return ListError::no_listing(call, answer, "no listing");
+        return ListError::no_listing(call, answer.status, "no listing");
     }
     let in_header = || {
         let value = answer.headers.get("x-request-id")?;

@@ -353,7 +353,7 @@ fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError>
         return Err(refused(call, answer));
     }
     let Row(envelope) = serde_json::from_slice::<Row<Envelope>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer, &error))?;
+        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
     let envelope = envelope.unwrap_or_default();
     let metadata = envelope.response_metadata.0.as_ref();
     let is_good = metadata.is_some_and(|metadata| metadata.error.0.is_none());
@@ -362,7 +362,7 @@ fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError>
     }
     let page = match envelope.result {
         Some(Row(Some(page))) => page,
-        Some(Row(None)) => return Err(ListError::no_listing(call, answer, "no listing")),
+        Some(Row(None)) => return Err(ListError::no_listing(call, answer.status, "no listing")),
         None => wire::BackupsPage::default(),
     };
     Ok(Page {

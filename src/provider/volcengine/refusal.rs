@@ -19,7 +19,7 @@ pub(super) fn of_envelope(call: &Call, answer: &Answer, envelope: Envelope) -> L
     let failure = metadata.error.0.unwrap_or_default();
     let code = failure.code.word().or_else(|| envelope.error_code.word());
     if answer.status == 200 && code.is_none() {
-        return ListError::no_listing(call, answer, "no listing");
+        return ListError::no_listing(call, answer.status, "no listing");
     }
     let code_text = code.as_ref().map_or("", VendorWord::as_str);
     let (reason, repeat) = by_code(code_text).unwrap_or_else(|| match answer.status {
