@@ -9,6 +9,7 @@ mod damage;
 mod endpoint;
 mod normalise;
 mod refusal;
+mod rpc;
 mod sign;
 #[cfg(test)]
 mod tests;

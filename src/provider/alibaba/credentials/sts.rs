@@ -1,13 +1,13 @@
 //! Alibaba's token service, version 2015-04-01: keys for a role.
 //!
-//! `AssumeRole` is signed. The credential SDKs still sign it with HMAC-SHA1; the SDK of the service itself signs it like
-//! any other operation, and so does this. `AssumeRoleWithOIDC` is not signed: the token is the proof.
+//! `AssumeRole` is signed as the credential SDKs sign it, a `GET` with HMAC-SHA1 (see `rpc`). `AssumeRoleWithOIDC` is not
+//! signed: the token is the proof.
 
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::super::sign;
+use super::super::rpc;
 use super::MARGIN;
 use super::plan::Role;
 use crate::clock::Clock;
@@ -15,7 +15,7 @@ use crate::config::SecretSource;
 use crate::provider::canonical;
 use crate::provider::credentials::exchange::{Given, TOKEN_SERVICE_TIMEOUT, accepted, json, send};
 use crate::provider::credentials::{Credential, Keys};
-use crate::provider::http::{HttpClient, Method, Outgoing, authority, path_of};
+use crate::provider::http::{HttpClient, Method, Outgoing};
 
 const VERSION: &str = "2015-04-01";
 
@@ -39,28 +39,17 @@ impl Sts {
                 .clone()
                 .map(|external_id| ("ExternalId", external_id)),
         );
-        let query = canonical::query(&parameters);
-        let headers = sign::sign(
-            &sign::Request {
-                method: "POST",
-                path: &format!("{}/", path_of(&role.endpoint)),
-                host: &authority(&role.endpoint),
-                action: "AssumeRole",
-                version: VERSION,
-                query: &query,
-                date: &self.date(),
-                nonce: &hex::encode(rand::random::<[u8; 16]>()),
-            },
-            &sign::Signer::from(by),
-        );
+        parameters.push(("Action", "AssumeRole".to_owned()));
+        parameters.push(("Version", VERSION.to_owned()));
+        let stamp = rpc::Stamp {
+            date: &self.date(),
+            nonce: &hex::encode(rand::random::<[u8; 16]>()),
+        };
+        let query = rpc::signed_query("GET", &parameters, &stamp, by);
         let outgoing = Outgoing {
-            method: Method::POST,
+            method: Method::GET,
             url: format!("{}/?{query}", role.endpoint),
-            headers: headers
-                .into_iter()
-                .filter(|(name, _)| *name != "host")
-                .chain([("accept", "application/json".to_owned())])
-                .collect(),
+            headers: vec![("accept", "application/json".to_owned())],
             body: String::new(),
         };
         self.ask("AssumeRole", outgoing).await

@@ -380,28 +380,35 @@ async fn a_profile_takes_a_role_and_from_there_another() {
     );
     let chain = chain(&scene.ground());
     assert_eq!(scene.ask(&chain).await, Ok(keys("far")));
-    let asked = sts.asked();
-    assert_eq!(
-        sts.lines(),
-        [
-            "POST /?DurationSeconds=3600&RoleArn=acs%3Aram%3A%3A1%3Arole%2Fnear&RoleSessionName=cloud-backup-exporter",
-            "POST /?DurationSeconds=900&ExternalId=e%20x&Policy=%7B%7D&RoleArn=acs%3Aram%3A%3A1%3Arole%2Ffar&\
-             RoleSessionName=me",
-        ]
-    );
-    for (asked, id, token) in [
-        (&asked[0], "LTAI", None),
-        (&asked[1], "id-near", Some("token-near")),
+    let role_of = |arn: &str| format!("&RoleArn=acs%3Aram%3A%3A1%3Arole%2F{arn}&");
+    for (line, parts, token) in [
+        (
+            &sts.lines()[0],
+            vec![
+                "GET /?AccessKeyId=LTAI&Action=AssumeRole&DurationSeconds=3600&".to_owned(),
+                role_of("near"),
+                "&RoleSessionName=cloud-backup-exporter&".to_owned(),
+            ],
+            None,
+        ),
+        (
+            &sts.lines()[1],
+            vec![
+                "GET /?AccessKeyId=id-near&Action=AssumeRole&DurationSeconds=900&ExternalId=e%20x&"
+                    .to_owned(),
+                "&Policy=%7B%7D&".to_owned(),
+                role_of("far"),
+                "&RoleSessionName=me&".to_owned(),
+            ],
+            Some("&SecurityToken=token-near&"),
+        ),
     ] {
-        assert_eq!(asked.headers["x-acs-action"], "AssumeRole");
-        assert_eq!(asked.headers["x-acs-version"], "2015-04-01");
-        let token_sent = asked
-            .headers
-            .get("x-acs-security-token")
-            .map(String::as_str);
-        assert_eq!(token_sent, token);
-        let start = format!("ACS3-HMAC-SHA256 Credential={id},SignedHeaders=host;");
-        assert!(asked.headers["authorization"].starts_with(&start));
+        for part in parts {
+            assert!(line.contains(&part), "{part}: {line}");
+        }
+        assert!(line.contains("&Version=2015-04-01&Signature="), "{line}");
+        assert_eq!(line.contains("&SecurityToken="), token.is_some(), "{line}");
+        assert!(token.is_none_or(|token| line.contains(token)), "{line}");
     }
 }
 
