@@ -23,6 +23,7 @@ mod mishap;
 mod query;
 mod scenario;
 mod server;
+mod signature;
 mod span;
 mod state;
 pub mod volcengine;

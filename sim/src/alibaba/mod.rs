@@ -73,13 +73,13 @@ impl Call {
         }
         let authorization = received
             .header("authorization")
-            .and_then(sign::Authorization::parse);
+            .and_then(sign::authorization);
         state.answered += 1;
         let in_header = received.header("x-acs-action");
         // Only the token service is served in the older style.
         let in_parameters = parameters::optional(&parameters, "Action")
             .filter(|action| in_header.is_none() && token_service::OPERATIONS.contains(action));
-        let claimed = authorization.map(|authorization| authorization.access_key_id);
+        let claimed = authorization.map(|authorization| authorization.credential);
         Self {
             style: match in_parameters {
                 Some(_) => Style::Parameters,

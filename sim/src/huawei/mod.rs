@@ -88,8 +88,8 @@ impl Call {
     fn read(state: &mut State, received: &Received) -> Self {
         let route = route::read(&received.method, &received.path);
         let header = received.header("authorization");
-        let authorization = header.and_then(sign::Authorization::parse);
-        let access_key_id = authorization.map(|authorization| authorization.access_key_id);
+        let authorization = header.and_then(sign::authorization);
+        let access_key_id = authorization.map(|authorization| authorization.credential);
         let parameters: Parameters = sign::pairs(&received.query, sign::Plus::Blank)
             .into_iter()
             .collect();

@@ -27,7 +27,7 @@ use crate::world::{Vendor, World, draw};
 use listing::Question;
 use parameters::{Body, Listing};
 use refusal::{Refusal, throttled};
-use sign::{Authorization, Scope};
+use sign::Scope;
 
 /// Version of the Redis API that is served.
 pub const VERSION: &str = "2020-12-07";
@@ -97,19 +97,20 @@ struct Call {
 
 impl Call {
     fn read(state: &mut State, received: &Received) -> Self {
-        let authorization = received
-            .header("authorization")
-            .and_then(Authorization::parse);
+        let header = received.header("authorization");
+        let credential = header
+            .and_then(sign::authorization)
+            .map(|authorization| authorization.credential);
         state.answered += 1;
         let query = query::pairs(&received.query);
         let operation = query.iter().find(|(name, _)| name == "Action");
         Self {
             operation: operation.map_or_else(String::new, |(_, value)| value.clone()),
             content: Content::read(received),
-            access_key_id: authorization
+            access_key_id: credential
                 .as_ref()
-                .map(|authorization| authorization.access_key_id.clone()),
-            scope: authorization.map(|authorization| authorization.scope),
+                .map(|credential| credential.access_key_id.clone()),
+            scope: credential.map(|credential| credential.scope),
             signature_valid: false,
             request_id: request_id(state.answered, received.at),
             notes: Vec::new(),
