@@ -148,6 +148,17 @@ impl Call {
         self.breaches.push(rule);
     }
 
+    /// As if a row had come in since the page before.
+    fn begin_a_row_earlier(&mut self) {
+        let Some(offset) = self.parameters.get_mut("offset") else {
+            return;
+        };
+        let row = offset.parse::<u32>().ok();
+        if let Some(earlier) = row.and_then(|row| row.checked_sub(1)) {
+            *offset = earlier.to_string();
+        }
+    }
+
     fn subject(&self) -> Subject<'_> {
         Subject {
             operation: Some(self.operation()),
@@ -234,6 +245,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         Some(FaultKind::PageLoop) => {
             call.parameters.insert("offset".to_owned(), "0".to_owned());
         }
+        Some(FaultKind::RepeatedRow) => call.begin_a_row_earlier(),
         Some(FaultKind::Huawei(Oddity::OldestFirst)) => call.oldest_first = true,
         _ => {}
     }
@@ -251,13 +263,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         ),
         Some(fault) => mishap::deliver(&fault, &call, outcome),
     };
-    let status = match &delivery {
-        Delivery::Whole(reply)
-        | Delivery::Late(reply, _)
-        | Delivery::Half(reply)
-        | Delivery::Huge(reply, _) => Some(reply.status),
-        Delivery::Never | Delivery::Reset => None,
-    };
+    let status = delivery.status();
     let name = match call.operation() {
         "" => format!("{} {}", received.method, received.path),
         operation => operation.to_owned(),

@@ -9,8 +9,8 @@ use sim::huawei::{
     pod_token, project_id,
 };
 use sim::{
-    Cloud, Engine, Fault, FaultKind, Instance, Logs, Project, Scenario, Schedule, SessionToken,
-    ThrottleHeader, Trouble, Undelivered, Vendor,
+    Cloud, Engine, Fault, FaultKind, Instance, Logs, NoRows, Project, Scenario, Schedule,
+    SessionToken, ThrottleHeader, Trouble, Undelivered, Vendor,
 };
 
 use crate::client::{
@@ -1363,6 +1363,53 @@ async fn faults_spoil_or_replace_the_answer() {
     let fault = Fault::new(FaultKind::Reset).times(1);
     cloud.inject(fault);
     assert!(Ask::local(&cloud, "i1").try_send(&cloud).await.is_none());
+    nothing_unexpected(&cloud);
+}
+
+#[tokio::test]
+async fn the_faults_of_other_vendors_have_their_like_here() {
+    let cloud = cloud().await;
+    let page = async |offset: &str| {
+        Ask::off_site(&cloud, AWAY, "i1", "auto")
+            .with("limit", "10")
+            .with("offset", offset)
+            .send(&cloud)
+            .await
+    };
+    let second = async |kind: FaultKind| {
+        cloud.inject(Fault::new(kind).times(1));
+        page("10").await
+    };
+    let (before, right) = (page("0").await.rows(), page("10").await.rows());
+    let growing = second(FaultKind::GrowingTotal).await;
+    assert_eq!((growing.total(), growing.rows()), (32, right.clone()));
+    let repeated = second(FaultKind::RepeatedRow).await.rows();
+    assert_eq!(repeated[0], before[9]);
+    assert_eq!(repeated[1..], right[..9]);
+    cloud.inject(Fault::new(FaultKind::RepeatedRow).times(1));
+    assert_eq!(page("0").await.rows(), before, "nothing precedes it");
+    let no_rows = [
+        (
+            NoRows::NullList,
+            json!({ "backups": null, "total_count": 0 }),
+        ),
+        (NoRows::NoList, json!({ "total_count": 0 })),
+        (NoRows::NullResult, Value::Null),
+        (NoRows::NoResult, json!({})),
+    ];
+    for (shape, expected) in no_rows {
+        assert_eq!(second(FaultKind::NoRows(shape)).await.json(), expected);
+    }
+    let bare = second(FaultKind::BareError {
+        status: 400,
+        code: "C".to_owned(),
+        message: "m".to_owned(),
+    })
+    .await;
+    assert_eq!(
+        (bare.status, bare.json()),
+        (400, json!({ "code": "C", "message": "m" }))
+    );
     nothing_unexpected(&cloud);
 }
 
