@@ -21,6 +21,7 @@ mod journal;
 mod metadata;
 mod mishap;
 mod query;
+mod role;
 mod scenario;
 mod server;
 mod signature;

@@ -81,6 +81,11 @@ pub(crate) fn mac(key: &[u8], message: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
+/// The signature that the owner of `secret` would have sent, where the secret itself is the key.
+pub(crate) fn signature(secret: &str, string_to_sign: &str) -> String {
+    hex::encode(mac(secret.as_bytes(), string_to_sign))
+}
+
 /// Why the date of a signature is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadDate {

@@ -162,7 +162,7 @@ fn check_signature(
     if received.header("x-acs-content-sha256") != Some(payload_hash.as_str()) {
         return Err(refusal.because("x-acs-content-sha256 is not the hash of the body"));
     }
-    let fits = |secret: &str| sign::signature(secret, &to_sign) == authorization.signature;
+    let fits = |secret: &str| signature::signature(secret, &to_sign) == authorization.signature;
     match key.signer(fits) {
         Signer::Owner => Ok(()),
         Signer::FormerOwner => Err(refusal),

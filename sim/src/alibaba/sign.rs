@@ -4,7 +4,7 @@
 
 use crate::exchange::Received;
 use crate::query;
-use crate::signature::{self, mac, sha256};
+use crate::signature::{self, sha256};
 
 /// Name of the only signature method that this face accepts.
 pub(crate) const ALGORITHM: &str = "ACS3-HMAC-SHA256";
@@ -38,17 +38,13 @@ pub(crate) fn string_to_sign(canonical_request: &str) -> String {
     format!("{ALGORITHM}\n{}", sha256(canonical_request.as_bytes()))
 }
 
-/// The signature that the owner of `secret` would have sent.
-pub(crate) fn signature(secret: &str, string_to_sign: &str) -> String {
-    hex::encode(mac(secret.as_bytes(), string_to_sign))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
 
     use super::*;
+    use crate::signature::signature;
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const GOLDEN_SECRET: &str = "GoldenSecretKeyForTestsOnly0001";

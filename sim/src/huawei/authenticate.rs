@@ -105,7 +105,7 @@ fn check_signature(
     };
     let fits = |path: &str, query: &str| {
         let to_sign = sign::string_to_sign(date, &canonical(path, query));
-        sign::signature(&key.secret, &to_sign) == authorization.signature
+        signature::signature(&key.secret, &to_sign) == authorization.signature
     };
     // Whether the gateway takes a bare plus for a blank before it verifies is not known. Both are
     // accepted here, so that such a request gets as far as the service, which does.

@@ -36,7 +36,7 @@ use crate::exchange::{Delivery, Exchange, Received, RecordedRequest, Reply, Verd
 use crate::fault::{FaultKind, Subject};
 use crate::scenario::Scenario;
 use crate::state::State;
-use crate::world::{Account, Vendor, draw};
+use crate::world::{Account, Vendor};
 use parameters::{Parameters, optional};
 use project::Found;
 use refusal::Refusal;
@@ -93,14 +93,15 @@ impl Call {
         let parameters: Parameters = sign::pairs(&received.query, sign::Plus::Blank)
             .into_iter()
             .collect();
-        state.answered += 1;
+        // 32 digits.
+        let [high, low] = state.next_request("huawei request");
         let mut call = Self {
             region: None,
             route,
             parameters,
             access_key_id,
             signature_valid: false,
-            request_id: request_id(state.answered),
+            request_id: format!("{high:016x}{low:016x}"),
             breaches: Vec::new(),
             oldest_first: false,
         };
@@ -419,14 +420,5 @@ fn forbidden() -> Refusal {
     refusal::hidden_instance().detail(
         "encoded_authorization_message",
         json!("AQIBIAAAAAD0ZXN0U2ltdWxhdGVk"),
-    )
-}
-
-/// 32 digits, different from request to request.
-fn request_id(number: i64) -> String {
-    format!(
-        "{:016x}{:016x}",
-        draw("huawei request", number, "high"),
-        draw("huawei request", number, "low")
     )
 }

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::exchange::Received;
 use crate::query::{self, encode};
-use crate::signature::{self, mac, sha256};
+use crate::signature::{self, sha256};
 
 /// Name of the only signature method that this face accepts.
 pub(super) const ALGORITHM: &str = "SDK-HMAC-SHA256";
@@ -83,17 +83,13 @@ pub(super) fn string_to_sign(date: &str, canonical_request: &str) -> String {
     )
 }
 
-/// The signature that the owner of `secret` would have sent.
-pub(super) fn signature(secret: &str, string_to_sign: &str) -> String {
-    hex::encode(mac(secret.as_bytes(), string_to_sign))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
 
     use super::*;
+    use crate::signature::signature;
 
     const SECRET: &str = "hwSkExampleSecretKey0000000000000000000001";
     const DATE: &str = "20240607T021500Z";
