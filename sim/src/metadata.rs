@@ -165,6 +165,13 @@ pub(crate) fn check_proxy(received: &Received) -> Result<(), Refused> {
     }
 }
 
+/// Six hours at the most, and not nothing.
+pub(crate) fn token_lifetime(seconds: &str) -> Option<Duration> {
+    let seconds = seconds.parse().ok();
+    let seconds = seconds.filter(|seconds| (1..=21_600).contains(seconds));
+    seconds.map(Duration::from_secs)
+}
+
 pub(crate) fn text(status: u16, body: &str) -> Reply {
     Reply {
         status,
@@ -243,11 +250,8 @@ fn token(
     }
     let header = service.lifetime_header;
     let lifetime = received.header(header).unwrap_or_default();
-    let seconds = lifetime.parse().ok();
-    let seconds = seconds
-        .filter(|seconds| (1..=21_600).contains(seconds))
+    let lifetime = token_lifetime(lifetime)
         .ok_or_else(|| Refused::client(400, format!("{header} is {lifetime:?}")))?;
-    let lifetime = Duration::from_secs(seconds);
     let world = &mut state.world;
     let token = world.issue_metadata_token(service.vendor, lifetime, received.at);
     Ok(text(200, &token))

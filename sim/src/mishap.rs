@@ -5,7 +5,10 @@ use crate::exchange::{Delivery, Reply};
 use crate::fault::FaultKind;
 
 const GATEWAY_PAGE: &str = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n\
-                            <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>Tengine</center>\r\n</body>\r\n</html>\r\n";
+                            <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+/// The vendors of today speak JSON; some gateway before them need not.
+pub(crate) const GATEWAY_XML: &str =
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>ServiceUnavailable</Code></Error>";
 const PORTAL_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Welcome to this network</form></body></html>";
 
 /// What becomes of `reply`, which holds the error code `code`, and the code in what is sent

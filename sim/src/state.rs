@@ -9,7 +9,7 @@ use crate::fault::Faults;
 use crate::huawei;
 use crate::journal::Journal;
 use crate::scenario::Scenario;
-use crate::world::World;
+use crate::world::{World, draw};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -20,7 +20,7 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) huawei: huawei::Memory,
     /// Requests answered, from which request ids are made.
-    pub(crate) answered: i64,
+    answered: i64,
 }
 
 impl State {
@@ -38,6 +38,12 @@ impl State {
             huawei: huawei::Memory::new(&scenario.accounts),
             answered: 0,
         }
+    }
+
+    /// Counts a request; answers two numbers for its id, which differ from request to request.
+    pub(crate) fn next_request(&mut self, kind: &str) -> [u64; 2] {
+        self.answered += 1;
+        ["high", "low"].map(|half| draw(kind, self.answered, half))
     }
 }
 

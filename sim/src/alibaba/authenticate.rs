@@ -1,14 +1,15 @@
 //! Who sends a request: the checks before any operation, in the order in which a gateway can make
 //! them.
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::Call;
 use super::refusal::{Refusal, token_expired};
 use super::sign::{self, Authorization};
 use crate::exchange::Received;
+use crate::signature::{self, BadDate};
 use crate::state::State;
-use crate::world::{Key, Vendor};
+use crate::world::{Key, Signer, TokenVerdict, Vendor};
 
 /// Headers that each request must carry and sign.
 const MANDATORY: [&str; 6] = [
@@ -19,9 +20,6 @@ const MANDATORY: [&str; 6] = [
     "x-acs-signature-nonce",
     "x-acs-version",
 ];
-
-/// How far the client's clock may be off.
-const PERMITTED_SKEW: TimeDelta = TimeDelta::minutes(15);
 
 /// Answers the account that the request comes from; `version` is that of the API that is asked.
 pub(crate) fn authenticate(
@@ -39,13 +37,13 @@ pub(crate) fn authenticate(
         received.header("x-acs-date").unwrap_or_default(),
         received.at,
     )?;
-    let key = active_key(state, &authorization.access_key_id)?;
+    let key = active_key(state, &authorization.credential)?;
     check_signature(received, &authorization, key)?;
     call.signature_valid = true;
     check_token(key, received.header("x-acs-security-token"), received.at)?;
     let account = key.account.clone();
     let nonce = received.header("x-acs-signature-nonce").unwrap_or_default();
-    spend_nonce(state, &authorization.access_key_id, nonce, received.at)?;
+    spend_nonce(state, &authorization.credential, nonce, received.at)?;
     Ok(account)
 }
 
@@ -104,7 +102,7 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
         }
     }
     let header = received.header("authorization").unwrap_or_default();
-    let authorization = Authorization::parse(header).ok_or_else(|| {
+    let authorization = sign::authorization(header).ok_or_else(|| {
         incomplete(format!(
             "Authorization is missing or not {}",
             sign::ALGORITHM
@@ -115,23 +113,17 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
     }
     // The pages want the host, the content type of a body, and every header of the vendor's own in
     // the signature.
-    let signed = |name: &str| {
-        authorization
-            .signed_headers
-            .iter()
-            .any(|signed| signed == name)
-    };
     let mut names = received.headers.iter().map(|(name, _)| name.as_str());
     let must_be_signed = |name: &str| {
         name == "host"
             || name.starts_with("x-acs-")
             || (name == "content-type" && !received.body.is_empty())
     };
-    if let Some(name) = names.find(|name| must_be_signed(name) && !signed(name)) {
+    if let Some(name) = names.find(|name| must_be_signed(name) && !authorization.signs(name)) {
         return Err(incomplete(format!("header {name} is not signed")));
     }
     let claimed = received.header("x-acs-accesskey-id");
-    if claimed.is_some_and(|claimed| claimed != authorization.access_key_id) {
+    if claimed.is_some_and(|claimed| claimed != authorization.credential) {
         return Err(incomplete(
             "x-acs-accesskey-id differs from Credential".to_owned(),
         ));
@@ -140,24 +132,17 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
 }
 
 pub(super) fn check_date(date: &str, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let Ok(parsed) = NaiveDateTime::parse_from_str(date, "%Y-%m-%dT%H:%M:%SZ") else {
-        return Err(Refusal::new(
-            400,
-            "InvalidTimeStamp.Format",
-            "Specified time stamp or date value is not well formatted.",
-        )
-        .because(format!("date {date:?}")));
-    };
-    // A wrong clock is a state of the client's machine, which a test may want; so it breaks no
-    // rule.
-    if (now - parsed.and_utc()).abs() > PERMITTED_SKEW {
-        return Err(Refusal::new(
-            400,
-            "InvalidTimeStamp.Expired",
-            "Specified time stamp or date value is expired.",
-        ));
-    }
-    Ok(())
+    let refuse = |code: &str, message: &str| Refusal::new(400, code, message);
+    signature::check_date(date, "%Y-%m-%dT%H:%M:%SZ", now).map_err(|bad| match bad {
+        BadDate::Unreadable => {
+            let message = "Specified time stamp or date value is not well formatted.";
+            refuse("InvalidTimeStamp.Format", message).because(format!("date {date:?}"))
+        }
+        BadDate::TooFar(_) => {
+            let message = "Specified time stamp or date value is expired.";
+            refuse("InvalidTimeStamp.Expired", message)
+        }
+    })
 }
 
 fn check_signature(
@@ -165,7 +150,7 @@ fn check_signature(
     authorization: &Authorization,
     key: &Key,
 ) -> Result<(), Refusal> {
-    let payload_hash = sign::sha256(&received.body);
+    let payload_hash = signature::sha256(&received.body);
     let canonical = sign::canonical_request(received, &authorization.signed_headers, &payload_hash);
     let to_sign = sign::string_to_sign(&canonical);
     // Like the real one, the message repeats what the server signed, the session token among it: an
@@ -177,16 +162,12 @@ fn check_signature(
     if received.header("x-acs-content-sha256") != Some(payload_hash.as_str()) {
         return Err(refusal.because("x-acs-content-sha256 is not the hash of the body"));
     }
-    let fits = |secret: &String| sign::signature(secret, &to_sign) == authorization.signature;
-    if fits(&key.secret) {
-        return Ok(());
+    let fits = |secret: &str| signature::signature(secret, &to_sign) == authorization.signature;
+    match key.signer(fits) {
+        Signer::Owner => Ok(()),
+        Signer::FormerOwner => Err(refusal),
+        Signer::Nobody => Err(refusal.because("the signature is wrong")),
     }
-    // Signed well, but with a secret that has been replaced: out of date, and no mistake in
-    // signing.
-    if key.former_secrets.iter().any(fits) {
-        return Err(refusal);
-    }
-    Err(refusal.because("the signature is wrong"))
 }
 
 pub(super) fn check_token(
@@ -194,24 +175,17 @@ pub(super) fn check_token(
     sent: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    match (&key.token, sent) {
-        (None, None) => Ok(()),
-        (Some(_), None) => Err(Refusal::new(
-            400,
-            "MissingSecurityToken",
-            "SecurityToken is mandatory for this action.",
-        )),
-        (Some(token), Some(sent)) if token.value == sent => {
-            if token.expires.is_some_and(|expires| expires <= now) {
-                Err(token_expired())
-            } else {
-                Ok(())
-            }
+    let refuse = |code: &str, message: &str| Err(Refusal::new(400, code, message));
+    match key.judge_token(sent, now) {
+        TokenVerdict::Accepted => Ok(()),
+        TokenVerdict::Missing => {
+            let message = "SecurityToken is mandatory for this action.";
+            refuse("MissingSecurityToken", message)
         }
-        (_, Some(_)) => Err(Refusal::new(
-            400,
-            "InvalidSecurityToken.MismatchWithAccessKey",
-            "Specified SecurityToken mismatch with the AccessKey.",
-        )),
+        TokenVerdict::Expired => Err(token_expired()),
+        TokenVerdict::Foreign => {
+            let code = "InvalidSecurityToken.MismatchWithAccessKey";
+            refuse(code, "Specified SecurityToken mismatch with the AccessKey.")
+        }
     }
 }

@@ -73,13 +73,12 @@ impl Call {
         }
         let authorization = received
             .header("authorization")
-            .and_then(sign::Authorization::parse);
-        state.answered += 1;
+            .and_then(sign::authorization);
         let in_header = received.header("x-acs-action");
         // Only the token service is served in the older style.
         let in_parameters = parameters::optional(&parameters, "Action")
             .filter(|action| in_header.is_none() && token_service::OPERATIONS.contains(action));
-        let claimed = authorization.map(|authorization| authorization.access_key_id);
+        let claimed = authorization.map(|authorization| authorization.credential);
         Self {
             style: match in_parameters {
                 Some(_) => Style::Parameters,
@@ -90,7 +89,7 @@ impl Call {
                 .or_else(|| parameters::optional(&parameters, "AccessKeyId").map(str::to_owned)),
             parameters,
             signature_valid: false,
-            request_id: request_id(state.answered),
+            request_id: request_id(state.next_request("request")),
         }
     }
 
@@ -322,12 +321,8 @@ fn forbidden(account: &str, operation: &str) -> Refusal {
 }
 
 /// Looks like the vendor's, and differs from request to request.
-fn request_id(number: i64) -> String {
-    let digits = format!(
-        "{:016X}{:016X}",
-        draw("request", number, "high"),
-        draw("request", number, "low")
-    );
+fn request_id([high, low]: [u64; 2]) -> String {
+    let digits = format!("{high:016X}{low:016X}");
     [
         &digits[..8],
         &digits[8..12],

@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use crate::exchange::Received;
 use crate::query;
 use crate::state::State;
+use crate::world::Signer;
 
 /// Answers the account that the request comes from; `version` is that of the API that is asked.
 pub(super) fn authenticate(
@@ -50,14 +51,11 @@ pub(super) fn authenticate(
             "Specified signature is not matched with our calculation. server string to sign is:{to_sign}"
         ),
     );
-    let fits = |secret: &String| signature(secret, &to_sign) == signed;
-    if !fits(&key.secret) {
-        // As with the newer signatures, one that was right once is no mistake.
-        return Err(if key.former_secrets.iter().any(fits) {
-            refusal
-        } else {
-            refusal.because("the signature is wrong")
-        });
+    let fits = |secret: &str| signature(secret, &to_sign) == signed;
+    match key.signer(fits) {
+        Signer::Owner => {}
+        Signer::FormerOwner => return Err(refusal),
+        Signer::Nobody => return Err(refusal.because("the signature is wrong")),
     }
     call.signature_valid = true;
     check_token(key, optional(parameters, "SecurityToken"), received.at)?;

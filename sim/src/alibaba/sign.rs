@@ -2,59 +2,34 @@
 //! have signed. Pure; who owns the key and whether the date is acceptable is decided in
 //! `authenticate`.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-
 use crate::exchange::Received;
 use crate::query;
+use crate::signature::{self, sha256};
 
 /// Name of the only signature method that this face accepts.
 pub(crate) const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
-/// The parts of an `Authorization` header.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Authorization {
-    pub(crate) access_key_id: String,
-    pub(crate) signed_headers: Vec<String>,
-    pub(crate) signature: String,
+/// With the key's id.
+pub(crate) type Authorization = signature::Authorization<String>;
+
+/// Reads `ACS3-HMAC-SHA256 Credential=…,SignedHeaders=a;b,Signature=…`.
+pub(crate) fn authorization(header: &str) -> Option<Authorization> {
+    Authorization::parse(header, ALGORITHM, "Credential", |id| Some(id.to_owned()))
 }
 
-impl Authorization {
-    /// Reads `ACS3-HMAC-SHA256 Credential=…,SignedHeaders=a;b,Signature=…`.
-    pub(crate) fn parse(header: &str) -> Option<Self> {
-        let parts = header.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
-        let part = |name: &str| {
-            parts
-                .split(',')
-                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
-        };
-        Some(Self {
-            access_key_id: part("Credential")?.to_owned(),
-            signed_headers: part("SignedHeaders")?
-                .split(';')
-                .map(str::to_owned)
-                .collect(),
-            signature: part("Signature")?.to_owned(),
-        })
-    }
-}
-
-/// The request in the form that is hashed: headers as listed in `signed_headers`, whichever they
-/// are, because clients differ in that.
+/// The request in the form that is hashed.
 pub(crate) fn canonical_request(
     received: &Received,
     signed_headers: &[String],
     payload_hash: &str,
 ) -> String {
     let query = query::canonical(&query::pairs(&received.query));
-    let mut headers = String::new();
-    for name in signed_headers {
-        headers.extend([name, ":", received.header(name).unwrap_or_default(), "\n"]);
-    }
-    let names = signed_headers.join(";");
-    format!(
-        "{}\n{}\n{query}\n{headers}\n{names}\n{payload_hash}",
-        received.method, received.path
+    signature::canonical_request(
+        received,
+        &received.path,
+        &query,
+        signed_headers,
+        payload_hash,
     )
 }
 
@@ -63,25 +38,13 @@ pub(crate) fn string_to_sign(canonical_request: &str) -> String {
     format!("{ALGORITHM}\n{}", sha256(canonical_request.as_bytes()))
 }
 
-/// The signature that the owner of `secret` would have sent.
-pub(crate) fn signature(secret: &str, string_to_sign: &str) -> String {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
-    mac.update(string_to_sign.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
-}
-
-/// Lower-case hexadecimal SHA-256.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
 
     use super::*;
+    use crate::signature::signature;
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const GOLDEN_SECRET: &str = "GoldenSecretKeyForTestsOnly0001";
@@ -178,13 +141,13 @@ mod tests {
 
     #[test]
     fn an_authorization_header_is_read_or_refused() {
-        let read = Authorization::parse(
+        let read = authorization(
             "ACS3-HMAC-SHA256 Credential=K,SignedHeaders=host;x-acs-date,Signature=ab",
         )
         .unwrap();
         assert_eq!(read.signed_headers, ["host", "x-acs-date"]);
         assert_eq!(
-            (read.access_key_id.as_str(), read.signature.as_str()),
+            (read.credential.as_str(), read.signature.as_str()),
             ("K", "ab")
         );
         for broken in [
@@ -193,7 +156,7 @@ mod tests {
             "ACS3-HMAC-SHA256",
             "ACS3-HMAC-SHA256 Credential=K,Signature=ab",
         ] {
-            assert_eq!(Authorization::parse(broken), None, "{broken}");
+            assert_eq!(authorization(broken), None, "{broken}");
         }
     }
 }

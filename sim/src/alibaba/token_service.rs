@@ -1,8 +1,6 @@
 //! The token service: keys of a role for a while, in exchange for a signature or for somebody
 //! else's token.
 
-use std::time::Duration;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -11,14 +9,21 @@ use super::refusal::Refusal;
 use super::{Call, Style, admit, authenticate, role_arn, rpc, unknown_api};
 use crate::exchange::Received;
 use crate::query;
+use crate::role::{self, NoRole, Service, Wanted};
 use crate::state::State;
-use crate::world::{Issue, IssuedKey, OidcVerdict, Vendor};
+use crate::world::{IssuedKey, OidcVerdict, Vendor};
 
 /// Version of the token service.
 const VERSION: &str = "2015-04-01";
 
 /// How the vendor's temporary keys begin.
 pub(super) const KEY_PREFIX: &str = "STS.";
+
+const SERVICE: Service = Service {
+    vendor: Vendor::Alibaba,
+    key_prefix: KEY_PREFIX,
+    full_name: role_arn,
+};
 
 /// The operations of the token service.
 pub(super) const OPERATIONS: [&str; 2] = ["AssumeRole", "AssumeRoleWithOIDC"];
@@ -57,11 +62,11 @@ fn assume_role(state: &mut State, received: &Received, call: &mut Call) -> Resul
         Style::Parameters => rpc::authenticate(state, received, call, VERSION)?,
     };
     admit(state, received, &call.operation, &caller)?;
-    let request = Request::read(&call.parameters, &["ExternalId"])?;
+    let wanted = read(&call.parameters, &["ExternalId"])?;
     if state.world.is_denied(&caller, &call.operation) {
         return Err(forbidden());
     }
-    request.issue(state, &call.operation, received.at)
+    issue(&wanted, state, &call.operation, received.at)
 }
 
 /// Unsigned: the token speaks for itself. It must not stand in the address, where every proxy
@@ -89,13 +94,16 @@ fn assume_role_with_oidc(
         )
         .because("OIDCToken in the address"));
     }
-    let request = Request::read(&call.parameters, &["OIDCProviderArn", "OIDCToken"])?;
+    let wanted = read(&call.parameters, &["OIDCProviderArn", "OIDCToken"])?;
     let provider = mandatory(&call.parameters, "OIDCProviderArn")?;
     if !provider.starts_with("acs:ram::") || !provider.contains(":oidc-provider/") {
         return Err(invalid("OIDCProviderArn", provider));
     }
     let token = mandatory(&call.parameters, "OIDCToken")?;
-    let role = request.role(state)?;
+    let (role, owner) = wanted
+        .find(&SERVICE, state)
+        .map_err(|missing| no_role(&wanted, missing))?;
+    let owner = owner.to_owned();
     let refused = |code: &str, message: &str| Err(Refusal::new(400, code, message));
     match state.world.judge_oidc_token(Vendor::Alibaba, role, token) {
         OidcVerdict::Accepted => {}
@@ -108,80 +116,56 @@ fn assume_role_with_oidc(
             return refused(code, "This JsonWebToken is invalid.");
         }
     }
-    let owner = state.world.role_account(Vendor::Alibaba, role);
-    let owner = owner.unwrap_or_default().to_owned();
     admit(state, received, &call.operation, &owner)?;
     if state.world.is_denied(&owner, &call.operation) {
         return Err(forbidden());
     }
-    request.issue(state, &call.operation, received.at)
+    issue(&wanted, state, &call.operation, received.at)
 }
 
-/// A role that is asked for.
-#[derive(Debug)]
-struct Request<'a> {
-    arn: &'a str,
-    session: &'a str,
-    lifetime: Duration,
+/// Reads the parameters of both operations; `further` are those of one.
+fn read<'a>(parameters: &'a Parameters, further: &[&str]) -> Result<Wanted<'a>, Refusal> {
+    let known = |name: &str| {
+        PARAMETERS.contains(&name) || ENVELOPE.contains(&name) || further.contains(&name)
+    };
+    if let Some(name) = parameters.keys().find(|name| !known(name)) {
+        return Err(invalid(name, "unknown"));
+    }
+    let session = mandatory(parameters, "RoleSessionName")?;
+    let permitted = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '.' | '@' | '-' | '_')
+    };
+    if !(2..=64).contains(&session.len()) || !session.chars().all(permitted) {
+        return Err(invalid("RoleSessionName", session));
+    }
+    let full_name = mandatory(parameters, "RoleArn")?;
+    let seconds = optional(parameters, "DurationSeconds");
+    let lifetime = role::lifetime(seconds);
+    Ok(Wanted {
+        full_name,
+        session,
+        lifetime: lifetime
+            .ok_or_else(|| invalid("DurationSeconds", seconds.unwrap_or_default()))?,
+    })
 }
 
-impl<'a> Request<'a> {
-    /// Reads the parameters of both operations; `further` are those of one.
-    fn read(parameters: &'a Parameters, further: &[&str]) -> Result<Self, Refusal> {
-        let known = |name: &str| {
-            PARAMETERS.contains(&name) || ENVELOPE.contains(&name) || further.contains(&name)
-        };
-        if let Some(name) = parameters.keys().find(|name| !known(name)) {
-            return Err(invalid(name, "unknown"));
-        }
-        let session = mandatory(parameters, "RoleSessionName")?;
-        let permitted = |character: char| {
-            character.is_ascii_alphanumeric() || matches!(character, '.' | '@' | '-' | '_')
-        };
-        if !(2..=64).contains(&session.len()) || !session.chars().all(permitted) {
-            return Err(invalid("RoleSessionName", session));
-        }
-        Ok(Self {
-            arn: mandatory(parameters, "RoleArn")?,
-            session,
-            lifetime: lifetime(parameters)?,
-        })
-    }
-
-    /// The name of the role, if there is one of this full name.
-    fn role(&self, state: &State) -> Result<&'a str, Refusal> {
-        let (_, name) = self
-            .arn
-            .rsplit_once(":role/")
-            .ok_or_else(|| invalid("RoleArn", self.arn))?;
-        match state.world.role_account(Vendor::Alibaba, name) {
-            Some(account) if role_arn(account, name) == self.arn => Ok(name),
-            _ => Err(no_role()),
-        }
-    }
-
-    fn issue(
-        &self,
-        state: &mut State,
-        operation: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Value, Refusal> {
-        let issue = Issue {
-            vendor: Vendor::Alibaba,
-            role: self.role(state)?,
-            operation,
-            prefix: KEY_PREFIX,
-            lifetime: self.lifetime,
-        };
-        let key = state.world.issue(&issue, now).ok_or_else(no_role)?;
-        Ok(json!({
-            "AssumedRoleUser": {
-                "Arn": format!("{}/{}", self.arn, self.session),
-                "AssumedRoleId": format!("391578752573{:06}:{}", self.arn.len(), self.session),
-            },
-            "Credentials": credentials(&key),
-        }))
-    }
+fn issue(
+    wanted: &Wanted<'_>,
+    state: &mut State,
+    operation: &str,
+    now: DateTime<Utc>,
+) -> Result<Value, Refusal> {
+    let (arn, session) = (wanted.full_name, wanted.session);
+    let key = wanted
+        .issue(&SERVICE, state, operation, now)
+        .map_err(|missing| no_role(wanted, missing))?;
+    Ok(json!({
+        "AssumedRoleUser": {
+            "Arn": format!("{arn}/{session}"),
+            "AssumedRoleId": format!("391578752573{:06}:{session}", arn.len()),
+        },
+        "Credentials": credentials(&key),
+    }))
 }
 
 /// The key as every service of this vendor spells it.
@@ -198,26 +182,19 @@ pub(super) fn spell(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A quarter of an hour to twelve hours; one hour without the parameter.
-fn lifetime(parameters: &Parameters) -> Result<Duration, Refusal> {
-    let Some(text) = optional(parameters, "DurationSeconds") else {
-        return Ok(Duration::from_secs(3600));
-    };
-    let seconds = text.parse().ok();
-    match seconds.filter(|seconds| (900..=43_200).contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs(seconds)),
-        None => Err(invalid("DurationSeconds", text)),
-    }
-}
-
 fn invalid(name: &str, value: &str) -> Refusal {
     let message = format!("The parameter {name} is wrongly formed.");
     Refusal::new(400, format!("InvalidParameter.{name}"), message)
         .because(format!("{name} is {value:?}"))
 }
 
-fn no_role() -> Refusal {
-    Refusal::new(404, "EntityNotExist.Role", "The specified Role not exists.")
+fn no_role(wanted: &Wanted<'_>, missing: NoRole) -> Refusal {
+    match missing {
+        NoRole::Misspelled => invalid("RoleArn", wanted.full_name),
+        NoRole::Unknown => {
+            Refusal::new(404, "EntityNotExist.Role", "The specified Role not exists.")
+        }
+    }
 }
 
 fn forbidden() -> Refusal {

@@ -1,7 +1,6 @@
 //! The metadata service of a machine, as it answers on the link-local address: a token, and for it
 //! the key of the machine's agency.
 
-use chrono::TimeDelta;
 use serde_json::json;
 
 use super::memory::{Metadata, Token};
@@ -10,10 +9,8 @@ use super::refusal::Refusal;
 use super::temporary::{in_a_machine, issue, secret};
 use super::{Call, Success};
 use crate::exchange::Received;
+use crate::metadata::token_lifetime;
 use crate::state::State;
-
-/// The longest that a token may be wanted for.
-const LONGEST_SECONDS: i64 = 21_600;
 
 /// Traces of a proxy: nobody else may see the key, so such a request should never have been made.
 const LEFT_BY_PROXIES: [&str; 6] = [
@@ -38,15 +35,14 @@ pub(super) fn token(
     let wanted = received
         .header("x-metadata-token-ttl-seconds")
         .unwrap_or_default();
-    let seconds = wanted.parse().ok();
-    let Some(seconds) = seconds.filter(|seconds| (1..=LONGEST_SECONDS).contains(seconds)) else {
+    let Some(lifetime) = token_lifetime(wanted) else {
         let rule = format!("x-metadata-token-ttl-seconds is {wanted:?}");
         return Err(refuse(400, "400 Bad Request").because(rule));
     };
     let value = secret(&mut state.huawei, "metadata token");
     let token = Token {
         account: None,
-        expires: received.at + TimeDelta::seconds(seconds),
+        expires: received.at + lifetime,
     };
     state.huawei.tokens.insert(value.clone(), token);
     Ok(Success::text(value))

@@ -2,17 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::oddity::Oddity;
+use super::oddity::{Oddity, Shape};
+use super::parameters::Page;
 use super::refusal::{Refusal, throttled, unauthenticated};
 use super::{Call, Content, Success};
 use crate::exchange::{Delivery, Reply};
-use crate::fault::{FaultKind, ThrottleHeader};
-
-const GATEWAY_PAGE: &str = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n\
-                            <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>CloudWAF</center>\r\n</body>\r\n</html>\r\n";
-const PORTAL_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Welcome to this network</form></body></html>";
-const XML_ERROR: &str =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>ServiceUnavailable</Code></Error>";
+use crate::fault::{FaultKind, NoRows, ThrottleHeader};
+use crate::mishap;
 
 /// Keys under which the answers have their lists.
 const LISTS: [&str; 6] = [
@@ -30,38 +26,47 @@ pub(super) fn deliver(
     call: &Call,
     mut outcome: Result<Success, Refusal>,
 ) -> (Delivery, Option<String>) {
-    let refuse = |refusal: Refusal| {
-        let code = Some(refusal.code.clone());
-        (Delivery::Whole(call.reply(&Err(refusal))), code)
-    };
     if let Some(refusal) = refusal(fault) {
-        return refuse(refusal);
+        let code = Some(refusal.code.clone());
+        return (Delivery::Whole(call.reply(&Err(refusal))), code);
     }
-    if let Some(delivery) = replacement(fault, call) {
-        return (delivery, None);
+    let code = outcome.as_ref().err().map(|refusal| refusal.code.clone());
+    let mut reply = call.reply(&outcome);
+    if fault.replaces_answer() {
+        // What stands in for an answer has none of its headers, one of which may be a token.
+        let kept = ["content-type", "x-request-id"];
+        reply.headers.retain(|(name, _)| kept.contains(name));
+    }
+    if let Some(delivered) = mishap::deliver(fault, &reply, code.as_ref()) {
+        return delivered;
     }
     match fault {
+        FaultKind::ServerErrorXml => {
+            let reply = Reply {
+                status: 503,
+                headers: vec![
+                    ("content-type", "text/xml".to_owned()),
+                    ("x-request-id", call.request_id.clone()),
+                ],
+                body: mishap::GATEWAY_XML.into(),
+            };
+            return (Delivery::Whole(reply), None);
+        }
         FaultKind::WrongTotal(total) => change_total(&mut outcome, |_| json!(total)),
         FaultKind::TotalAsString => {
             change_total(&mut outcome, |total| json!(total.to_string()));
         }
+        FaultKind::GrowingTotal => {
+            let before = Page::read(&call.parameters).map_or(0, Page::pages_before);
+            grow_total(&mut outcome, before);
+        }
+        FaultKind::NoRows(shape) => empty(&mut outcome, *shape),
         FaultKind::Huawei(Oddity::NullList) => change_list(&mut outcome, &Value::Null),
         FaultKind::Huawei(Oddity::EmptyList) => change_list(&mut outcome, &json!([])),
-        // The others have been heeded already, while the rows were chosen, or are heeded below.
+        // The others have been heeded already, while the rows were chosen.
         _ => {}
     }
-    let mut reply = call.reply(&outcome);
-    let code = outcome.err().map(|refusal| refusal.code);
-    let delivery = match fault {
-        FaultKind::Truncated => Delivery::Half(reply),
-        FaultKind::TruncatedJson => {
-            reply.body.truncate(reply.body.len() / 2);
-            Delivery::Whole(reply)
-        }
-        FaultKind::Slow(wait) => Delivery::Late(reply, *wait),
-        _ => Delivery::Whole(reply),
-    };
-    (delivery, code)
+    (Delivery::Whole(call.reply(&outcome)), code)
 }
 
 /// The error that a fault answers with.
@@ -83,6 +88,11 @@ fn refusal(fault: &FaultKind) -> Option<Refusal> {
             code,
             message,
         } => Refusal::gateway(*status, code, message),
+        FaultKind::BareError {
+            status,
+            code,
+            message,
+        } => Refusal::new(Shape::Plain, *status, code, message),
         FaultKind::ErrorIn200 { code } => Refusal::gateway(200, code, "Internal server error."),
         FaultKind::ExpiredToken => unauthenticated("decrypt token fail"),
         FaultKind::ServerErrorJson => {
@@ -106,39 +116,43 @@ fn refusal(fault: &FaultKind) -> Option<Refusal> {
     Some(refusal)
 }
 
-/// What comes in place of an answer.
-fn replacement(fault: &FaultKind, call: &Call) -> Option<Delivery> {
-    let raw = |status: u16, kind: &str, body: &str| Reply {
-        status,
-        headers: vec![
-            ("content-type", kind.to_owned()),
-            ("x-request-id", call.request_id.clone()),
-        ],
-        body: body.to_owned().into(),
-    };
-    let json = |body: &str| Delivery::Whole(raw(200, "application/json", body));
-    let delivery = match fault {
-        FaultKind::ServerErrorXml => Delivery::Whole(raw(503, "text/xml", XML_ERROR)),
-        FaultKind::ServerErrorHtml => Delivery::Whole(raw(503, "text/html", GATEWAY_PAGE)),
-        FaultKind::Html200 => Delivery::Whole(raw(200, "text/html", PORTAL_PAGE)),
-        FaultKind::EmptyObject => json("{}"),
-        FaultKind::Null => json("null"),
-        FaultKind::Redirect(location) => {
-            let mut reply = raw(302, "text/html", "");
-            reply.headers.push(("location", location.clone()));
-            Delivery::Whole(reply)
-        }
-        FaultKind::HugeBody(length) => Delivery::Huge(raw(200, "application/json", ""), *length),
-        FaultKind::Hang => Delivery::Never,
-        FaultKind::Reset => Delivery::Reset,
-        _ => return None,
-    };
-    Some(delivery)
-}
-
 fn change_total(outcome: &mut Result<Success, Refusal>, change: impl Fn(&Value) -> Value) {
     if let Some(fields) = fields(outcome) {
         fields["total_count"] = change(&fields["total_count"]);
+    }
+}
+
+/// As if rows had come in between the pages; an answer without a total stays without one.
+fn grow_total(outcome: &mut Result<Success, Refusal>, pages_before: usize) {
+    let total = fields(outcome).and_then(|fields| fields.get_mut("total_count"));
+    if let Some(total) = total
+        && let Some(number) = total.as_u64()
+    {
+        *total = json!(number + pages_before as u64);
+    }
+}
+
+/// The lists are in the answer itself, so that is what holds them.
+fn empty(outcome: &mut Result<Success, Refusal>, shape: NoRows) {
+    let Some(answer) = fields(outcome) else {
+        return;
+    };
+    match shape {
+        NoRows::NullResult => *answer = Value::Null,
+        NoRows::NoResult => *answer = json!({}),
+        NoRows::NullList | NoRows::NoList => {
+            let Some(fields) = answer.as_object_mut() else {
+                return;
+            };
+            fields
+                .entry("total_count")
+                .and_modify(|total| *total = json!(0));
+            for name in LISTS {
+                if fields.remove(name).is_some() && shape == NoRows::NullList {
+                    fields.insert(name.to_owned(), Value::Null);
+                }
+            }
+        }
     }
 }
 

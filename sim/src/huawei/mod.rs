@@ -36,7 +36,7 @@ use crate::exchange::{Delivery, Exchange, Received, RecordedRequest, Reply, Verd
 use crate::fault::{FaultKind, Subject};
 use crate::scenario::Scenario;
 use crate::state::State;
-use crate::world::{Account, Vendor, draw};
+use crate::world::{Account, Vendor};
 use parameters::{Parameters, optional};
 use project::Found;
 use refusal::Refusal;
@@ -88,19 +88,20 @@ impl Call {
     fn read(state: &mut State, received: &Received) -> Self {
         let route = route::read(&received.method, &received.path);
         let header = received.header("authorization");
-        let authorization = header.and_then(sign::Authorization::parse);
-        let access_key_id = authorization.map(|authorization| authorization.access_key_id);
+        let authorization = header.and_then(sign::authorization);
+        let access_key_id = authorization.map(|authorization| authorization.credential);
         let parameters: Parameters = sign::pairs(&received.query, sign::Plus::Blank)
             .into_iter()
             .collect();
-        state.answered += 1;
+        // 32 digits.
+        let [high, low] = state.next_request("huawei request");
         let mut call = Self {
             region: None,
             route,
             parameters,
             access_key_id,
             signature_valid: false,
-            request_id: request_id(state.answered),
+            request_id: format!("{high:016x}{low:016x}"),
             breaches: Vec::new(),
             oldest_first: false,
         };
@@ -146,6 +147,17 @@ impl Call {
 
     fn breach(&mut self, rule: String) {
         self.breaches.push(rule);
+    }
+
+    /// As if a row had come in since the page before.
+    fn begin_a_row_earlier(&mut self) {
+        let Some(offset) = self.parameters.get_mut("offset") else {
+            return;
+        };
+        let row = offset.parse::<u32>().ok();
+        if let Some(earlier) = row.and_then(|row| row.checked_sub(1)) {
+            *offset = earlier.to_string();
+        }
     }
 
     fn subject(&self) -> Subject<'_> {
@@ -234,6 +246,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         Some(FaultKind::PageLoop) => {
             call.parameters.insert("offset".to_owned(), "0".to_owned());
         }
+        Some(FaultKind::RepeatedRow) => call.begin_a_row_earlier(),
         Some(FaultKind::Huawei(Oddity::OldestFirst)) => call.oldest_first = true,
         _ => {}
     }
@@ -251,13 +264,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
         ),
         Some(fault) => mishap::deliver(&fault, &call, outcome),
     };
-    let status = match &delivery {
-        Delivery::Whole(reply)
-        | Delivery::Late(reply, _)
-        | Delivery::Half(reply)
-        | Delivery::Huge(reply, _) => Some(reply.status),
-        Delivery::Never | Delivery::Reset => None,
-    };
+    let status = delivery.status();
     let name = match call.operation() {
         "" => format!("{} {}", received.method, received.path),
         operation => operation.to_owned(),
@@ -413,14 +420,5 @@ fn forbidden() -> Refusal {
     refusal::hidden_instance().detail(
         "encoded_authorization_message",
         json!("AQIBIAAAAAD0ZXN0U2ltdWxhdGVk"),
-    )
-}
-
-/// 32 digits, different from request to request.
-fn request_id(number: i64) -> String {
-    format!(
-        "{:016x}{:016x}",
-        draw("huawei request", number, "high"),
-        draw("huawei request", number, "low")
     )
 }

@@ -63,6 +63,11 @@ impl Page {
         })
     }
 
+    /// How many pages lie before this one.
+    pub(super) fn pages_before(self) -> usize {
+        self.offset / self.limit
+    }
+
     /// These rows of all.
     pub(super) fn of<T>(self, rows: &[T]) -> &[T] {
         let rest = rows.get(self.offset..).unwrap_or_default();

@@ -2,48 +2,21 @@
 //! have signed. Pure; who owns the key and whether the date is acceptable is decided in
 //! `authenticate`.
 
-use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use sha2::{Digest, Sha256};
+use percent_encoding::percent_decode_str;
 
 use crate::exchange::Received;
+use crate::query::{self, encode};
+use crate::signature::{self, sha256};
 
 /// Name of the only signature method that this face accepts.
 pub(super) const ALGORITHM: &str = "SDK-HMAC-SHA256";
 
-/// All but letters, digits and these four is encoded.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+/// With the key's id.
+pub(super) type Authorization = signature::Authorization<String>;
 
-/// The parts of an `Authorization` header.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Authorization {
-    pub(super) access_key_id: String,
-    pub(super) signed_headers: Vec<String>,
-    pub(super) signature: String,
-}
-
-impl Authorization {
-    /// Reads `SDK-HMAC-SHA256 Access=…, SignedHeaders=a;b, Signature=…`.
-    pub(super) fn parse(header: &str) -> Option<Self> {
-        let parts = header.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
-        let part = |name: &str| {
-            parts
-                .split(',')
-                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
-        };
-        Some(Self {
-            access_key_id: part("Access")?.to_owned(),
-            signed_headers: part("SignedHeaders")?
-                .split(';')
-                .map(str::to_owned)
-                .collect(),
-            signature: part("Signature")?.to_owned(),
-        })
-    }
+/// Reads `SDK-HMAC-SHA256 Access=…, SignedHeaders=a;b, Signature=…`.
+pub(super) fn authorization(header: &str) -> Option<Authorization> {
+    Authorization::parse(header, ALGORITHM, "Access", |id| Some(id.to_owned()))
 }
 
 /// What a bare plus in a query stands for.
@@ -57,18 +30,10 @@ pub(super) enum Plus {
 
 /// Decoded pairs of a query.
 pub(super) fn pairs(query: &str, plus: Plus) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        let text = match plus {
-            Plus::Blank => text.replace('+', " "),
-            Plus::Plus => text.to_owned(),
-        };
-        percent_decode_str(&text).decode_utf8_lossy().into_owned()
-    };
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decode(key), decode(value)))
-        .collect()
+    match plus {
+        Plus::Blank => query::pairs(query),
+        Plus::Plus => query::pairs(&query.replace('+', "%2B")),
+    }
 }
 
 /// The path with each segment encoded anew, and with the slash at its end that is signed but not
@@ -83,7 +48,7 @@ pub(super) fn canonical_path(path: &str) -> String {
     canonical
 }
 
-/// The query sorted and encoded anew.
+/// The query encoded anew, in the order of the decoded pairs.
 pub(super) fn canonical_query(query: &str, plus: Plus) -> String {
     let mut pairs = pairs(query, plus);
     pairs.sort();
@@ -101,22 +66,13 @@ pub(super) fn canonical_request(
     path: &str,
     query: &str,
 ) -> String {
-    let mut headers = String::new();
-    for name in signed_headers {
-        let value = received.header(name).unwrap_or_default();
-        headers.extend([name, ":", value, "\n"]);
-    }
     let hash = match received.header("x-sdk-content-sha256") {
         // The vendor's client states `UNSIGNED-PAYLOAD` here for bodies that are no JSON, and
         // ignores its own header where there is no body.
         Some(stated) if !received.body.is_empty() => stated.to_owned(),
         _ => sha256(&received.body),
     };
-    let names = signed_headers.join(";");
-    format!(
-        "{}\n{path}\n{query}\n{headers}\n{names}\n{hash}",
-        received.method
-    )
+    signature::canonical_request(received, path, query, signed_headers, &hash)
 }
 
 /// What the secret is applied to.
@@ -127,28 +83,13 @@ pub(super) fn string_to_sign(date: &str, canonical_request: &str) -> String {
     )
 }
 
-/// The signature that the owner of `secret` would have sent.
-pub(super) fn signature(secret: &str, string_to_sign: &str) -> String {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
-    mac.update(string_to_sign.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
-}
-
-fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
 
     use super::*;
+    use crate::signature::signature;
 
     const SECRET: &str = "hwSkExampleSecretKey0000000000000000000001";
     const DATE: &str = "20240607T021500Z";
@@ -285,13 +226,12 @@ mod tests {
 
     #[test]
     fn an_authorization_header_is_read_or_refused() {
-        let read = Authorization::parse(
-            "SDK-HMAC-SHA256 Access=K, SignedHeaders=host;x-sdk-date, Signature=ab",
-        )
-        .unwrap();
+        let read =
+            authorization("SDK-HMAC-SHA256 Access=K, SignedHeaders=host;x-sdk-date, Signature=ab")
+                .unwrap();
         assert_eq!(read.signed_headers, ["host", "x-sdk-date"]);
         assert_eq!(
-            (read.access_key_id.as_str(), read.signature.as_str()),
+            (read.credential.as_str(), read.signature.as_str()),
             ("K", "ab")
         );
         for broken in [
@@ -301,7 +241,7 @@ mod tests {
             "SDK-HMAC-SHA256, Access=K, SignedHeaders=host, Signature=ab",
             "SDK-HMAC-SHA256 Access=K, Signature=ab",
         ] {
-            assert_eq!(Authorization::parse(broken), None, "{broken}");
+            assert_eq!(authorization(broken), None, "{broken}");
         }
     }
 }

@@ -1,21 +1,17 @@
 //! Who sends a request: the checks before any operation, in the order in which a gateway can make
 //! them.
 
-use chrono::{NaiveDateTime, TimeDelta};
-
 use super::Call;
 use super::refusal::{Refusal, bad_token};
 use super::sign::{self, Authorization};
 use crate::exchange::Received;
+use crate::signature::{self, BadDate};
 use crate::state::State;
-use crate::world::{Key, Vendor};
+use crate::world::{Key, Signer, TokenVerdict, Vendor};
 
 /// Headers without which a signature is worth nothing; the documents sign the content type as well
 /// and its clients every `x-` header, but one of them does neither.
 const MANDATORY: [&str; 2] = ["host", "x-date"];
-
-/// How far the client's clock may be off.
-const PERMITTED_SKEW: TimeDelta = TimeDelta::minutes(15);
 
 /// Answers the account that the request comes from; `service` is the one that is asked, however it
 /// is spelled.
@@ -29,7 +25,7 @@ pub(super) fn authenticate(
     check_scope(received, &authorization, service)?;
     let Some(key) = state
         .world
-        .key(Vendor::Volcengine, &authorization.access_key_id)
+        .key(Vendor::Volcengine, &authorization.credential.access_key_id)
         .filter(|key| key.active)
     else {
         return Err(Refusal::gateway(
@@ -59,7 +55,7 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
         )
         .because(rule)
     };
-    let authorization = Authorization::parse(header).ok_or_else(|| {
+    let authorization = sign::authorization(header).ok_or_else(|| {
         invalid(format!(
             "Authorization is not {} with credential, signed headers and signature",
             sign::ALGORITHM
@@ -68,17 +64,11 @@ fn well_formed(received: &Received) -> Result<Authorization, Refusal> {
     if !authorization.signed_headers.is_sorted() {
         return Err(invalid("SignedHeaders are not sorted".to_owned()));
     }
-    let signed = |name: &str| {
-        authorization
-            .signed_headers
-            .iter()
-            .any(|signed| signed == name)
-    };
     let has_token = received.header("x-security-token").is_some();
     let mut wanted = MANDATORY
         .into_iter()
         .chain(has_token.then_some("x-security-token"));
-    if let Some(name) = wanted.find(|name| !signed(name)) {
+    if let Some(name) = wanted.find(|name| !authorization.signs(name)) {
         return Err(invalid(format!("header {name} is not signed")));
     }
     Ok(authorization)
@@ -91,21 +81,17 @@ fn check_scope(
     service: &str,
 ) -> Result<(), Refusal> {
     let date = received.header("x-date").unwrap_or_default();
-    let invalid = || {
-        Refusal::gateway(
+    signature::check_date(date, "%Y%m%dT%H%M%SZ", received.at).map_err(|bad| {
+        let refusal = Refusal::gateway(
             "InvalidTimestamp",
             "The X-Date of the request is malformed or too far from the time of the server.",
-        )
-    };
-    let Ok(parsed) = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ") else {
-        return Err(invalid().because(format!("X-Date {date:?}")));
-    };
-    // A wrong clock is a state of the client's machine, which a test may want; so it breaks no
-    // rule.
-    if (received.at - parsed.and_utc()).abs() > PERMITTED_SKEW {
-        return Err(invalid());
-    }
-    let scope = &authorization.scope;
+        );
+        match bad {
+            BadDate::Unreadable => refusal.because(format!("X-Date {date:?}")),
+            BadDate::TooFar(_) => refusal,
+        }
+    })?;
+    let scope = &authorization.credential.scope;
     if !date.starts_with(&scope.date) || scope.date.len() != 8 {
         return Err(Refusal::gateway(
             "InvalidCredential",
@@ -130,10 +116,10 @@ fn check_signature(
     authorization: &Authorization,
     key: &Key,
 ) -> Result<(), Refusal> {
-    let body_hash = sign::sha256(&received.body);
+    let body_hash = signature::sha256(&received.body);
     let canonical = sign::canonical_request(received, &authorization.signed_headers, &body_hash);
     let date = received.header("x-date").unwrap_or_default();
-    let to_sign = sign::string_to_sign(&canonical, date, &authorization.scope);
+    let to_sign = sign::string_to_sign(&canonical, date, &authorization.credential.scope);
     let refusal = Refusal::gateway(
         "SignatureDoesNotMatch",
         "The request signature we calculated does not match the signature you provided. Check your Secret Access Key and signing method.",
@@ -142,27 +128,20 @@ fn check_signature(
     if stated.is_some_and(|stated| stated != body_hash) {
         return Err(refusal.because("x-content-sha256 is not the hash of the body"));
     }
-    let fits = |secret: &String| {
-        sign::signature(secret, &authorization.scope, &to_sign) == authorization.signature
+    let fits = |secret: &str| {
+        sign::signature(secret, &authorization.credential.scope, &to_sign)
+            == authorization.signature
     };
-    if fits(&key.secret) {
-        return Ok(());
+    match key.signer(fits) {
+        Signer::Owner => Ok(()),
+        Signer::FormerOwner => Err(refusal),
+        Signer::Nobody => Err(refusal.because("the signature is wrong")),
     }
-    // Signed well, but with a secret that has been replaced: out of date, and no mistake in
-    // signing.
-    if key.former_secrets.iter().any(fits) {
-        return Err(refusal);
-    }
-    Err(refusal.because("the signature is wrong"))
 }
 
 fn check_token(received: &Received, key: &Key) -> Result<(), Refusal> {
-    let good = match (&key.token, received.header("x-security-token")) {
-        (None, None) => true,
-        (Some(token), Some(sent)) => {
-            token.value == sent && token.expires.is_none_or(|expires| received.at < expires)
-        }
-        _ => false,
-    };
-    if good { Ok(()) } else { Err(bad_token()) }
+    match key.judge_token(received.header("x-security-token"), received.at) {
+        TokenVerdict::Accepted => Ok(()),
+        _ => Err(bad_token()),
+    }
 }

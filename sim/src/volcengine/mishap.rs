@@ -8,10 +8,6 @@ use crate::exchange::{Delivery, Reply};
 use crate::fault::{FaultKind, NoRows};
 use crate::mishap;
 
-/// The vendor speaks JSON only; some gateway before it need not.
-const GATEWAY_XML: &str =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>ServiceUnavailable</Code></Error>";
-
 /// Totals and lists by the names that the operations give them.
 const TOTALS: [&str; 2] = ["Total", "TotalInstancesNum"];
 const LISTS: [&str; 2] = ["Backups", "Instances"];
@@ -44,7 +40,7 @@ pub(super) fn deliver(
             let reply = Reply {
                 status: 503,
                 headers: vec![("content-type", "text/xml;charset=utf-8".to_owned())],
-                body: GATEWAY_XML.into(),
+                body: mishap::GATEWAY_XML.into(),
             };
             return (
                 Delivery::Whole(reply),

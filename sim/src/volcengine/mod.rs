@@ -27,7 +27,7 @@ use crate::world::{Vendor, World, draw};
 use listing::Question;
 use parameters::{Body, Listing};
 use refusal::{Refusal, throttled};
-use sign::{Authorization, Scope};
+use sign::Scope;
 
 /// Version of the Redis API that is served.
 pub const VERSION: &str = "2020-12-07";
@@ -97,21 +97,21 @@ struct Call {
 
 impl Call {
     fn read(state: &mut State, received: &Received) -> Self {
-        let authorization = received
-            .header("authorization")
-            .and_then(Authorization::parse);
-        state.answered += 1;
+        let header = received.header("authorization");
+        let credential = header
+            .and_then(sign::authorization)
+            .map(|authorization| authorization.credential);
         let query = query::pairs(&received.query);
         let operation = query.iter().find(|(name, _)| name == "Action");
         Self {
             operation: operation.map_or_else(String::new, |(_, value)| value.clone()),
             content: Content::read(received),
-            access_key_id: authorization
+            access_key_id: credential
                 .as_ref()
-                .map(|authorization| authorization.access_key_id.clone()),
-            scope: authorization.map(|authorization| authorization.scope),
+                .map(|credential| credential.access_key_id.clone()),
+            scope: credential.map(|credential| credential.scope),
             signature_valid: false,
-            request_id: request_id(state.answered, received.at),
+            request_id: request_id(state.next_request("request"), received.at),
             notes: Vec::new(),
             query,
         }
@@ -310,21 +310,8 @@ fn perform(
             call.operation
         )));
     }
-    if received.method != "POST" {
-        return Err(unknown_action(format!(
-            "method {} instead of POST",
-            received.method
-        )));
-    }
-    let strange = call
-        .query
-        .iter()
-        .find(|(name, _)| name != "Action" && name != "Version");
-    if let Some((name, _)) = strange {
-        return Err(refusal::bad_parameter(format!(
-            "{name} in the query instead of the body"
-        )));
-    }
+    check_method(received, "POST")?;
+    check_query(call, "body")?;
     let account = authenticate::authenticate(state, received, call, "Redis")?;
     admit(state, received, &call.operation, &account)?;
     let body = match &call.content {
@@ -399,6 +386,27 @@ fn admit(
     Ok(())
 }
 
+fn check_method(received: &Received, expected: &str) -> Result<(), Refusal> {
+    if received.method == expected {
+        return Ok(());
+    }
+    Err(unknown_action(format!(
+        "method {} instead of {expected}",
+        received.method
+    )))
+}
+
+/// The query names the operation; all the rest belongs into `place`.
+fn check_query(call: &Call, place: &str) -> Result<(), Refusal> {
+    let mut names = call.query.iter().map(|(name, _)| name.as_str());
+    match names.find(|name| !["Action", "Version"].contains(name)) {
+        Some(name) => Err(refusal::bad_parameter(format!(
+            "{name} in the query instead of the {place}"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn unknown_action(rule: String) -> Refusal {
     Refusal::gateway(
         "InvalidActionOrVersion",
@@ -417,12 +425,8 @@ fn flat(value: &Value) -> String {
 }
 
 /// Looks like the vendor's, which begins with China's time, and differs from request to request.
-fn request_id(number: i64, now: DateTime<Utc>) -> String {
+fn request_id([high, low]: [u64; 2], now: DateTime<Utc>) -> String {
     let time = (now + TimeDelta::hours(8)).format("%Y%m%d%H%M%S");
-    let drawn = format!(
-        "{:016X}{:04X}",
-        draw("request", number, "high"),
-        draw("request", number, "low") & 0xffff
-    );
+    let drawn = format!("{high:016X}{:04X}", low & 0xffff);
     format!("{time}{drawn}")
 }

@@ -1,11 +1,9 @@
 //! `HMAC-SHA256` from the server's side: rebuilds from the received bytes what the client must have
 //! signed. Pure; who owns the key and whether the date is acceptable is decided in `authenticate`.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-
 use crate::exchange::Received;
 use crate::query;
+use crate::signature::{self, mac, sha256};
 
 /// Name of the only signature method.
 pub(crate) const ALGORITHM: &str = "HMAC-SHA256";
@@ -41,56 +39,39 @@ impl Scope {
     }
 }
 
-/// The parts of an `Authorization` header.
+/// Whose key signs, and for what.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Authorization {
+pub(crate) struct Credential {
     pub(crate) access_key_id: String,
     pub(crate) scope: Scope,
-    pub(crate) signed_headers: Vec<String>,
-    pub(crate) signature: String,
 }
 
-impl Authorization {
-    /// Reads `HMAC-SHA256 Credential=key/scope, SignedHeaders=a;b, Signature=…`; the blanks are in
-    /// the clients' headers and not in the documents' samples.
-    pub(crate) fn parse(header: &str) -> Option<Self> {
-        let parts = header.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
-        let part = |name: &str| {
-            parts
-                .split(',')
-                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
-        };
-        let (access_key_id, scope) = part("Credential")?.split_once('/')?;
+impl Credential {
+    fn parse(text: &str) -> Option<Self> {
+        let (access_key_id, scope) = text.split_once('/')?;
         Some(Self {
             access_key_id: access_key_id.to_owned(),
             scope: Scope::parse(scope)?,
-            signed_headers: part("SignedHeaders")?
-                .split(';')
-                .map(str::to_owned)
-                .collect(),
-            signature: part("Signature")?.to_owned(),
         })
     }
 }
 
-/// The request in the form that is hashed: headers as listed in `signed_headers`, whichever they
-/// are, because clients differ in that.
+pub(crate) type Authorization = signature::Authorization<Credential>;
+
+/// Reads `HMAC-SHA256 Credential=key/scope, SignedHeaders=a;b, Signature=…`; the blanks are in the
+/// clients' headers and not in the documents' samples.
+pub(crate) fn authorization(header: &str) -> Option<Authorization> {
+    Authorization::parse(header, ALGORITHM, "Credential", Credential::parse)
+}
+
+/// The request in the form that is hashed.
 pub(crate) fn canonical_request(
     received: &Received,
     signed_headers: &[String],
     body_hash: &str,
 ) -> String {
     let query = query::canonical(&query::pairs(&received.query));
-    let mut headers = String::new();
-    for name in signed_headers {
-        headers.extend([name, ":", received.header(name).unwrap_or_default(), "\n"]);
-    }
-    format!(
-        "{}\n{}\n{query}\n{headers}\n{}\n{body_hash}",
-        received.method,
-        received.path,
-        signed_headers.join(";")
-    )
+    signature::canonical_request(received, &received.path, &query, signed_headers, body_hash)
 }
 
 /// What the signing key is applied to.
@@ -112,18 +93,6 @@ fn signing_key(secret: &str, scope: &Scope) -> Vec<u8> {
     [&scope.date, &scope.region, &scope.service, "request"]
         .iter()
         .fold(secret.as_bytes().to_vec(), |key, part| mac(&key, part))
-}
-
-fn mac(key: &[u8], message: &str) -> Vec<u8> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
-    mac.update(message.as_bytes());
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// Lower-case hexadecimal SHA-256.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]
@@ -272,8 +241,10 @@ mod tests {
     #[test]
     fn an_authorization_header_is_read_or_refused() {
         let expected = Authorization {
-            access_key_id: "AK".to_owned(),
-            scope: scope("cn-beijing", "redis"),
+            credential: Credential {
+                access_key_id: "AK".to_owned(),
+                scope: scope("cn-beijing", "redis"),
+            },
             signed_headers: vec!["host".to_owned(), "x-date".to_owned()],
             signature: "ab".to_owned(),
         };
@@ -281,7 +252,7 @@ mod tests {
             let header = format!(
                 "HMAC-SHA256 Credential=AK/20250418/cn-beijing/redis/request{comma}SignedHeaders=host;x-date{comma}Signature=ab"
             );
-            assert_eq!(Authorization::parse(&header).as_ref(), Some(&expected));
+            assert_eq!(authorization(&header).as_ref(), Some(&expected));
         }
         for broken in [
             "",
@@ -292,7 +263,7 @@ mod tests {
             "HMAC-SHA256 Credential=AK/20250418//redis/request,SignedHeaders=host,Signature=ab",
             "HMAC-SHA256 Credential=AK/20250418/cn-beijing/redis/request,Signature=ab",
         ] {
-            assert_eq!(Authorization::parse(broken), None, "{broken}");
+            assert_eq!(authorization(broken), None, "{broken}");
         }
     }
 }

@@ -1,22 +1,30 @@
 //! The token service: keys of a role for a while, in exchange for a signature or for somebody
 //! else's token.
 
-use std::time::Duration;
-
 use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::refusal::{Refusal, bad_parameter, missing_parameter};
-use super::{Call, Content, account_id, admit, authenticate, role_trn, unknown_action};
+use super::{
+    Call, Content, account_id, admit, authenticate, check_method, check_query, role_trn,
+    unknown_action,
+};
 use crate::exchange::Received;
+use crate::role::{self, NoRole, Service, Wanted};
 use crate::state::State;
-use crate::world::{Issue, IssuedKey, OidcVerdict, Vendor};
+use crate::world::{IssuedKey, OidcVerdict, Vendor};
 
 /// Version of the token service.
 const VERSION: &str = "2018-01-01";
 
 /// How the vendor's temporary keys begin.
 pub(super) const KEY_PREFIX: &str = "AKTP";
+
+const SERVICE: Service = Service {
+    vendor: Vendor::Volcengine,
+    key_prefix: KEY_PREFIX,
+    full_name: role_trn,
+};
 
 /// The operations of the token service.
 pub(super) const OPERATIONS: [&str; 2] = ["AssumeRole", "AssumeRoleWithOIDC"];
@@ -43,19 +51,14 @@ pub(super) fn perform(
 }
 
 fn assume_role(state: &mut State, received: &Received, call: &mut Call) -> Result<Value, Refusal> {
-    if received.method != "GET" {
-        return Err(unknown_action(format!(
-            "method {} instead of GET",
-            received.method
-        )));
-    }
+    check_method(received, "GET")?;
     let caller = authenticate::authenticate(state, received, call, "sts")?;
     admit(state, received, &call.operation, &caller)?;
     let mut parameters = call.query.clone();
     parameters.retain(|(name, _)| name != "Action" && name != "Version");
-    let request = Request::read(&parameters, &PARAMETERS)?;
-    let key = request.issue(state, &call.operation, received.at)?;
-    Ok(request.result(&key, "ExpiredTime"))
+    let wanted = read(&parameters, &PARAMETERS)?;
+    let key = issue(&wanted, state, &call.operation, received.at)?;
+    Ok(result(&wanted, &key, "ExpiredTime"))
 }
 
 /// Unsigned: the token speaks for itself. It must not stand in the address, where every proxy
@@ -65,29 +68,19 @@ fn assume_role_with_oidc(
     received: &Received,
     call: &Call,
 ) -> Result<Value, Refusal> {
-    if received.method != "POST" {
-        return Err(unknown_action(format!(
-            "method {} instead of POST",
-            received.method
-        )));
-    }
-    let strange = call
-        .query
-        .iter()
-        .find(|(name, _)| name != "Action" && name != "Version");
-    if let Some((name, _)) = strange {
-        return Err(bad_parameter(format!(
-            "{name} in the query instead of the form"
-        )));
-    }
+    check_method(received, "POST")?;
+    check_query(call, "form")?;
     let Content::Form(form) = &call.content else {
         return Err(bad_parameter("the body is no form"));
     };
     let mut known = PARAMETERS.to_vec();
     known.push("OIDCToken");
-    let request = Request::read(form, &known)?;
+    let wanted = read(form, &known)?;
     let token = value(form, "OIDCToken").ok_or_else(|| missing_parameter("OIDCToken"))?;
-    let role = request.role(state)?;
+    let (role, owner) = wanted
+        .find(&SERVICE, state)
+        .map_err(|missing| no_role(&wanted, missing))?;
+    let owner = owner.to_owned();
     // No page names the codes.
     let refused = |code: &str, message: &str| Err(Refusal::stated(400, code, message));
     match state
@@ -98,105 +91,72 @@ fn assume_role_with_oidc(
         OidcVerdict::Expired => return refused("ExpiredOIDCToken", "The OIDC token is expired."),
         OidcVerdict::Unknown => return refused("InvalidOIDCToken", "The OIDC token is invalid."),
     }
-    let owner = state.world.role_account(Vendor::Volcengine, role);
-    let owner = owner.unwrap_or_default().to_owned();
     admit(state, received, &call.operation, &owner)?;
-    let key = request.issue(state, &call.operation, received.at)?;
-    Ok(request.result(&key, "Expiration"))
+    let key = issue(&wanted, state, &call.operation, received.at)?;
+    Ok(result(&wanted, &key, "Expiration"))
 }
 
-/// A role that is asked for.
-#[derive(Debug)]
-struct Request<'a> {
-    trn: &'a str,
-    session: &'a str,
-    lifetime: Duration,
-}
-
-impl<'a> Request<'a> {
-    fn read(parameters: &'a [(String, String)], known: &[&str]) -> Result<Self, Refusal> {
-        let strange = parameters
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()));
-        if let Some((name, _)) = strange {
-            return Err(bad_parameter(format!("unknown parameter {name}")));
-        }
-        let mandatory = |name| value(parameters, name).ok_or_else(|| missing_parameter(name));
-        Ok(Self {
-            trn: mandatory("RoleTrn")?,
-            session: mandatory("RoleSessionName")?,
-            lifetime: lifetime(parameters)?,
-        })
+fn read<'a>(parameters: &'a [(String, String)], known: &[&str]) -> Result<Wanted<'a>, Refusal> {
+    let strange = parameters
+        .iter()
+        .find(|(name, _)| !known.contains(&name.as_str()));
+    if let Some((name, _)) = strange {
+        return Err(bad_parameter(format!("unknown parameter {name}")));
     }
-
-    /// The name of the role, if there is one of this full name.
-    fn role(&self, state: &State) -> Result<&'a str, Refusal> {
-        let missing = || {
-            Refusal::stated(
-                404,
-                "RoleNotExist",
-                format!("Role {} does not exist.", self.trn),
-            )
-        };
-        let (_, name) = self
-            .trn
-            .rsplit_once(":role/")
-            .ok_or_else(|| bad_parameter(format!("RoleTrn {:?} names no role", self.trn)))?;
-        let account = state.world.role_account(Vendor::Volcengine, name);
-        match account {
-            Some(account) if role_trn(account, name) == self.trn => Ok(name),
-            _ => Err(missing()),
-        }
-    }
-
-    fn issue(
-        &self,
-        state: &mut State,
-        operation: &str,
-        now: DateTime<Utc>,
-    ) -> Result<IssuedKey, Refusal> {
-        let role = self.role(state)?;
-        let issue = Issue {
-            vendor: Vendor::Volcengine,
-            role,
-            operation,
-            prefix: KEY_PREFIX,
-            lifetime: self.lifetime,
-        };
-        let issued = state.world.issue(&issue, now);
-        issued.ok_or_else(|| Refusal::stated(404, "RoleNotExist", "The role does not exist."))
-    }
-
-    /// The two operations name the end of the key differently.
-    fn result(&self, key: &IssuedKey, end: &str) -> Value {
-        let account = self.trn.split(':').nth(3).unwrap_or_default();
-        let mut credentials = json!({
-            "CurrentTime": spell(key.issued),
-            "AccessKeyId": key.access_key_id,
-            "SecretAccessKey": key.secret,
-            "SessionToken": key.token,
-        });
-        credentials[end] = json!(spell(key.expires));
-        json!({
-            "Credentials": credentials,
-            "AssumedRoleUser": {
-                "Trn": format!("trn:sts::{account}:assumed-role/{}/{}", key.role, self.session),
-                "AssumedRoleId": format!("{}:{}", account_id(&key.role), self.session),
-            },
-        })
-    }
-}
-
-/// A quarter of an hour to twelve hours; one hour without the parameter.
-fn lifetime(parameters: &[(String, String)]) -> Result<Duration, Refusal> {
-    let Some(text) = value(parameters, "DurationSeconds") else {
-        return Ok(Duration::from_secs(3600));
+    let mandatory = |name| value(parameters, name).ok_or_else(|| missing_parameter(name));
+    let (full_name, session) = (mandatory("RoleTrn")?, mandatory("RoleSessionName")?);
+    let seconds = value(parameters, "DurationSeconds");
+    let refused = || {
+        bad_parameter(format!(
+            "DurationSeconds is {:?}",
+            seconds.unwrap_or_default()
+        ))
     };
-    let seconds = text.parse().ok();
-    match seconds.filter(|seconds| (900..=43_200).contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs(seconds)),
-        None => Err(bad_parameter(format!("DurationSeconds is {text:?}"))),
+    Ok(Wanted {
+        full_name,
+        session,
+        lifetime: role::lifetime(seconds).ok_or_else(refused)?,
+    })
+}
+
+fn issue(
+    wanted: &Wanted<'_>,
+    state: &mut State,
+    operation: &str,
+    now: DateTime<Utc>,
+) -> Result<IssuedKey, Refusal> {
+    let issued = wanted.issue(&SERVICE, state, operation, now);
+    issued.map_err(|missing| no_role(wanted, missing))
+}
+
+fn no_role(wanted: &Wanted<'_>, missing: NoRole) -> Refusal {
+    let trn = wanted.full_name;
+    match missing {
+        NoRole::Misspelled => bad_parameter(format!("RoleTrn {trn:?} names no role")),
+        NoRole::Unknown => {
+            Refusal::stated(404, "RoleNotExist", format!("Role {trn} does not exist."))
+        }
     }
+}
+
+/// The two operations name the end of the key differently.
+fn result(wanted: &Wanted<'_>, key: &IssuedKey, end: &str) -> Value {
+    let account = wanted.full_name.split(':').nth(3).unwrap_or_default();
+    let session = wanted.session;
+    let mut credentials = json!({
+        "CurrentTime": spell(key.issued),
+        "AccessKeyId": key.access_key_id,
+        "SecretAccessKey": key.secret,
+        "SessionToken": key.token,
+    });
+    credentials[end] = json!(spell(key.expires));
+    json!({
+        "Credentials": credentials,
+        "AssumedRoleUser": {
+            "Trn": format!("trn:sts::{account}:assumed-role/{}/{session}", key.role),
+            "AssumedRoleId": format!("{}:{session}", account_id(&key.role)),
+        },
+    })
 }
 
 /// A parameter that is there and not empty.

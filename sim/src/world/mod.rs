@@ -5,6 +5,7 @@
 mod history;
 mod instance;
 mod issued;
+mod key;
 mod logs;
 mod stated;
 
@@ -21,6 +22,7 @@ pub use instance::{
 };
 pub(crate) use issued::{Issue, OidcVerdict};
 pub use issued::{IssuedKey, MetadataMode};
+pub(crate) use key::{Key, Signer, TokenVerdict};
 pub(crate) use logs::{Log, windows};
 pub use stated::{CrossRegionSet, LocalSet};
 
@@ -43,17 +45,6 @@ struct AccountState {
     vendor: Vendor,
     denied: BTreeSet<String>,
     requests_per_minute: Option<u32>,
-}
-
-/// An access key as the cloud knows it.
-#[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) account: String,
-    pub(crate) secret: String,
-    /// Secrets that were valid once: a client that still signs with one is out of date, not broken.
-    pub(crate) former_secrets: Vec<String>,
-    pub(crate) token: Option<SessionToken>,
-    pub(crate) active: bool,
 }
 
 /// An instance with everything that is listed for it.

@@ -1,34 +1,24 @@
-//! Volcengine's face over a real socket. The client here is written by hand: it signs as the
-//! vendor's pages say, knows nothing of the simulator's insides, and sends what a careful client
-//! never would.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+//! Volcengine's face.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use sim::{
     Account, Cloud, Engine, Fault, FaultKind, Instance, IssuedKey, LocalSet, NoRows, Scenario,
     Schedule, ThrottleHeader, Vendor,
+};
+
+use crate::client::{
+    Answer, DAY, HOUR, Header, canonical_request, exchange, joined, mac, message,
+    nothing_unexpected, owned, seconds, sha256,
 };
 
 const KEY: &str = "AKLTSimulatedTestKey0000001";
 const SECRET: &str = "U2ltdWxhdGVkVGVzdFNlY3JldDAwMDE=";
 const COPIES: &str = "DescribeCrossRegionBackups";
 const LOCAL: &str = "DescribeBackups";
-const DAY: Duration = Duration::from_secs(86400);
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A request in the making; fields are public to the tests, so that each can spoil what it is
 /// about.
@@ -51,86 +41,28 @@ struct Ask {
     hash: Option<String>,
     /// Without any signature.
     anonymous: bool,
-    more_headers: Vec<(&'static str, String)>,
+    more_headers: Vec<Header>,
 }
 
-/// What came back.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-    /// The body is as long as its header said, or ended as it should.
-    whole: bool,
+/// What this vendor's answers hold.
+trait Content {
+    fn rows(&self) -> Vec<Value>;
+    fn refusal(&self) -> (u16, String);
+    fn result(&self) -> Value;
 }
 
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+impl Content for Answer {
+    fn rows(&self) -> Vec<Value> {
+        self.list(&self.result()["Backups"])
+    }
+
+    fn refusal(&self) -> (u16, String) {
+        self.refused(&self.json()["ResponseMetadata"]["Error"]["Code"])
     }
 
     fn result(&self) -> Value {
         self.json()["Result"].clone()
     }
-
-    fn rows(&self) -> Vec<Value> {
-        self.result()["Backups"]
-            .as_array()
-            .unwrap_or_else(|| panic!("no rows: {}", self.body))
-            .clone()
-    }
-
-    fn refusal(&self) -> (u16, String) {
-        let code = self.json()["ResponseMetadata"]["Error"]["Code"].clone();
-        (self.status, code.as_str().unwrap_or_default().to_owned())
-    }
-}
-
-fn encode(text: &str) -> String {
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
-fn joined(pairs: &[(String, String)]) -> String {
-    let mut pairs: Vec<_> = pairs
-        .iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-        .collect();
-    pairs.sort();
-    pairs.join("&")
-}
-
-fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
-fn mac(key: &[u8], message: &str) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    mac.update(message.as_bytes());
-    mac.finalize().into_bytes().to_vec()
-}
-
-/// Header lines, as they are signed or as they are sent.
-fn spelled<'a>(
-    headers: impl IntoIterator<Item = &'a (&'static str, String)>,
-    colon: &str,
-    end: &str,
-) -> String {
-    headers
-        .into_iter()
-        .flat_map(|(name, value)| [name, colon, value, end])
-        .collect()
-}
-
-fn seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn time(value: &Value) -> DateTime<Utc> {
@@ -253,7 +185,7 @@ impl Ask {
 
     fn bytes(&self, host: &str) -> Vec<u8> {
         let query = joined(&self.query);
-        let hash = hex::encode(Sha256::digest(&self.body));
+        let hash = sha256(&self.body);
         let hash = self.hash.clone().unwrap_or(hash);
         let date = self.date.format("%Y%m%dT%H%M%SZ").to_string();
         let mut headers = vec![("host", host.to_owned())];
@@ -269,22 +201,10 @@ impl Ask {
             headers.push(("x-security-token", token.clone()));
         }
         headers.sort();
-        let signed: Vec<_> = headers
-            .iter()
-            .filter(|(name, _)| !self.unsigned.contains(name))
-            .collect();
-        let lines = spelled(signed.iter().copied(), ":", "\n");
-        let names: Vec<_> = signed.iter().map(|(name, _)| *name).collect();
-        let names = names.join(";");
-        let canonical = format!(
-            "{}\n{}\n{query}\n{lines}\n{names}\n{hash}",
-            self.method, self.target
-        );
+        let start = [self.method, self.target, &query];
+        let (canonical, names) = canonical_request(start, &headers, &self.unsigned, &hash);
         let scope = format!("{}/{}/{}/request", &date[..8], self.region, self.service);
-        let to_sign = format!(
-            "HMAC-SHA256\n{date}\n{scope}\n{}",
-            hex::encode(Sha256::digest(&canonical))
-        );
+        let to_sign = format!("HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical));
         let key = scope
             .split('/')
             .fold(self.secret.as_bytes().to_vec(), |key, part| mac(&key, part));
@@ -298,20 +218,9 @@ impl Ask {
                 ),
             ));
         }
-        let sent = spelled(&headers, ": ", "\r\n");
-        let query = if query.is_empty() {
-            query
-        } else {
-            format!("?{query}")
-        };
-        format!(
-            "{} {}{query} HTTP/1.1\r\n{sent}content-length: {}\r\nconnection: close\r\n\r\n{}",
-            self.method,
-            self.target,
-            self.body.len(),
-            self.body,
-        )
-        .into_bytes()
+        let mark = if query.is_empty() { "" } else { "?" };
+        let start = format!("{} {}{mark}{query}", self.method, self.target);
+        message(&start, &headers, &self.body)
     }
 
     /// Sends the request and reads until the cloud closes the connection.
@@ -321,35 +230,7 @@ impl Ask {
 
     /// `None` if the connection ends without an answer.
     async fn try_send(self, cloud: &Cloud) -> Option<Answer> {
-        let address = cloud.url_of(Vendor::Volcengine);
-        let address = address.strip_prefix("http://").unwrap().to_owned();
-        let exchange = move || {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            stream.write_all(&self.bytes(&address)).unwrap();
-            let mut received = Vec::new();
-            match stream.read_to_end(&mut received) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-                Err(error) => panic!("{error}"),
-            }
-            received
-        };
-        let received = tokio::task::spawn_blocking(exchange).await.unwrap();
-        let received = String::from_utf8(received).unwrap();
-        let (head, body) = received.split_once("\r\n\r\n")?;
-        let head = head.to_ascii_lowercase();
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map(|length| length.parse::<usize>().unwrap());
-        let whole = length.map_or(body.ends_with("0\r\n\r\n"), |length| length == body.len());
-        Some(Answer {
-            status,
-            body: body.to_owned(),
-            whole,
-            head,
-        })
+        exchange(cloud, Vendor::Volcengine, move |host| self.bytes(host)).await
     }
 }
 
@@ -439,7 +320,7 @@ async fn an_ordinary_copy_looks_like_the_vendors_sample() {
         Some(sim::volcengine::account_id("prod"))
     );
     assert!(info["ShardCapacity"].is_f64() && info["ZoneIds"].is_array());
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -509,7 +390,7 @@ async fn statuses_follow_the_world() {
     cloud.clock().set(end + DAY * 31 - Duration::from_secs(60));
     let rows = Ask::one(&cloud, LOCAL, "redis-1").send(&cloud).await.rows();
     assert_eq!(rows.last().unwrap()["Status"], "Deleting");
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -554,7 +435,7 @@ async fn an_instance_is_seen_in_its_own_region_only() {
             .iter()
             .all(|request| request.vendor == Vendor::Volcengine)
     );
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -672,7 +553,7 @@ async fn filters_are_honoured() {
         30
     );
     assert_eq!(count(copies().with("ProjectName", json!("other"))).await, 0);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 /// Requests that are refused before any operation, and whether the client is to blame.
@@ -765,7 +646,7 @@ async fn both_spellings_of_the_service_and_few_signed_headers_are_served() {
     assert!(cloud.disable_key(KEY));
     let disabled = Ask::one(&cloud, LOCAL, "redis-1").send(&cloud).await;
     assert_eq!(disabled.refusal(), (401, "InvalidAccessKey".to_owned()));
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 /// Parameters that the pages forbid: the client is to blame. The parameters' own tests have more.
@@ -867,7 +748,7 @@ async fn settings_of_backups_are_told() {
         result("DescribePitrTimeWindow", "redis-alone").await,
         json!({ "StartTime": "", "EndTime": "" })
     );
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -931,7 +812,7 @@ async fn instances_are_listed_by_region_and_edition() {
             &json!("6379")
         )
     );
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1000,7 +881,7 @@ async fn an_account_can_be_limited_and_forbidden() {
     );
     cloud.allow("prod", LOCAL);
     assert_eq!(one().send(&cloud).await.status, 200);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1116,7 +997,7 @@ async fn faults_that_replace_the_answer_look_like_the_vendors() {
             .iter()
             .all(|request| request.signature_valid)
     );
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1142,7 +1023,7 @@ async fn faults_that_spoil_the_answer_show_on_the_wire() {
     assert_eq!((&repeated[0], &repeated[1..]), (&first[9], &second[..9]));
     let slow = answered(FaultKind::Slow(Duration::from_millis(1))).await;
     assert_eq!(slow.rows(), second);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1209,7 +1090,7 @@ async fn a_role_can_be_assumed_with_a_signature() {
     assert!(cloud.remove_role(Vendor::Volcengine, "reader"));
     let gone = Ask::assume_role(&cloud, &named).send(&cloud).await;
     assert_eq!(gone.refusal(), (404, "RoleNotExist".to_owned()));
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 
     let mut redis = Ask::assume_role(&cloud, &named);
     redis.service = "redis";
@@ -1249,7 +1130,7 @@ async fn a_role_can_be_assumed_with_somebody_elses_token() {
     assert!(!cloud.set_oidc_tokens(Vendor::Volcengine, "nobody", &[]));
     assert_eq!(cloud.issued_keys(Vendor::Volcengine).len(), 2);
     assert_eq!(cloud.request_count("AssumeRoleWithOIDC"), 4);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 
     let mut in_address = ask("second.jwt");
     in_address
@@ -1325,7 +1206,7 @@ async fn a_machine_gets_the_key_of_its_role() {
         "the token has expired"
     );
     assert_eq!(cloud.request_count("metadata-credentials"), 5);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
     cloud.detach_role(Vendor::Volcengine);
     let token = put().send(&cloud).await.body;
     let sent = [(TOKEN, token.as_str())];
@@ -1413,5 +1294,5 @@ async fn the_built_in_scenario_does_what_it_says() {
         without_policy += usize::from(answered(ask).await.result()["Active"] == false);
     }
     assert_eq!(without_policy, 1);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }

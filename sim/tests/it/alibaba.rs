@@ -1,35 +1,28 @@
-//! Alibaba's face over a real socket. The client here is written by hand: it signs as the vendor's
-//! pages say, knows nothing of the simulator's insides, and sends what a careful client never
-//! would.
+//! Alibaba's face.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
-
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
 use sim::alibaba::{DOWNLOAD_ACCESS_KEY_ID, DOWNLOAD_SIGNATURE};
 use sim::{
     Cloud, CrossRegionSet, Engine, Fault, FaultKind, Instance, IssuedKey, LocalSet, MetadataMode,
     NoRows, Scenario, Schedule, SessionToken, ThrottleHeader, Vendor,
 };
 
+use crate::client::{
+    Answer, DAY, HOUR, Header, canonical_request, encode, exchange, joined, mac, message,
+    nothing_unexpected, owned, seconds, set, sha256,
+};
+
 const KEY: &str = "LTAI5tSimulatedTestKey01";
 const SECRET: &str = "SimulatedTestSecret000000000001";
-const DAY: Duration = Duration::from_secs(86400);
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A request in the making; fields are public to the tests, so that each can spoil what it is
 /// about.
@@ -52,21 +45,13 @@ struct Ask {
     hash: Option<String>,
 }
 
-/// What came back.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-    /// The body is as long as its header said, or ended as it should.
-    whole: bool,
+/// What this vendor's answers hold.
+trait Content {
+    fn rows(&self) -> Vec<Value>;
+    fn refusal(&self) -> (u16, String);
 }
 
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
+impl Content for Answer {
     fn rows(&self) -> Vec<Value> {
         let items = &self.json()["Items"];
         let rows = if items["Item"].is_array() {
@@ -74,50 +59,12 @@ impl Answer {
         } else {
             &items["Backup"]
         };
-        rows.as_array()
-            .unwrap_or_else(|| panic!("no rows: {}", self.body))
-            .clone()
+        self.list(rows)
     }
 
     fn refusal(&self) -> (u16, String) {
-        (
-            self.status,
-            self.json()["Code"].as_str().unwrap_or_default().to_owned(),
-        )
+        self.refused(&self.json()["Code"])
     }
-}
-
-fn encode(text: &str) -> String {
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
-fn joined(pairs: &[(String, String)]) -> String {
-    let mut pairs: Vec<_> = pairs
-        .iter()
-        .map(|(name, value)| format!("{name}={}", encode(value)))
-        .collect();
-    pairs.sort();
-    pairs.join("&")
-}
-
-/// Header lines, as they are signed or as they are sent.
-fn spelled<'a>(
-    headers: impl Iterator<Item = &'a (&'static str, String)>,
-    colon: &str,
-    end: &str,
-) -> String {
-    headers
-        .flat_map(|(name, value)| [name, colon, value, end])
-        .collect()
-}
-
-fn seconds(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn minutes(time: DateTime<Utc>) -> String {
@@ -138,10 +85,7 @@ impl Ask {
             token: None,
             date: cloud.clock().now(),
             nonce: format!("{:032x}", ATTEMPTS.fetch_add(1, Ordering::Relaxed)),
-            query: parameters
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+            query: owned(parameters),
             form: Vec::new(),
             unsigned: Vec::new(),
             hash: None,
@@ -168,19 +112,13 @@ impl Ask {
 
     /// The same with a parameter set, replaced, or removed if `value` is empty.
     fn with(mut self, name: &str, value: &str) -> Self {
-        self.query.retain(|(given, _)| given != name);
-        if !value.is_empty() {
-            self.query.push((name.to_owned(), value.to_owned()));
-        }
+        set(&mut self.query, name, value);
         self
     }
 
     fn bytes(&self, host: &str) -> Vec<u8> {
         let (query, body) = (joined(&self.query), joined(&self.form));
-        let hash = self
-            .hash
-            .clone()
-            .unwrap_or_else(|| hex::encode(Sha256::digest(&body)));
+        let hash = self.hash.clone().unwrap_or_else(|| sha256(&body));
         let mut headers = vec![
             ("host", host.to_owned()),
             ("x-acs-action", self.operation.to_owned()),
@@ -200,37 +138,23 @@ impl Ask {
             ));
         }
         headers.sort();
-        let signed: Vec<_> = headers
-            .iter()
-            .filter(|(name, _)| !self.unsigned.contains(name))
-            .collect();
-        let lines = spelled(signed.iter().copied(), ":", "\n");
-        let names: Vec<_> = signed.iter().map(|(name, _)| *name).collect();
-        let names = names.join(";");
-        let canonical = format!(
-            "{}\n{}\n{query}\n{lines}\n{names}\n{hash}",
-            self.method, self.target
+        let (canonical, names) = canonical_request(
+            [self.method, self.target, &query],
+            &headers,
+            &self.unsigned,
+            &hash,
         );
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
-        mac.update(
+        let to_sign = format!("ACS3-HMAC-SHA256\n{}", sha256(&canonical));
+        let signature = hex::encode(mac(self.secret.as_bytes(), &to_sign));
+        headers.push((
+            "authorization",
             format!(
-                "ACS3-HMAC-SHA256\n{}",
-                hex::encode(Sha256::digest(&canonical))
-            )
-            .as_bytes(),
-        );
-        let signature = hex::encode(mac.finalize().into_bytes());
-        let sent = spelled(headers.iter(), ": ", "\r\n");
-        format!(
-            "{} {}?{query} HTTP/1.1\r\n{sent}authorization: ACS3-HMAC-SHA256 \
-             Credential={},SignedHeaders={names},Signature={signature}\r\n\
-             content-length: {}\r\nconnection: close\r\n\r\n{body}",
-            self.method,
-            self.target,
-            self.key,
-            body.len(),
-        )
-        .into_bytes()
+                "ACS3-HMAC-SHA256 Credential={},SignedHeaders={names},Signature={signature}",
+                self.key
+            ),
+        ));
+        let start = format!("{} {}?{query}", self.method, self.target);
+        message(&start, &headers, &body)
     }
 
     /// Sends the request and reads until the cloud closes the connection.
@@ -240,69 +164,32 @@ impl Ask {
 
     /// `None` if the connection ends without an answer.
     async fn try_send(self, cloud: &Cloud) -> Option<Answer> {
-        exchange(cloud, move |host| self.bytes(host)).await
+        exchange(cloud, Vendor::Alibaba, move |host| self.bytes(host)).await
     }
-}
-
-/// Sends what `request` makes for the host, and reads until the cloud closes the connection.
-async fn exchange(
-    cloud: &Cloud,
-    request: impl FnOnce(&str) -> Vec<u8> + Send + 'static,
-) -> Option<Answer> {
-    let address = cloud.url().strip_prefix("http://").unwrap().to_owned();
-    let exchange = move || {
-        let mut stream = TcpStream::connect(&address).unwrap();
-        stream.write_all(&request(&address)).unwrap();
-        let mut received = Vec::new();
-        match stream.read_to_end(&mut received) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            Err(error) => panic!("{error}"),
-        }
-        received
-    };
-    let received = tokio::task::spawn_blocking(exchange).await.unwrap();
-    let received = String::from_utf8(received).unwrap();
-    let (head, body) = received.split_once("\r\n\r\n")?;
-    let head = head.to_ascii_lowercase();
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .map(|length| length.parse::<usize>().unwrap());
-    let whole = length.map_or(body.ends_with("0\r\n\r\n"), |length| length == body.len());
-    Some(Answer {
-        status,
-        body: body.to_owned(),
-        whole,
-        head,
-    })
 }
 
 /// A request without a signature in its headers.
 async fn plain(
     cloud: &Cloud,
     start: &str,
-    headers: &[(&str, &str)],
+    headers: &[(&'static str, &str)],
     form: &[(String, String)],
 ) -> Option<Answer> {
     let start = start.to_owned();
-    let mut headers: String = headers
+    let mut headers: Vec<Header> = headers
         .iter()
-        .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
+        .map(|(name, value)| (*name, (*value).to_owned()))
         .collect();
     let body = joined(form);
     if !body.is_empty() {
-        headers.push_str("content-type: application/x-www-form-urlencoded\r\n");
+        let kind = "application/x-www-form-urlencoded";
+        headers.push(("content-type", kind.to_owned()));
     }
-    let request = move |host: &str| {
-        let length = body.len();
-        format!(
-            "{start} HTTP/1.1\r\nhost: {host}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        )
-        .into_bytes()
-    };
-    exchange(cloud, request).await
+    exchange(cloud, Vendor::Alibaba, move |host| {
+        headers.insert(0, ("host", host.to_owned()));
+        message(&start, &headers, &body)
+    })
+    .await
 }
 
 /// A cloud with one instance that is backed up daily and copied within an hour.
@@ -365,7 +252,7 @@ async fn an_ordinary_copy_looks_like_the_vendors_sample() {
             "{earlier} {later}"
         );
     }
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -487,7 +374,7 @@ async fn a_token_is_checked_like_a_key() {
         ask(Some(&token.value)).await.refusal(),
         (400, "InvalidSecurityToken.Expired".to_owned())
     );
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -695,7 +582,7 @@ async fn what_does_not_exist_is_said_in_the_words_of_the_operation() {
         200
     );
     assert_eq!(local("PageNumber", "9").send(&cloud).await.rows().len(), 0);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -926,7 +813,7 @@ async fn any_odd_row_can_be_stated() {
 #[tokio::test]
 async fn throttling_says_how_long_to_wait_where_it_is_told_to() {
     let cloud = cloud().await;
-    let limits = "limit:1,remain:0,timeleft:2000,reset:1234";
+    let limits = "Limit:1,Remain:0,TimeLeft:2000,Reset:1234";
     let check = async |header: ThrottleHeader, expected: Option<String>| {
         let kind = FaultKind::Throttle {
             retry_after: Some(Duration::from_secs(2)),
@@ -1045,7 +932,7 @@ async fn faults_that_replace_the_answer_show_on_the_wire() {
         .filter(|request| request.verdict.status.is_none());
     assert_eq!(unanswered.count(), 1, "only the reset");
     assert!(requests.iter().all(|request| request.signature_valid));
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1106,7 +993,7 @@ async fn faults_that_spoil_the_answer_show_on_the_wire() {
     cloud.inject(Fault::new(FaultKind::Null));
     cloud.clear_faults();
     assert_eq!(Ask::copies(&cloud, "rm-1").send(&cloud).await.status, 200);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1249,7 +1136,7 @@ async fn built_in_scenarios_do_what_they_say() {
         };
         let local = signed(Ask::local(&cloud, instance)).send(&cloud).await;
         let copies = signed(Ask::copies(&cloud, instance)).send(&cloud).await;
-        assert_eq!(cloud.unexpected(), Vec::<String>::new());
+        nothing_unexpected(&cloud);
         (local, copies)
     };
     let orders = "rm-uf6wjk5orders0001";
@@ -1380,7 +1267,7 @@ async fn a_role_can_be_assumed_with_either_signature() {
         ask().send(&cloud).await.refusal(),
         (404, "EntityNotExist.Role".to_owned())
     );
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1524,7 +1411,7 @@ async fn a_role_can_be_assumed_with_somebody_elses_token() {
         "AuthenticationFail.OIDCToken.Invalid"
     );
     assert_eq!(ask("second.jwt").await.status, 200);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 
     let leaking = format!("{start}&OIDCToken=second.jwt");
     let leaked = plain(&cloud, &leaking, &[], &form("second.jwt"))
@@ -1554,7 +1441,7 @@ const LIFETIME: (&str, &str) = ("x-aliyun-ecs-metadata-token-ttl-seconds", "2160
 async fn a_machine_gets_the_key_of_its_role() {
     let cloud = cloud().await;
     cloud.add_role("test", "reader").unwrap();
-    let ask = async |start: &str, headers: &[(&str, &str)]| {
+    let ask = async |start: &str, headers: &[(&'static str, &str)]| {
         plain(&cloud, start, headers, &[]).await.unwrap()
     };
     let token = ask(PUT_TOKEN, &[LIFETIME]).await.body;
@@ -1597,7 +1484,7 @@ async fn a_machine_gets_the_key_of_its_role() {
     );
     assert!(plain(&cloud, PUT_TOKEN, &[LIFETIME], &[]).await.is_none());
     assert_eq!(cloud.request_count("metadata-token"), 2);
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]
@@ -1605,7 +1492,7 @@ async fn metadata_can_be_had_with_and_without_its_tokens() {
     let cloud = cloud().await;
     cloud.add_role("test", "reader").unwrap();
     cloud.attach_role(Vendor::Alibaba, "reader");
-    let ask = async |start: &str, headers: &[(&str, &str)]| {
+    let ask = async |start: &str, headers: &[(&'static str, &str)]| {
         plain(&cloud, start, headers, &[]).await.unwrap()
     };
     // Statuses of a new token, of a request without a token, and of one with a wrong one.
@@ -1621,7 +1508,7 @@ async fn metadata_can_be_had_with_and_without_its_tokens() {
     check(MetadataMode::TokenOptional, [200, 200, 401]).await;
     check(MetadataMode::TokenRequired, [200, 403, 401]).await;
     check(MetadataMode::TokenUnknown, [404, 200, 200]).await;
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    nothing_unexpected(&cloud);
 
     cloud.set_metadata_mode(Vendor::Alibaba, MetadataMode::TokenOptional);
     assert_eq!(ask(PUT_TOKEN, &[]).await.status, 400);

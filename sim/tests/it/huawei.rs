@@ -1,36 +1,25 @@
-//! Huawei's face over a real socket. The client here is written by hand: it signs as the vendor's
-//! pages say, knows nothing of the simulator's insides, and sends what a careful client never
-//! would.
+//! Huawei's face.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
-
-use std::fmt::Write as _;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use sim::huawei::{
     Metadata, Oddity, POD_IDENTITY_PATH, Shape, empty_scenario, id_token, identity_provider,
     pod_token, project_id,
 };
 use sim::{
-    Cloud, Engine, Fault, FaultKind, Instance, Logs, Project, Scenario, Schedule, SessionToken,
-    ThrottleHeader, Trouble, Undelivered, Vendor,
+    Cloud, Engine, Fault, FaultKind, Instance, Logs, NoRows, Project, Scenario, Schedule,
+    SessionToken, ThrottleHeader, Trouble, Undelivered, Vendor,
+};
+
+use crate::client::{
+    Answer, DAY, HOUR, Header, canonical_request, exchange, joined, mac, message,
+    nothing_unexpected, owned, set, sha256,
 };
 
 const KEY: &str = "HUAWEISIMULATEDTEST1";
 const SECRET: &str = "SimulatedHuaweiTestSecret000000000000001";
-const DAY: Duration = Duration::from_secs(86400);
-const HOUR: Duration = Duration::from_secs(3600);
 const HOME: &str = "cn-north-4";
 const AWAY: &str = "cn-east-3";
 
@@ -49,7 +38,7 @@ struct Ask {
     token: Option<String>,
     project: Option<String>,
     date: DateTime<Utc>,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<Header>,
     body: String,
     /// Headers to leave out of the signature.
     unsigned: Vec<&'static str>,
@@ -59,53 +48,25 @@ struct Ask {
     anonymous: bool,
 }
 
-/// What came back.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-    /// The body is as long as its header said, or ended as it should.
-    whole: bool,
+/// What this vendor's answers hold.
+trait Content {
+    fn rows(&self) -> Vec<Value>;
+    fn refusal(&self) -> (u16, String);
+    fn total(&self) -> u64;
 }
 
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+impl Content for Answer {
+    fn rows(&self) -> Vec<Value> {
+        self.list(&self.json()["backups"])
     }
 
-    fn rows(&self) -> Vec<Value> {
-        let json = self.json();
-        let rows = json["backups"].as_array();
-        rows.unwrap_or_else(|| panic!("no rows: {}", self.body))
-            .clone()
+    fn refusal(&self) -> (u16, String) {
+        self.refused(&self.json()["error_code"])
     }
 
     fn total(&self) -> u64 {
         self.json()["total_count"].as_u64().unwrap()
     }
-
-    fn refusal(&self) -> (u16, String) {
-        let code = self.json()["error_code"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        (self.status, code)
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines();
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-fn encode(text: &str) -> String {
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
-    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 fn spell(time: DateTime<Utc>) -> String {
@@ -120,12 +81,11 @@ fn time(value: &Value) -> DateTime<Utc> {
 
 impl Ask {
     fn new(cloud: &Cloud, path: String, parameters: &[(&str, &str)]) -> Self {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
             method: "GET",
             authority: "",
             path,
-            query: parameters.iter().map(owned).collect(),
+            query: owned(parameters),
             sent_query: None,
             key: KEY.to_owned(),
             secret: SECRET.to_owned(),
@@ -177,10 +137,7 @@ impl Ask {
 
     /// The same with a parameter set, replaced, or removed if `value` is empty.
     fn with(mut self, name: &str, value: &str) -> Self {
-        self.query.retain(|(given, _)| given != name);
-        if !value.is_empty() {
-            self.query.push((name.to_owned(), value.to_owned()));
-        }
+        set(&mut self.query, name, value);
         self
     }
 
@@ -196,7 +153,7 @@ impl Ask {
         self
     }
 
-    fn all_headers(&self, host: &str) -> Vec<(&'static str, String)> {
+    fn all_headers(&self, host: &str) -> Vec<Header> {
         let mut headers = self.headers.clone();
         headers.push(("host", host.to_owned()));
         if self.anonymous {
@@ -213,34 +170,20 @@ impl Ask {
         headers
     }
 
-    fn authorization(&self, headers: &[(&'static str, String)], query: &str) -> String {
-        let signed: Vec<_> = headers
-            .iter()
-            .filter(|(name, _)| !self.unsigned.contains(name))
-            .collect();
-        let lines: String = signed
-            .iter()
-            .flat_map(|(name, value)| [name, ":", value, "\n"])
-            .collect();
-        let names: Vec<_> = signed.iter().map(|(name, _)| *name).collect();
-        let names = names.join(";");
+    fn authorization(&self, headers: &[Header], query: &str) -> String {
         let path = self
             .signed_path
             .clone()
             .unwrap_or(format!("{}/", self.path));
-        let canonical = format!(
-            "{}\n{path}\n{query}\n{lines}\n{names}\n{}",
-            self.method,
-            hex::encode(Sha256::digest(&self.body))
-        );
+        let start = [self.method, &path, query];
+        let hash = sha256(&self.body);
+        let (canonical, names) = canonical_request(start, headers, &self.unsigned, &hash);
         let to_sign = format!(
             "SDK-HMAC-SHA256\n{}\n{}",
             self.date.format("%Y%m%dT%H%M%SZ"),
-            hex::encode(Sha256::digest(&canonical))
+            sha256(&canonical)
         );
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).unwrap();
-        mac.update(to_sign.as_bytes());
-        let signature = hex::encode(mac.finalize().into_bytes());
+        let signature = hex::encode(mac(self.secret.as_bytes(), &to_sign));
         format!(
             "SDK-HMAC-SHA256 Access={}, SignedHeaders={names}, Signature={signature}",
             self.key
@@ -248,14 +191,8 @@ impl Ask {
     }
 
     /// Target and headers, with the signature among them.
-    fn signed(&self, host: &str) -> (String, Vec<(&'static str, String)>) {
-        let mut pairs: Vec<_> = self
-            .query
-            .iter()
-            .map(|(name, value)| format!("{name}={}", encode(value)))
-            .collect();
-        pairs.sort();
-        let query = pairs.join("&");
+    fn signed(&self, host: &str) -> (String, Vec<Header>) {
+        let query = joined(&self.query);
         let mut headers = self.all_headers(host);
         if !self.anonymous {
             let authorization = self.authorization(&headers, &query);
@@ -268,17 +205,8 @@ impl Ask {
 
     fn bytes(&self, host: &str) -> Vec<u8> {
         let (target, headers) = self.signed(host);
-        let mut text = format!("{} {}{target} HTTP/1.1\r\n", self.method, self.authority);
-        for (name, value) in headers {
-            let _ = write!(text, "{name}: {value}\r\n");
-        }
-        let length = self.body.len();
-        let _ = write!(
-            text,
-            "content-length: {length}\r\nconnection: close\r\n\r\n{}",
-            self.body
-        );
-        text.into_bytes()
+        let start = format!("{} {}{target}", self.method, self.authority);
+        message(&start, &headers, &self.body)
     }
 
     /// Sends the request and reads until the cloud closes the connection.
@@ -288,33 +216,7 @@ impl Ask {
 
     /// `None` if the connection ends without an answer.
     async fn try_send(self, cloud: &Cloud) -> Option<Answer> {
-        let address = cloud.url_of(Vendor::Huawei);
-        let address = address.strip_prefix("http://").unwrap().to_owned();
-        let exchange = move || {
-            let mut stream = TcpStream::connect(&address).unwrap();
-            stream.write_all(&self.bytes(&address)).unwrap();
-            let mut received = Vec::new();
-            match stream.read_to_end(&mut received) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-                Err(error) => panic!("{error}"),
-            }
-            received
-        };
-        let received = tokio::task::spawn_blocking(exchange).await.unwrap();
-        let received = String::from_utf8(received).unwrap();
-        let (head, body) = received.split_once("\r\n\r\n")?;
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map(|length| length.parse::<usize>().unwrap());
-        Some(Answer {
-            status,
-            whole: length.map_or(body.ends_with("0\r\n\r\n"), |length| length == body.len()),
-            body: body.to_owned(),
-            head: head.to_owned(),
-        })
+        exchange(cloud, Vendor::Huawei, move |host| self.bytes(host)).await
     }
 }
 
@@ -330,11 +232,6 @@ async fn cloud() -> Cloud {
             .copied_to(AWAY, HOUR),
     );
     cloud
-}
-
-#[track_caller]
-fn nothing_unexpected(cloud: &Cloud) {
-    assert_eq!(cloud.unexpected(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -1466,6 +1363,53 @@ async fn faults_spoil_or_replace_the_answer() {
     let fault = Fault::new(FaultKind::Reset).times(1);
     cloud.inject(fault);
     assert!(Ask::local(&cloud, "i1").try_send(&cloud).await.is_none());
+    nothing_unexpected(&cloud);
+}
+
+#[tokio::test]
+async fn the_faults_of_other_vendors_have_their_like_here() {
+    let cloud = cloud().await;
+    let page = async |offset: &str| {
+        Ask::off_site(&cloud, AWAY, "i1", "auto")
+            .with("limit", "10")
+            .with("offset", offset)
+            .send(&cloud)
+            .await
+    };
+    let second = async |kind: FaultKind| {
+        cloud.inject(Fault::new(kind).times(1));
+        page("10").await
+    };
+    let (before, right) = (page("0").await.rows(), page("10").await.rows());
+    let growing = second(FaultKind::GrowingTotal).await;
+    assert_eq!((growing.total(), growing.rows()), (32, right.clone()));
+    let repeated = second(FaultKind::RepeatedRow).await.rows();
+    assert_eq!(repeated[0], before[9]);
+    assert_eq!(repeated[1..], right[..9]);
+    cloud.inject(Fault::new(FaultKind::RepeatedRow).times(1));
+    assert_eq!(page("0").await.rows(), before, "nothing precedes it");
+    let no_rows = [
+        (
+            NoRows::NullList,
+            json!({ "backups": null, "total_count": 0 }),
+        ),
+        (NoRows::NoList, json!({ "total_count": 0 })),
+        (NoRows::NullResult, Value::Null),
+        (NoRows::NoResult, json!({})),
+    ];
+    for (shape, expected) in no_rows {
+        assert_eq!(second(FaultKind::NoRows(shape)).await.json(), expected);
+    }
+    let bare = second(FaultKind::BareError {
+        status: 400,
+        code: "C".to_owned(),
+        message: "m".to_owned(),
+    })
+    .await;
+    assert_eq!(
+        (bare.status, bare.json()),
+        (400, json!({ "code": "C", "message": "m" }))
+    );
     nothing_unexpected(&cloud);
 }
 
