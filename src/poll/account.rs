@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff;
 use super::breaker::{Breaker, Evidence, Refused};
+use super::change::Changes;
 use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
@@ -37,6 +38,8 @@ pub(super) struct Account {
     pub key: AccountKey,
     pub provider: Provider,
     pub poll: PollConfig,
+    /// What was said lately.
+    pub changes: Changes,
     sweep: Mutex<Sweep<ListingKey>>,
     pace: Pace,
     breaker: Breaker,
@@ -58,6 +61,7 @@ impl Account {
         let account = Self {
             key: account_key(config),
             provider,
+            changes: Changes::default(),
             sweep: Mutex::new(Sweep::new(HashSet::new())),
             pace: Pace::new(config.rate_limit, config.provider.default_pace()),
             breaker: Breaker::new(poll.interval),

@@ -8,6 +8,7 @@
 mod account;
 mod backoff;
 mod breaker;
+mod change;
 mod errand;
 #[cfg(test)]
 mod hour;
@@ -33,7 +34,7 @@ use self::schedule::Schedule;
 use crate::backup::{Listing, ListingKind};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PollConfig};
-use crate::facts::{Facts, Failure};
+use crate::facts::Facts;
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
 use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
@@ -344,7 +345,9 @@ fn record(
         Err(error) if error.reason == Reason::Unsupported => {}
         Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
     }
-    log_change(&account.key, key, failed_before, &outcome);
+    account
+        .changes
+        .tell(&account.key, key, failed_before, &outcome);
     let (now, lookback) = (ground.clock.now(), account.poll.lookback);
     ground.facts.record(instance, *kind, now, lookback, outcome);
     let round = account.lock_sweep().end(key, Instant::now());
@@ -372,40 +375,5 @@ fn internal_error(instance: &InstanceKey) -> ListError {
     ListError {
         detail: Some("internal error, please report it".to_owned()),
         ..ListError::of(&call, Reason::Malformed)
-    }
-}
-
-/// A failure is logged when it begins, when its reason changes, and when it ends; not once a poll.
-fn log_change(
-    account: &AccountKey,
-    (instance, kind): &ListingKey,
-    failed_before: Option<&Failure>,
-    outcome: &Result<Listing, ListError>,
-) {
-    let listing = kind.label();
-    let reason_before = failed_before.map(|failure| failure.reason);
-    match outcome {
-        Err(error) if error.reason == Reason::Unsupported => {}
-        Err(error) if reason_before != Some(error.reason) => {
-            tracing::warn!(
-                provider = account.provider,
-                account = %account.account,
-                instance = %instance.instance_id,
-                listing,
-                reason = error.reason.label(),
-                error = %error,
-                "a listing cannot be read; its last facts stay"
-            );
-        }
-        Ok(_) if failed_before.is_some() => {
-            tracing::info!(
-                provider = account.provider,
-                account = %account.account,
-                instance = %instance.instance_id,
-                listing,
-                "a listing can be read again"
-            );
-        }
-        _ => {}
     }
 }

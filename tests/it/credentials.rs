@@ -45,7 +45,12 @@ async fn a_rejected_key_costs_one_call_an_interval_until_it_works_again() {
             scrape.sum("cloud_backup_poll_success", &[]) >= 20.0
         })
         .await;
-    exporter.stop().await;
+    // Twenty listings failed of one cause, and came back of one.
+    let log = exporter.stop().await;
+    for line in ["a listing cannot be read", "a listing can be read again"] {
+        assert_eq!(log.matches(line).count(), 10, "{line}: {log}");
+    }
+    assert_eq!(log.matches("is not logged").count(), 2, "{log}");
 }
 
 #[tokio::test]
