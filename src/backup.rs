@@ -147,22 +147,36 @@ pub struct Lookback {
 }
 
 impl Lookback {
-    /// The instant after which a set of this type counts.
-    pub fn since(self, backup_type: BackupType, now: DateTime<Utc>) -> DateTime<Utc> {
-        let lookback = match backup_type {
+    /// The instants after which sets count at `now`.
+    pub fn ending(self, now: DateTime<Utc>) -> Edges {
+        let before = |lookback| {
+            Duration::from_std(lookback)
+                .ok()
+                .and_then(|lookback| now.checked_sub_signed(lookback))
+                .unwrap_or(DateTime::UNIX_EPOCH)
+        };
+        Edges {
+            sets: before(self.sets),
+            logs: before(self.logs),
+        }
+    }
+}
+
+/// The far ends of a look-back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edges {
+    sets: DateTime<Utc>,
+    logs: DateTime<Utc>,
+}
+
+impl Edges {
+    /// Whether a set counts. One without any time never does.
+    pub fn contain(self, set: &BackupSet) -> bool {
+        let edge = match set.backup_type {
             BackupType::Full | BackupType::Incremental => self.sets,
             BackupType::Log => self.logs,
         };
-        Duration::from_std(lookback)
-            .ok()
-            .and_then(|lookback| now.checked_sub_signed(lookback))
-            .unwrap_or(DateTime::UNIX_EPOCH)
-    }
-
-    /// Whether a set counts at `now`. One without any time never does.
-    pub fn contains(self, set: &BackupSet, now: DateTime<Utc>) -> bool {
-        set.dated()
-            .is_some_and(|dated| dated > self.since(set.backup_type, now))
+        set.dated().is_some_and(|dated| dated > edge)
     }
 }
 

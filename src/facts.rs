@@ -182,9 +182,10 @@ impl Found {
         let Self::Sets(sets) = self else {
             return Vec::new();
         };
+        let edges = lookback.ending(now);
         let mut newest: BTreeMap<(Scope, &str, BackupType), &BackupSet> = BTreeMap::new();
         for set in sets.listing.sets.iter().chain(&sets.remembered) {
-            if !set.is_usable(now) || lookback.contains(set, now) {
+            if !set.is_usable(now) || edges.contain(set) {
                 continue;
             }
             let copy = (set.scope, set.backup_region.as_str(), set.backup_type);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::backup::{BackupSet, BackupType, ListingKind, Lookback, Scope, Status};
+use crate::backup::{BackupSet, BackupType, Edges, ListingKind, Lookback, Scope, Status};
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::target::Objective;
 
@@ -160,7 +160,7 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
 struct View<'a> {
     facts: &'a InstanceFacts,
     now: DateTime<Utc>,
-    lookback: Lookback,
+    lookback: Edges,
     /// The regions in which a copy is expected: those of the configuration, else those of the provider's policy, else
     /// those that were seen.
     expected_regions: BTreeSet<&'a str>,
@@ -171,7 +171,7 @@ impl<'a> View<'a> {
         let mut view = Self {
             facts,
             now,
-            lookback,
+            lookback: lookback.ending(now),
             expected_regions: facts
                 .target
                 .backup_regions
@@ -244,7 +244,7 @@ impl<'a> View<'a> {
     }
 
     fn in_lookback(&self, set: &BackupSet) -> bool {
-        self.lookback.contains(set, self.now)
+        self.lookback.contain(set)
     }
 
     /// The configuration's name for it, else the provider's, else none.
