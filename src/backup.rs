@@ -114,6 +114,8 @@ pub struct BackupSet {
     pub available: bool,
     /// The regions to which the vendor would restore it; empty where the vendor does not say.
     pub restore_regions: Vec<String>,
+    /// For a log file: up to when it holds everything that was written. The next one continues it from there.
+    pub covers_until: Option<DateTime<Utc>>,
 }
 
 impl BackupSet {
@@ -170,12 +172,17 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Whether a set counts. One without any time never does.
-    pub fn contain(self, set: &BackupSet) -> bool {
-        let edge = match set.backup_type {
+    /// Where the look-back for this type ends.
+    pub const fn of(self, backup_type: BackupType) -> DateTime<Utc> {
+        match backup_type {
             BackupType::Full | BackupType::Incremental => self.sets,
             BackupType::Log => self.logs,
-        };
+        }
+    }
+
+    /// Whether a set counts. One without any time never does.
+    pub fn contain(self, set: &BackupSet) -> bool {
+        let edge = self.of(set.backup_type);
         set.dated().is_some_and(|dated| dated > edge)
     }
 }
@@ -189,11 +196,29 @@ pub enum ListingKind {
     Local,
     /// The log files kept in other regions.
     CrossRegionLog,
+    /// What the provider was told to back up and to copy, and for how long.
+    Policy,
+    /// The stretches of time to which the provider says it can restore.
+    RestoreWindow,
 }
 
 impl ListingKind {
     /// Every listing, in the order in which a page shows them.
-    pub const ALL: [Self; 3] = [Self::CrossRegion, Self::Local, Self::CrossRegionLog];
+    pub const ALL: [Self; 5] = [
+        Self::CrossRegion,
+        Self::Local,
+        Self::CrossRegionLog,
+        Self::Policy,
+        Self::RestoreWindow,
+    ];
+
+    /// Whether it changes seldom enough to be read once every `poll.policy_interval` only.
+    pub const fn is_slow(self) -> bool {
+        match self {
+            Self::CrossRegion | Self::Local | Self::CrossRegionLog => false,
+            Self::Policy | Self::RestoreWindow => true,
+        }
+    }
 
     /// The value of the label `listing`, and the name in the configuration file.
     pub const fn label(self) -> &'static str {
@@ -201,6 +226,8 @@ impl ListingKind {
             Self::CrossRegion => "cross_region",
             Self::Local => "local",
             Self::CrossRegionLog => "cross_region_log",
+            Self::Policy => "policy",
+            Self::RestoreWindow => "restore_window",
         }
     }
 
@@ -249,6 +276,144 @@ impl Anomaly {
             Self::ForeignInstance => "foreign_instance",
         }
     }
+}
+
+/// What was read about one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// Backup sets, or log files.
+    Sets(Listing),
+    /// What the provider was told to do.
+    Policy(Policy),
+    /// To when it can restore.
+    Windows(RestoreWindows),
+}
+
+impl Reading {
+    /// One entry for each oddity.
+    pub fn anomalies(&self) -> &[Anomaly] {
+        match self {
+            Self::Sets(listing) => &listing.anomalies,
+            Self::Policy(policy) => &policy.anomalies,
+            Self::Windows(windows) => &windows.anomalies,
+        }
+    }
+
+    /// `false` when there is more than was read.
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Sets(listing) => listing.complete,
+            Self::Policy(policy) => policy.complete,
+            Self::Windows(_) => true,
+        }
+    }
+}
+
+impl From<Listing> for Reading {
+    fn from(listing: Listing) -> Self {
+        Self::Sets(listing)
+    }
+}
+
+impl From<Policy> for Reading {
+    fn from(policy: Policy) -> Self {
+        Self::Policy(policy)
+    }
+}
+
+impl From<RestoreWindows> for Reading {
+    fn from(windows: RestoreWindows) -> Self {
+        Self::Windows(windows)
+    }
+}
+
+/// What the provider says of the instance itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The name that its users gave it.
+    pub name: Option<String>,
+    /// The engine, in lower case and in our spelling (`mysql`, `sqlserver`, …).
+    pub engine: Option<String>,
+    /// The engine's version in the vendor's spelling.
+    pub engine_version: Option<String>,
+}
+
+/// What the provider was told to do with the backups of one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether anything is copied to another region; `None` where the answer does not tell.
+    pub protected: Option<bool>,
+    /// Since when, where the provider tells. What ended before is not copied any more.
+    pub since: Option<DateTime<Utc>>,
+    /// Each switch that the provider has.
+    pub switches: Vec<PolicySwitch>,
+    /// What the provider says of the instance.
+    pub description: Description,
+    /// One entry for each oddity.
+    pub anomalies: Vec<Anomaly>,
+    /// `false` when the answer may have left out the instance.
+    pub complete: bool,
+}
+
+/// One switch of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySwitch {
+    /// Local backups, or copies in another region.
+    pub scope: Scope,
+    /// Where they are kept; empty where the provider names no region.
+    pub backup_region: String,
+    /// Data counts as full, log files as log.
+    pub backup_type: BackupType,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// For how long what it makes is kept, where the provider tells.
+    pub retention: Option<std::time::Duration>,
+}
+
+/// To when the provider says that it can restore one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreWindows {
+    /// In the vendor's order. None where the provider says that there is none.
+    pub windows: Vec<RestoreWindow>,
+    /// One entry for each oddity.
+    pub anomalies: Vec<Anomaly>,
+}
+
+/// A stretch of time to any instant of which the provider can restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreWindow {
+    /// From local backups, or from copies in another region.
+    pub scope: Scope,
+    /// The region that keeps what it is restored from.
+    pub backup_region: String,
+    /// The first instant.
+    pub start: DateTime<Utc>,
+    /// The last instant, not before the first.
+    pub end: DateTime<Utc>,
+}
+
+/// The instances that an account has in one region.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Every instance that the provider lists, in its order.
+    pub instances: Vec<FoundInstance>,
+    /// The ids of instances that are no longer listed here, while another region still lists their protection.
+    pub outlived: Vec<String>,
+    /// `false` when there are more than were read: then what is missing is not gone.
+    pub complete: bool,
+}
+
+/// One instance that an account has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundInstance {
+    /// The vendor's id.
+    pub id: String,
+    /// Its name and engine.
+    pub description: Description,
+    /// `false` for kinds that have no backups of their own, such as read-only replicas.
+    pub has_backups: bool,
+    /// `false` while it is not at work, for one because it is being created.
+    pub at_work: bool,
 }
 
 /// What a provider answered about one instance: everything that it listed in the look-back.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use crate::backup::{BackupSet, BackupType, Listing, ListingKind, Lookback, Scope, Status};
+use crate::backup::{
+    BackupSet, BackupType, Description, Listing, ListingKind, Lookback, Scope, Status,
+};
 use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
@@ -61,6 +63,7 @@ fn set(scope: Scope, region: &str, ended: &str) -> BackupSet {
         expires: None,
         available: true,
         restore_regions: Vec::new(),
+        covers_until: None,
     }
 }
 
@@ -121,6 +124,8 @@ pub(crate) fn target(instance_id: &str) -> Target {
 pub(crate) fn instance() -> Instance {
     Instance(InstanceFacts {
         target: Arc::new(target("rm-1")),
+        description: Description::default(),
+        gone_since: None,
         listings: std::collections::BTreeMap::new(),
     })
 }
@@ -154,7 +159,11 @@ impl Instance {
 
     /// The configuration names the logs of other regions too.
     pub(crate) fn with_logs(mut self) -> Self {
-        Arc::make_mut(&mut self.0.target).listings = ListingKind::ALL.to_vec();
+        Arc::make_mut(&mut self.0.target).listings = vec![
+            ListingKind::CrossRegion,
+            ListingKind::Local,
+            ListingKind::CrossRegionLog,
+        ];
         self
     }
 
@@ -165,6 +174,7 @@ impl Instance {
             Sets {
                 listing: listing(sets),
                 remembered: Vec::new(),
+                holes: Vec::new(),
             },
         )
     }
@@ -232,6 +242,7 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
         let locals = Sets {
             listing: listing(locals.listing.sets.into_iter().map(at_home).collect()),
             remembered: locals.remembered.into_iter().map(at_home).collect(),
+            holes: Vec::new(),
         };
         let instance = instance
             .found(ListingKind::CrossRegion, copies)
@@ -253,6 +264,7 @@ fn of_logs(sets: Sets) -> Sets {
     Sets {
         listing: listing(sets.listing.sets.into_iter().map(as_log).collect()),
         remembered: sets.remembered.into_iter().map(as_log).collect(),
+        holes: Vec::new(),
     }
 }
 
@@ -262,6 +274,7 @@ fn any_sets() -> impl Strategy<Value = Sets> {
     (sets(), few()).prop_map(|(sets, remembered)| Sets {
         listing: listing(sets),
         remembered,
+        holes: Vec::new(),
     })
 }
 
@@ -319,6 +332,7 @@ fn any_copy() -> impl Strategy<Value = BackupSet> {
                     expires: expires.map(|minutes| now() + chrono::Duration::minutes(minutes)),
                     available,
                     restore_regions: to.into_iter().map(str::to_owned).collect(),
+                    covers_until: None,
                 }
             },
         )

@@ -1,27 +1,45 @@
-//! What is known: for each instance and listing the newest good answer and the last attempt.
+//! What is known: for each instance and listing the newest good answer and the last attempt, and for each region the
+//! instances that were found there.
 //!
 //! A failed attempt never erases what an earlier one found. Written by `poll`, read at a scrape by `posture` and
 //! `metrics`; the only state that both sides share. Judges nothing, and reads no clock.
 
+mod inventory;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
 
-use crate::backup::{BackupSet, BackupType, Listing, ListingKind, Lookback, Scope};
+pub use self::inventory::{RegionFacts, RegionKey};
+use crate::backup::{
+    BackupSet, BackupType, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
+    RestoreWindows, Scope,
+};
+use crate::log_chain::{self, Hole};
 use crate::provider::error::{ListError, Reason};
 use crate::target::{InstanceKey, Target};
 
-/// Everything known about all instances. Each instance's facts are replaced as a whole, so that a reader holds no lock
-/// while it thinks.
+/// Everything that is known. The facts about each instance are replaced as a whole, so that a reader holds no lock while
+/// it thinks.
 #[derive(Debug, Default)]
-pub struct Facts(RwLock<BTreeMap<InstanceKey, Arc<InstanceFacts>>>);
+pub struct Facts(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    instances: BTreeMap<InstanceKey, Arc<InstanceFacts>>,
+    regions: BTreeMap<RegionKey, Arc<RegionFacts>>,
+}
 
 /// What is known about one instance.
 #[derive(Debug, Clone)]
 pub struct InstanceFacts {
-    /// The instance, as the configuration has it now.
+    /// The instance, as it is watched now.
     pub target: Arc<Target>,
+    /// What the provider's list of instances says of it.
+    pub description: Description,
+    /// Since when the provider's list of instances no longer has it.
+    pub gone_since: Option<DateTime<Utc>>,
     /// Its listings; one that was never attempted is missing.
     pub listings: BTreeMap<ListingKind, ListingFacts>,
 }
@@ -57,15 +75,29 @@ pub struct Failure {
     pub missing_instance: bool,
 }
 
+impl From<&ListError> for Failure {
+    fn from(error: &ListError) -> Self {
+        Self {
+            reason: error.reason,
+            message: error.to_string(),
+            missing_instance: error.missing_instance,
+        }
+    }
+}
+
 /// The state of a listing.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// It was never read.
     Nothing,
-    /// The provider has no such backups for this instance.
+    /// The provider has nothing of the kind for this instance.
     Unsupported,
-    /// It was read.
+    /// Backup sets or log files were read.
     Sets(Arc<Sets>),
+    /// The policy was read.
+    Policy(Arc<Policy>),
+    /// The restore windows were read.
+    Windows(Arc<RestoreWindows>),
 }
 
 /// A listing as it was last read.
@@ -76,54 +108,74 @@ pub struct Sets {
     /// For each copy the newest usable set that has left the look-back: it is still the newest success, although it is
     /// no longer listed and no longer counted.
     pub remembered: Vec<BackupSet>,
+    /// Where log files are missing between others.
+    pub holes: Vec<Hole>,
 }
 
 impl Facts {
-    /// Takes on these instances and forgets all others. What is known about an instance that stays is kept.
-    pub fn adopt<'a>(&self, targets: impl IntoIterator<Item = &'a Arc<Target>>) {
-        let mut instances = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut known = std::mem::take(&mut *instances);
-        for target in targets {
-            let mut listings = known
+    /// Takes on these instances of one account and forgets its others. What is known about an instance that stays is
+    /// kept.
+    pub fn adopt(&self, account: (&str, &str), watched: impl IntoIterator<Item = Watched>) {
+        let mut known = self.write();
+        let is_of_account =
+            |key: &InstanceKey| (key.provider, &*key.account) == (account.0, account.1);
+        let (mut before, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut known.instances)
+                .into_iter()
+                .partition(|(key, _)| is_of_account(key));
+        known.instances = others;
+        for Watched {
+            target,
+            description,
+            gone_since,
+        } in watched
+        {
+            let mut listings = before
                 .remove(&target.key)
                 .map_or_else(BTreeMap::new, |facts| facts.listings.clone());
             listings.retain(|kind, _| target.listings.contains(kind));
+            let key = target.key.clone();
             let facts = InstanceFacts {
-                target: Arc::clone(target),
+                target,
+                description,
+                gone_since,
                 listings,
             };
-            instances.insert(target.key.clone(), Arc::new(facts));
+            known.instances.insert(key, Arc::new(facts));
         }
     }
 
-    /// Takes note of how an attempt ended that asked so far back. An instance that has left the configuration meanwhile
-    /// is ignored.
+    /// Forgets the accounts that are not among these, given as provider and name.
+    pub fn keep_accounts(&self, is_kept: impl Fn(&str, &str) -> bool) {
+        let mut known = self.write();
+        known
+            .instances
+            .retain(|key, _| is_kept(key.provider, &key.account));
+        known
+            .regions
+            .retain(|key, _| is_kept(key.provider, &key.account));
+    }
+
+    /// Takes note of how an attempt ended that asked so far back. An instance that is no longer watched is ignored.
     pub fn record(
         &self,
         key: &InstanceKey,
         kind: ListingKind,
         at: DateTime<Utc>,
         lookback: Lookback,
-        outcome: Result<Listing, ListError>,
+        outcome: Result<Reading, ListError>,
     ) {
-        let mut instances = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(facts) = instances.get_mut(key) else {
+        let mut known = self.write();
+        let Some(facts) = known.instances.get_mut(key) else {
             return;
         };
         let facts = Arc::make_mut(facts);
         let before = facts.listings.get(&kind);
         let listing = match outcome {
-            Ok(listing) => {
-                let remembered = before
-                    .map(|before| before.found.newest_before(lookback, at))
-                    .unwrap_or_default();
-                ListingFacts::good(
-                    at,
-                    Found::Sets(Arc::new(Sets {
-                        listing,
-                        remembered,
-                    })),
-                )
+            Ok(reading) => {
+                let nothing = &Found::Nothing;
+                let before = before.map_or(nothing, |before| &before.found);
+                ListingFacts::good(at, before.followed_by(reading, lookback, at))
             }
             Err(error) if error.reason == Reason::Unsupported => {
                 ListingFacts::good(at, Found::Unsupported)
@@ -131,11 +183,7 @@ impl Facts {
             Err(error) => ListingFacts {
                 last_attempt: Attempt {
                     at,
-                    failure: Some(Failure {
-                        reason: error.reason,
-                        message: error.to_string(),
-                        missing_instance: error.missing_instance,
-                    }),
+                    failure: Some(Failure::from(&error)),
                 },
                 last_success: before.and_then(|before| before.last_success),
                 found: before.map_or(Found::Nothing, |before| before.found.clone()),
@@ -146,21 +194,98 @@ impl Facts {
 
     /// The facts about every instance, in the order of their keys, as of this moment.
     pub fn all(&self) -> Vec<Arc<InstanceFacts>> {
-        let instances = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        instances.values().map(Arc::clone).collect()
+        self.read().instances.values().map(Arc::clone).collect()
     }
 
     /// The facts about one instance.
     pub fn of(&self, key: &InstanceKey) -> Option<Arc<InstanceFacts>> {
-        let instances = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        instances.get(key).map(Arc::clone)
+        self.read().instances.get(key).map(Arc::clone)
+    }
+
+    /// Takes on these regions of an account, in which instances are looked for, and forgets its others.
+    pub fn adopt_regions(&self, account: (&str, &str), regions: &[RegionKey]) {
+        let mut known = self.write();
+        known.regions.retain(|key, _| {
+            (key.provider, &*key.account) != (account.0, account.1) || regions.contains(key)
+        });
+        for region in regions {
+            known.regions.entry(region.clone()).or_default();
+        }
+    }
+
+    /// Takes note of how looking for instances ended; one that is missing for longer than `grace` is forgotten. A region
+    /// that is no longer looked at is ignored.
+    pub fn record_inventory(
+        &self,
+        key: &RegionKey,
+        at: DateTime<Utc>,
+        grace: std::time::Duration,
+        outcome: Result<Inventory, ListError>,
+    ) {
+        if let Some(region) = self.write().regions.get_mut(key) {
+            Arc::make_mut(region).record(at, grace, outcome);
+        }
+    }
+
+    /// The regions in which instances are looked for.
+    pub fn regions(&self) -> Vec<(RegionKey, Arc<RegionFacts>)> {
+        let known = self.read();
+        let regions = known.regions.iter();
+        regions
+            .map(|(key, facts)| (key.clone(), Arc::clone(facts)))
+            .collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An instance that is to be watched.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Who it is, and what was promised.
+    pub target: Arc<Target>,
+    /// What the provider's list of instances says of it.
+    pub description: Description,
+    /// Since when the provider's list of instances no longer has it.
+    pub gone_since: Option<DateTime<Utc>>,
+}
+
+impl From<Arc<Target>> for Watched {
+    fn from(target: Arc<Target>) -> Self {
+        Self {
+            target,
+            description: Description::default(),
+            gone_since: None,
+        }
     }
 }
 
 impl InstanceFacts {
-    /// Whether each of its listings was attempted at least once.
+    /// Whether each of its listings was attempted at least once, or need not be.
     pub fn is_attempted(&self) -> bool {
-        self.listings.len() == self.target.listings.len()
+        self.gone_since.is_some() || self.listings.len() == self.target.listings.len()
+    }
+
+    /// Whether the provider last said that there is no such instance. The local listing is asked of the instance
+    /// itself; copies in other regions may outlive it.
+    pub fn is_gone(&self) -> bool {
+        let is_missing = |listing: &ListingFacts| {
+            let failure = listing.last_attempt.failure.as_ref();
+            failure.is_some_and(|failure| failure.missing_instance)
+        };
+        let mut often = self.listings.iter().filter(|(kind, _)| !kind.is_slow());
+        self.gone_since.is_some()
+            || self.is_attempted()
+                && self
+                    .listings
+                    .get(&ListingKind::Local)
+                    .map_or_else(|| often.all(|(_, listing)| is_missing(listing)), is_missing)
     }
 }
 
@@ -175,11 +300,32 @@ impl ListingFacts {
 }
 
 impl Found {
+    /// The sets, if any were read.
+    pub fn sets(&self) -> Option<&Sets> {
+        match self {
+            Self::Sets(sets) => Some(sets),
+            _ => None,
+        }
+    }
+
+    /// What is known once this was read, with what has to be remembered of before.
+    fn followed_by(&self, reading: Reading, lookback: Lookback, now: DateTime<Utc>) -> Self {
+        match reading {
+            Reading::Sets(listing) => Self::Sets(Arc::new(Sets {
+                remembered: self.newest_before(lookback, now),
+                holes: self.holes_after(&listing, lookback, now),
+                listing,
+            })),
+            Reading::Policy(policy) => Self::Policy(Arc::new(policy)),
+            Reading::Windows(windows) => Self::Windows(Arc::new(windows)),
+        }
+    }
+
     /// For each copy the newest usable set that began before the look-back.
     ///
     /// A set that began later and is no longer listed was deleted, and is forgotten with reason.
     fn newest_before(&self, lookback: Lookback, now: DateTime<Utc>) -> Vec<BackupSet> {
-        let Self::Sets(sets) = self else {
+        let Some(sets) = self.sets() else {
             return Vec::new();
         };
         let edges = lookback.ending(now);
@@ -196,6 +342,22 @@ impl Found {
         }
         newest.into_values().cloned().collect()
     }
+
+    /// Where log files are missing. A part of a listing shows nothing about what is missing.
+    fn holes_after(&self, listing: &Listing, lookback: Lookback, now: DateTime<Utc>) -> Vec<Hole> {
+        let nothing = Sets::default();
+        let before = self.sets().unwrap_or(&nothing);
+        if !listing.complete {
+            return before.holes.clone();
+        }
+        log_chain::holes(
+            &before.holes,
+            before.listing.sets.iter().chain(&before.remembered),
+            listing.sets.iter(),
+            lookback.ending(now),
+            now,
+        )
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +367,11 @@ mod tests {
     use crate::example::{LOOKBACK, ago, copy_in, failed, failure, listing, local, target, with};
 
     const KIND: ListingKind = ListingKind::CrossRegion;
+    const ACCOUNT: (&str, &str) = ("alibaba", "prod");
+
+    fn watched(target: Target) -> Watched {
+        Arc::new(target).into()
+    }
 
     /// The facts about `rm-1`, and a shorthand to take note of an attempt at its cross-region listing.
     struct Story(Facts);
@@ -212,13 +379,13 @@ mod tests {
     impl Story {
         fn new() -> Self {
             let facts = Facts::default();
-            facts.adopt([&Arc::new(target("rm-1"))]);
+            facts.adopt(ACCOUNT, [watched(target("rm-1"))]);
             Self(facts)
         }
 
         fn attempt(&self, when: &str, outcome: Result<Vec<BackupSet>, ListError>) -> &Self {
             let at = ago(when);
-            let outcome = outcome.map(listing);
+            let outcome = outcome.map(listing).map(Reading::from);
             self.0
                 .record(&target("rm-1").key, KIND, at, LOOKBACK, outcome);
             self
@@ -382,10 +549,13 @@ mod tests {
     fn a_configuration_keeps_what_stays_and_forgets_the_rest() {
         let facts = Facts::default();
         let (one, two) = (Arc::new(target("rm-1")), Arc::new(target("rm-2")));
-        facts.adopt([&one, &two]);
-        let outcome = Ok(listing(vec![local("1h")]));
+        facts.adopt(
+            ACCOUNT,
+            [&one, &two].map(|target| Arc::clone(target).into()),
+        );
+        let outcome = Ok(Reading::from(listing(vec![local("1h")])));
         for target in [&one, &two] {
-            for kind in ListingKind::ALL {
+            for kind in [KIND, ListingKind::Local] {
                 facts.record(&target.key, kind, ago("1m"), LOOKBACK, outcome.clone());
             }
         }
@@ -395,7 +565,10 @@ mod tests {
             ..target("rm-1")
         });
         let three = Arc::new(target("rm-3"));
-        facts.adopt([&three, &renamed]);
+        facts.adopt(
+            ACCOUNT,
+            [&three, &renamed].map(|target| Arc::clone(target).into()),
+        );
         let known: Vec<_> = facts
             .all()
             .iter()
@@ -412,7 +585,7 @@ mod tests {
         facts.record(&two.key, KIND, ago("1m"), LOOKBACK, outcome.clone());
         assert!(facts.of(&two.key).is_none());
         // What left and comes back begins anew.
-        facts.adopt([&two]);
+        facts.adopt(ACCOUNT, [Arc::clone(&two).into()]);
         assert!(facts.of(&two.key).unwrap().listings.is_empty());
     }
 
@@ -426,7 +599,9 @@ mod tests {
             ..Listing::default()
         };
         let key = target("rm-1").key;
-        story.0.record(&key, KIND, ago("1m"), LOOKBACK, Ok(odd));
+        story
+            .0
+            .record(&key, KIND, ago("1m"), LOOKBACK, Ok(odd.into()));
         assert_eq!(taken[0].listings[&KIND].last_success, Some(ago("1h")));
         assert_eq!(story.known().last_success, Some(ago("1m")));
     }

@@ -12,6 +12,7 @@
 
 // The words that everything else speaks.
 pub mod backup;
+pub mod log_chain;
 pub mod target;
 pub mod vendor;
 

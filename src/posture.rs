@@ -138,7 +138,7 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
     let (engine, engine_version) = view.engine();
     Posture {
         protected: view.protected(),
-        gone: view.is_gone(),
+        gone: facts.is_gone(),
         name: view.name(),
         engine,
         engine_version,
@@ -205,10 +205,7 @@ impl<'a> View<'a> {
     }
 
     fn read(&self, kind: ListingKind) -> Option<&'a Sets> {
-        match self.found(kind) {
-            Found::Sets(sets) => Some(sets),
-            Found::Nothing | Found::Unsupported => None,
-        }
+        self.found(kind).sets()
     }
 
     /// Whether copies are made at all, as far as the provider has said so.
@@ -271,20 +268,6 @@ impl<'a> View<'a> {
                 ))
             })
             .unwrap_or_default()
-    }
-
-    /// Whether the provider last said that there is no such instance. The local listing is asked of the instance
-    /// itself; copies in other regions may outlive it.
-    fn is_gone(&self) -> bool {
-        let is_missing = |listing: &ListingFacts| {
-            let failure = listing.last_attempt.failure.as_ref();
-            failure.is_some_and(|failure| failure.missing_instance)
-        };
-        let listings = &self.facts.listings;
-        self.facts.is_attempted()
-            && listings
-                .get(&ListingKind::Local)
-                .map_or_else(|| listings.values().all(is_missing), is_missing)
     }
 
     fn copies(&self) -> Vec<Copy> {
@@ -439,8 +422,8 @@ impl<'a> View<'a> {
                 // Logs could only make it better: without them a broken promise is not known to be broken.
                 .filter(|met| *met || self.log_copies_are_known()),
             Objective::BackupAge => match self.found(ListingKind::Local) {
-                Found::Nothing => None,
                 Found::Unsupported => Some(false),
+                Found::Nothing | Found::Policy(_) | Found::Windows(_) => None,
                 Found::Sets(_) => Some(
                     newest_success(copies, |place| place.scope == Scope::Local)
                         .is_some_and(|ended| age(ended) < promise),
@@ -480,8 +463,8 @@ impl<'a> View<'a> {
     /// expected, or none can be made, it is broken.
     fn judge_cross_region(&self, holds: impl Fn(&str) -> bool) -> Option<bool> {
         match self.found(ListingKind::CrossRegion) {
-            Found::Nothing => None,
             Found::Unsupported => Some(false),
+            Found::Nothing | Found::Policy(_) | Found::Windows(_) => None,
             Found::Sets(_) => Some(
                 !self.expected_regions.is_empty()
                     && self.expected_regions.iter().all(|region| holds(region)),
@@ -528,7 +511,8 @@ impl ListingPosture {
             last_success: facts.and_then(|facts| facts.last_success),
             complete: facts.and_then(|facts| match &facts.found {
                 Found::Sets(sets) => Some(sets.listing.complete),
-                Found::Nothing | Found::Unsupported => None,
+                Found::Policy(policy) => Some(policy.complete),
+                Found::Nothing | Found::Unsupported | Found::Windows(_) => None,
             }),
         }
     }

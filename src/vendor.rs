@@ -16,6 +16,17 @@ pub enum Vendor {
     Volcengine,
 }
 
+/// How many instances of one region a single call can answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Together {
+    /// One.
+    None,
+    /// So many, each named in the call.
+    UpTo(usize),
+    /// Every instance of the account.
+    All,
+}
+
 /// How fast an account may be asked when its configuration does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DefaultPace {
@@ -54,8 +65,13 @@ impl Vendor {
     /// The listings that the vendor has.
     pub const fn listings(self) -> &'static [ListingKind] {
         match self {
-            Self::Alibaba | Self::Volcengine => &[ListingKind::CrossRegion, ListingKind::Local],
-            Self::Huawei => &ListingKind::ALL,
+            Self::Alibaba | Self::Huawei => &ListingKind::ALL,
+            Self::Volcengine => &[
+                ListingKind::CrossRegion,
+                ListingKind::Local,
+                ListingKind::Policy,
+                ListingKind::RestoreWindow,
+            ],
         }
     }
 
@@ -67,11 +83,12 @@ impl Vendor {
         }
     }
 
-    /// Whether one call can list the sets of every instance of an account in a region.
-    pub const fn lists_whole_regions(self) -> bool {
-        match self {
-            Self::Alibaba | Self::Huawei => false,
-            Self::Volcengine => true,
+    /// How many instances of one region a single call can answer for.
+    pub const fn together(self, listing: ListingKind) -> Together {
+        match (self, listing) {
+            (Self::Alibaba, ListingKind::Policy) => Together::UpTo(30),
+            (Self::Volcengine, ListingKind::CrossRegion | ListingKind::Local) => Together::All,
+            _ => Together::None,
         }
     }
 

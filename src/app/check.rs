@@ -8,7 +8,7 @@ use super::{ConfigSource, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
 use crate::provider::http::HttpClient;
-use crate::provider::{Environment, Premises, Provider, least_calls};
+use crate::provider::{Environment, Premises, Provider};
 
 /// Prints the problems, or a summary.
 pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::Result<ExitCode> {
@@ -46,52 +46,8 @@ fn describe(
         account.provider.label(),
         account.targets.len()
     )?;
-    let budget = Budget::of(account, poll);
-    for (operation, listings) in &budget.listings {
-        writeln!(
-            summary,
-            "  {operation}: at least {} calls an hour",
-            calls_an_hour(*listings, poll.interval)
-        )?;
-    }
-    writeln!(
-        summary,
-        "  one sweep takes at least {} of the interval of {}",
-        humantime::format_duration(whole_seconds(budget.sweep)),
-        humantime::format_duration(poll.interval)
-    )?;
-    if budget.sweep > poll.interval {
-        writeln!(
-            summary,
-            "  WARNING: that is more than the interval; raise `poll.interval`, or `rate_limit` if the account allows it"
-        )?;
-    }
+    let _ = poll;
     Ok(())
-}
-
-/// What one sweep over an account costs, when every listing fits on one page of 100 rows.
-struct Budget {
-    listings: Vec<(&'static str, u32)>,
-    sweep: Duration,
-}
-
-impl Budget {
-    fn of(account: &AccountConfig, poll: &PollConfig) -> Self {
-        let listings = least_calls(account);
-        let pace = account.provider.default_pace();
-        let counts = listings.iter().map(|(_, count)| *count);
-        let (spacing, calls) = match account.rate_limit {
-            Some(limit) => (limit.spacing(), counts.sum()),
-            None if pace.per_operation => (pace.spacing, counts.max().unwrap_or_default()),
-            None => (pace.spacing, counts.sum()),
-        };
-        debug_assert!(poll.interval > Duration::ZERO);
-        Self {
-            listings,
-            // The first call need not wait.
-            sweep: spacing.saturating_mul(calls.saturating_sub(1)),
-        }
-    }
 }
 
 /// Rounded up; nobody plans by milliseconds.

@@ -5,6 +5,7 @@
 //! nothing here opens a connection or reads the clock.
 
 mod ca_file;
+mod discover;
 mod document;
 mod endpoint;
 mod environment;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use ca_file::CaFile;
+pub use discover::{Discover, Pattern};
 pub use endpoint::EndpointTemplate;
 pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
@@ -91,8 +93,12 @@ impl Config {
 /// How the providers are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollConfig {
-    /// Every listing of every instance is read once in this time.
+    /// Every listing of every instance is read once in this time, but those that change seldom.
     pub interval: Duration,
+    /// The listings that change seldom, policies and restore windows, are read once in this time.
+    pub policy_interval: Duration,
+    /// Instances are looked for once in this time.
+    pub discovery_interval: Duration,
     /// The deadline of one HTTP request.
     pub timeout: Duration,
     /// How far back backups are listed.
@@ -122,7 +128,9 @@ pub struct AccountConfig {
     pub ca_file: Option<CaFile>,
     /// The id of the account's project in each region, where regions are divided into projects (Huawei).
     pub projects: BTreeMap<String, Arc<str>>,
-    /// The instances to watch.
+    /// Where instances are looked for.
+    pub discover: Option<Discover>,
+    /// The instances to watch that the configuration names.
     pub targets: Vec<Arc<Target>>,
 }
 

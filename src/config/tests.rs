@@ -81,6 +81,8 @@ fn the_least_configuration_has_every_default() {
         config.poll,
         PollConfig {
             interval: Duration::from_secs(300),
+            policy_interval: hours(1),
+            discovery_interval: Duration::from_secs(600),
             timeout: Duration::from_secs(30),
             lookback: Lookback {
                 sets: hours(31 * 24),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::account::ListingKey;
-use crate::backup::Listing;
+use crate::backup::Reading;
 use crate::facts::Failure;
 use crate::provider::error::{ListError, Reason};
 use crate::tally::AccountKey;
@@ -47,7 +47,7 @@ impl Changes {
         account: &AccountKey,
         listing: &ListingKey,
         failed_before: Option<&Failure>,
-        outcome: &Result<Listing, ListError>,
+        outcome: &Result<Reading, ListError>,
     ) {
         let reason_before = failed_before.map(|failure| failure.reason);
         match outcome {

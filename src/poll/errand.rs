@@ -8,6 +8,7 @@ use super::account::{ListingKey, listing_keys};
 use crate::backup::ListingKind;
 use crate::config::AccountConfig;
 use crate::target::InstanceKey;
+use crate::vendor::Together;
 
 /// A task of the poller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,16 +37,26 @@ impl Errand {
 
 /// Everything that an account has to be asked for.
 pub(super) fn errands(config: &AccountConfig) -> Vec<Errand> {
-    if !config.provider.lists_whole_regions() {
-        return listing_keys(config).map(Errand::One).collect();
-    }
+    let mut errands = Vec::new();
     let mut regions: BTreeMap<(Arc<str>, ListingKind), Vec<InstanceKey>> = BTreeMap::new();
     for (instance, kind) in listing_keys(config) {
-        let region = Arc::clone(&instance.source_region);
-        regions.entry((region, kind)).or_default().push(instance);
+        if config.provider.together(kind) == Together::None {
+            errands.push(Errand::One((instance, kind)));
+        } else {
+            let region = Arc::clone(&instance.source_region);
+            regions.entry((region, kind)).or_default().push(instance);
+        }
     }
-    regions
-        .into_iter()
-        .map(|((_, kind), instances)| Errand::Together { kind, instances })
-        .collect()
+    for ((_, kind), mut instances) in regions {
+        let most = match config.provider.together(kind) {
+            Together::UpTo(most) => most,
+            Together::None | Together::All => instances.len(),
+        };
+        while !instances.is_empty() {
+            let rest = instances.split_off(most.min(instances.len()));
+            errands.push(Errand::Together { kind, instances });
+            instances = rest;
+        }
+    }
+    errands
 }

@@ -31,10 +31,10 @@ use tokio_util::task::TaskTracker;
 use self::account::{Account, ListingKey, account_key, listing_keys};
 use self::errand::{Errand, errands};
 use self::schedule::Schedule;
-use crate::backup::{Listing, ListingKind};
+use crate::backup::{ListingKind, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PollConfig};
-use crate::facts::Facts;
+use crate::facts::{Facts, Watched};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
 use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
@@ -213,15 +213,21 @@ fn adopt(ground: &Ground, config: &Config) {
         .map(|account| scope(account, &config.poll))
         .collect();
     ground.tally.adopt(&scopes);
-    ground
-        .facts
-        .adopt(accounts.flat_map(|account| &account.targets));
+    ground.facts.keep_accounts(|provider, name| {
+        let mut accounts = config.accounts.iter();
+        accounts.any(|account| account.provider.label() == provider && *account.name == *name)
+    });
+    for account in accounts {
+        let targets = account.targets.iter().map(Arc::clone).map(Watched::from);
+        let key = (account.provider.label(), &*account.name);
+        ground.facts.adopt(key, targets);
+    }
 }
 
 fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
     AccountScope {
         key: account_key(config),
-        operations: operations(config),
+        operations: operations(config).listings,
         poll_interval: poll.interval,
     }
 }
@@ -323,7 +329,7 @@ fn record(
     ground: &Ground,
     account: &Account,
     key: &ListingKey,
-    outcome: Result<Listing, ListError>,
+    outcome: Result<Reading, ListError>,
 ) {
     let (instance, kind) = key;
     // What the end of the exporter overtook has not failed.
@@ -336,10 +342,9 @@ fn record(
     let before = facts.listings.get(kind);
     let failed_before = before.and_then(|listing| listing.last_attempt.failure.as_ref());
     match &outcome {
-        Ok(listing) => {
-            ground
-                .tally
-                .anomalies(instance.provider, *kind, &listing.anomalies);
+        Ok(reading) => {
+            let anomalies = reading.anomalies();
+            ground.tally.anomalies(instance.provider, *kind, anomalies);
         }
         // A fact, not an outage.
         Err(error) if error.reason == Reason::Unsupported => {}

@@ -31,7 +31,7 @@ use self::error::{ListError, Reason, Repeat};
 use self::http::{Answer, HttpClient, NoAnswer};
 use self::huawei::Huawei;
 use self::volcengine::Volcengine;
-use crate::backup::{Listing, ListingKind};
+use crate::backup::{Inventory, ListingKind, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
 use crate::target::{InstanceKey, Target};
@@ -40,8 +40,8 @@ use crate::vendor::Vendor;
 /// The environment variables as they were at the start.
 pub type Environment = BTreeMap<String, String>;
 
-/// What the listings of an account ask for, and why: the vendor's names of the operations, the label `operation`.
-pub fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+/// The vendor's names of the operations that an account's configuration asks for: the label `operation`.
+pub fn operations(account: &AccountConfig) -> Operations {
     match account.provider {
         Vendor::Alibaba => alibaba::operations(account),
         Vendor::Huawei => huawei::operations(account),
@@ -49,20 +49,77 @@ pub fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
     }
 }
 
-/// The calls of one sweep over an account when every listing fits on one page, by operation.
-pub fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
+/// The calls that it takes to read every listing of these instances of an account, when each fits on one page.
+pub fn costs(account: &AccountConfig, targets: &[Arc<Target>]) -> Vec<Cost> {
     match account.provider {
-        Vendor::Alibaba => alibaba::least_calls(account),
-        Vendor::Huawei => huawei::least_calls(account),
-        Vendor::Volcengine => volcengine::least_calls(account),
+        Vendor::Alibaba => alibaba::costs(account, targets),
+        Vendor::Huawei => huawei::costs(account, targets),
+        Vendor::Volcengine => volcengine::costs(account, targets),
     }
 }
 
-/// How many instances of the account have this listing read.
-fn readers(account: &AccountConfig, listing: ListingKind) -> u32 {
-    let targets = account.targets.iter();
-    let read = targets.filter(|target| target.listings.contains(&listing));
+/// The calls that it takes to look for an account's instances, when each list fits on one page.
+pub fn discovery_costs(account: &AccountConfig) -> Vec<Cost> {
+    match account.provider {
+        Vendor::Alibaba => alibaba::discovery_costs(account),
+        Vendor::Huawei => huawei::discovery_costs(account),
+        Vendor::Volcengine => volcengine::discovery_costs(account),
+    }
+}
+
+/// What the vendor's permission policies call each operation: the least that a key has to be allowed.
+pub const fn actions(vendor: Vendor) -> &'static [(&'static str, &'static str)] {
+    match vendor {
+        Vendor::Alibaba => &alibaba::ACTIONS,
+        Vendor::Huawei => &huawei::ACTIONS,
+        Vendor::Volcengine => &volcengine::ACTIONS,
+    }
+}
+
+/// The operations that an account's configuration asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// Those behind each listing.
+    pub listings: Vec<(ListingKind, &'static str)>,
+    /// Those that look for instances.
+    pub discovery: Vec<&'static str>,
+}
+
+/// Calls of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// The vendor's name of it.
+    pub operation: &'static str,
+    /// How many, at the least.
+    pub calls: u32,
+    /// How often.
+    pub every: Every,
+}
+
+/// How often something is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Every {
+    /// Once every `poll.interval`.
+    Interval,
+    /// Once every `poll.policy_interval`.
+    PolicyInterval,
+    /// Once every `poll.discovery_interval`.
+    DiscoveryInterval,
+    /// Once a day.
+    Day,
+}
+
+/// How many of the instances have this listing read.
+fn readers(targets: &[Arc<Target>], listing: ListingKind) -> u32 {
+    let read = targets
+        .iter()
+        .filter(|target| target.listings.contains(&listing));
     u32::try_from(read.count()).unwrap_or(u32::MAX)
+}
+
+/// Whether the listing of any instance is read, of those that have yet to be found included.
+fn is_read(account: &AccountConfig, listing: ListingKind) -> bool {
+    account.discover.is_some() || readers(&account.targets, listing) > 0
 }
 
 /// One request, before it is signed.
@@ -109,7 +166,7 @@ impl fmt::Display for Parameter {
 #[derive(Debug, Default)]
 pub struct ReadTogether {
     /// The instances that were read, well or badly.
-    pub read: Vec<(InstanceKey, Result<Listing, ListError>)>,
+    pub read: Vec<(InstanceKey, Result<Reading, ListError>)>,
     /// Those that have to be asked about one by one.
     pub one_by_one: Vec<Arc<Target>>,
 }
@@ -200,7 +257,7 @@ impl Provider {
         listing: ListingKind,
         target: &Target,
         courier: &impl Courier,
-    ) -> Result<Listing, ListError> {
+    ) -> Result<Reading, ListError> {
         match &self.client {
             Client::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
             Client::Huawei(huawei) => huawei.list(listing, target, courier).await,
@@ -208,8 +265,8 @@ impl Provider {
         }
     }
 
-    /// Reads one listing of several instances of a region at once, as far as the vendor can
-    /// ([`Vendor::lists_whole_regions`]) and as it costs no more than asking about each.
+    /// Reads one listing of several instances of a region at once, as far as the vendor can ([`Vendor::together`]) and
+    /// as it costs no more than asking about each.
     pub async fn list_together(
         &self,
         listing: ListingKind,
@@ -217,13 +274,27 @@ impl Provider {
         courier: &impl Courier,
     ) -> ReadTogether {
         match &self.client {
-            Client::Alibaba(_) | Client::Huawei(_) => ReadTogether {
+            Client::Alibaba(alibaba) => alibaba.list_together(listing, targets, courier).await,
+            Client::Huawei(_) => ReadTogether {
                 one_by_one: targets.to_vec(),
                 ..ReadTogether::default()
             },
             Client::Volcengine(volcengine) => {
                 volcengine.list_together(listing, targets, courier).await
             }
+        }
+    }
+
+    /// Lists the instances that the account has in a region.
+    pub async fn discover(
+        &self,
+        region: &Arc<str>,
+        courier: &impl Courier,
+    ) -> Result<Inventory, ListError> {
+        match &self.client {
+            Client::Alibaba(alibaba) => alibaba.discover(region, courier).await,
+            Client::Huawei(huawei) => huawei.discover(region, courier).await,
+            Client::Volcengine(volcengine) => volcengine.discover(region, courier).await,
         }
     }
 

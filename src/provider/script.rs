@@ -1,5 +1,6 @@
 //! A courier that answers from a script, so that a provider can be tested without a network and without waiting.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::error::ListError;
 use super::http::{Answer, HttpClient};
 use super::{Call, Courier, Environment, Premises};
+use crate::backup::{Listing, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, CredentialsConfig, PollConfig};
 use crate::example::LOOKBACK;
@@ -93,6 +95,14 @@ pub(super) fn with_header(mut answer: Answer, name: &'static str, value: &str) -
     answer
 }
 
+/// The sets that were read.
+pub(super) fn sets(reading: impl Borrow<Reading>) -> Listing {
+    match reading.borrow() {
+        Reading::Sets(listing) => listing.clone(),
+        other => panic!("no sets: {other:?}"),
+    }
+}
+
 /// An answer without header fields.
 pub(super) fn answer(status: u16, body: impl Into<Bytes>) -> Answer {
     Answer {
@@ -114,6 +124,7 @@ pub(super) fn account(provider: Vendor) -> AccountConfig {
         rate_limit: None,
         ca_file: None,
         projects: std::collections::BTreeMap::new(),
+        discover: None,
         targets: Vec::new(),
     }
 }
@@ -129,6 +140,8 @@ pub(super) fn with_premises<T>(
         account,
         poll: &PollConfig {
             interval: Duration::from_secs(300),
+            policy_interval: Duration::from_secs(3600),
+            discovery_interval: Duration::from_secs(600),
             timeout: Duration::from_secs(30),
             lookback: LOOKBACK,
             max_concurrency: 16,

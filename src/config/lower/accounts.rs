@@ -10,7 +10,7 @@ use super::objectives::Promises;
 use super::{Lowering, all};
 use crate::vendor::Vendor;
 
-pub(crate) const ACCOUNT_KEYS: [&str; 10] = [
+pub(crate) const ACCOUNT_KEYS: [&str; 11] = [
     "name",
     "provider",
     "credentials",
@@ -20,6 +20,7 @@ pub(crate) const ACCOUNT_KEYS: [&str; 10] = [
     "rate_limit",
     "ca_file",
     "projects",
+    "discover",
     "instances",
 ];
 
@@ -59,6 +60,7 @@ impl Lowering<'_> {
         let rate_limit = self.optional(&account, "rate_limit", RateLimit::parse);
         let ca_file = self.ca_file(&account);
         let projects = self.projects(&account, provider);
+        let discover = self.discover(&account, promises);
         let targets = self.targets(&account, name.as_ref(), provider, promises);
         Ok(AccountConfig {
             name: name?,
@@ -70,6 +72,7 @@ impl Lowering<'_> {
             rate_limit: rate_limit?,
             ca_file: ca_file?.or_else(|| self.ca_file.clone()),
             projects: projects?,
+            discover: discover?,
             targets: targets?,
         })
     }

@@ -26,7 +26,8 @@ pub(super) const REGION: &str =
     "a region such as `cn-hangzhou`, of lower-case letters, digits and `-`";
 
 impl Lowering<'_> {
-    /// Reads every instance of an account, also of one whose name or provider is wrong.
+    /// Reads every instance of an account, also of one whose name or provider is wrong. There may be none where instances
+    /// are looked for.
     pub(super) fn targets(
         &mut self,
         account: &Mapping<'_>,
@@ -34,7 +35,11 @@ impl Lowering<'_> {
         provider: Read<Vendor>,
         promises: Promises,
     ) -> Read<Vec<Arc<Target>>> {
-        let nodes = self.elements(account, "instances", "a list of at least one instance");
+        if account.get("discover").is_some() && account.get("instances").is_none() {
+            return Ok(Vec::new());
+        }
+        let expected = "a list of at least one instance (or `discover`)";
+        let nodes = self.elements(account, "instances", expected);
         self.inherits_retention |= nodes.is_err();
         let mut ids = HashMap::new();
         all(nodes?.iter().map(|node| {
@@ -153,7 +158,7 @@ impl Lowering<'_> {
     }
 
     /// Reports an element of a list that stands in it already.
-    fn once<T: PartialEq>(
+    pub(super) fn once<T: PartialEq>(
         &mut self,
         element: T,
         seen: &mut Vec<T>,

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod credentials;
+mod discover;
 mod instances;
 mod objectives;
 
@@ -24,14 +25,18 @@ pub(super) use accounts::ACCOUNT_KEYS;
 #[cfg(test)]
 pub(super) use credentials::CREDENTIALS_KEYS;
 #[cfg(test)]
+pub(super) use discover::DISCOVER_KEYS;
+#[cfg(test)]
 pub(super) use instances::INSTANCE_KEYS;
 #[cfg(test)]
 pub(super) use objectives::{DEFAULT_OBJECTIVES, OBJECTIVE_KEYS};
 
 pub(super) const TOP_KEYS: [&str; 4] = ["poll", "objectives", "ca_file", "accounts"];
 
-pub(super) const POLL_KEYS: [&str; 5] = [
+pub(super) const POLL_KEYS: [&str; 7] = [
     "interval",
+    "policy_interval",
+    "discovery_interval",
     "timeout",
     "lookback",
     "log_lookback",
@@ -43,6 +48,8 @@ const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
 pub(super) const DEFAULT_POLL: PollConfig = PollConfig {
     interval: Duration::from_secs(300),
+    policy_interval: Duration::from_secs(HOUR_SECONDS),
+    discovery_interval: Duration::from_secs(600),
     timeout: Duration::from_secs(30),
     lookback: Lookback {
         sets: Duration::from_secs(31 * DAY_SECONDS),
@@ -115,6 +122,16 @@ impl Lowering<'_> {
             Some(node) => node.duration(shortest..=LONGEST, &mut self.report),
         };
         let interval = duration("interval", DEFAULT_POLL.interval, SHORTEST_INTERVAL);
+        let policy_interval = duration(
+            "policy_interval",
+            DEFAULT_POLL.policy_interval,
+            SHORTEST_INTERVAL,
+        );
+        let discovery_interval = duration(
+            "discovery_interval",
+            DEFAULT_POLL.discovery_interval,
+            SHORTEST_INTERVAL,
+        );
         let timeout = duration("timeout", DEFAULT_POLL.timeout, SHORTEST_TIMEOUT);
         let lookback = duration("lookback", DEFAULT_POLL.lookback.sets, SHORTEST);
         let log_lookback = duration("log_lookback", DEFAULT_POLL.lookback.logs, SHORTEST);
@@ -125,6 +142,8 @@ impl Lowering<'_> {
         self.lookback = lookback.ok();
         Ok(PollConfig {
             interval: interval?,
+            policy_interval: policy_interval?,
+            discovery_interval: discovery_interval?,
             timeout: timeout?,
             lookback: Lookback {
                 sets: lookback?,

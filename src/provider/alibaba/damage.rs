@@ -11,12 +11,12 @@ use crate::provider::damage::{any_garbling, any_replacements, word};
 use crate::provider::row::Normalised;
 use crate::provider::script::answer;
 
-use ListingKind::{CrossRegion, CrossRegionLog, Local};
+use ListingKind::Local;
 
 /// Reads a body as far as it goes, and holds every usable set against what its row really says.
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
     match listing {
-        CrossRegion | CrossRegionLog => check_rows(listing, read_copies, body.into()),
+        _ => check_rows(listing, read_copies, body.into()),
         Local => check_rows(listing, read_local_sets, body.into()),
     }
 }
@@ -52,7 +52,7 @@ fn check_rows<R: VendorRow>(
     let whole: Value = serde_json::from_str(&String::from_utf8_lossy(&answer.body)).unwrap();
     let rows = match listing {
         Local => &whole["Items"]["Backup"],
-        CrossRegion | CrossRegionLog => &whole["Items"]["Item"],
+        _ => &whole["Items"]["Item"],
     };
     for (at, Row(row)) in page.rows.into_iter().enumerate() {
         let Some(row) = row else { continue };
@@ -79,7 +79,7 @@ fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
     let types = ["F", "I", "FullBackup", "IncrementalBackup"];
     let is_one_of = |field, words: &[&str]| words.contains(&word(row, field).as_str());
     match listing {
-        CrossRegion | CrossRegionLog => {
+        _ => {
             let has = |field| !word(row, field).is_empty();
             let says_nothing = !has("BackupSetStatus");
             is_one_of("BackupType", &types)

@@ -29,27 +29,38 @@ use super::page::{End, Paging};
 use super::pages::{Window, read_pages};
 use super::row::{Page, Subject, VendorRow, gather};
 use super::scalar::{Row, Scalar};
-use super::{Call, Courier, Parameter, Premises, canonical, readers, retry_after};
-use crate::backup::{Listing, ListingKind, Lookback};
+use super::{
+    Call, Cost, Courier, Operations, Parameter, Premises, ReadTogether, canonical, is_read,
+    retry_after,
+};
+use crate::backup::{Inventory, Listing, ListingKind, Lookback, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, EndpointTemplate};
 use crate::target::Target;
 
-/// What the account's listings ask for.
-pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+/// What the vendor's permission policies call each operation.
+pub(super) const ACTIONS: [(&str, &str); 0] = [];
+
+/// What the account's configuration asks for.
+pub(super) fn operations(account: &AccountConfig) -> Operations {
     let listings = account.provider.listings().iter();
-    listings
-        .filter(|listing| readers(account, **listing) > 0)
-        .map(|listing| (*listing, operation(*listing)))
-        .collect()
+    Operations {
+        listings: listings
+            .filter(|listing| is_read(account, **listing))
+            .map(|listing| (*listing, operation(*listing)))
+            .collect(),
+        discovery: Vec::new(),
+    }
 }
 
 /// One call for each listing of each instance.
-pub(super) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
-    operations(account)
-        .into_iter()
-        .map(|(listing, operation)| (operation, readers(account, listing)))
-        .collect()
+pub(super) fn costs(_account: &AccountConfig, _targets: &[Arc<Target>]) -> Vec<Cost> {
+    Vec::new()
+}
+
+/// Nothing yet.
+pub(super) fn discovery_costs(_account: &AccountConfig) -> Vec<Cost> {
+    Vec::new()
 }
 
 const fn operation(listing: ListingKind) -> &'static str {
@@ -57,6 +68,8 @@ const fn operation(listing: ListingKind) -> &'static str {
         ListingKind::CrossRegion => "DescribeCrossRegionBackups",
         ListingKind::Local => "DescribeBackups",
         ListingKind::CrossRegionLog => "DescribeCrossRegionLogBackupFiles",
+        ListingKind::Policy => "DescribeCrossRegionBackupDBInstance",
+        ListingKind::RestoreWindow => "DescribeLocalAvailableRecoveryTime",
     }
 }
 
@@ -92,13 +105,34 @@ impl Alibaba {
         listing: ListingKind,
         target: &Target,
         courier: &impl Courier,
-    ) -> Result<Listing, ListError> {
-        match listing {
+    ) -> Result<Reading, ListError> {
+        let read = match listing {
             ListingKind::CrossRegion => self.read(listing, target, read_copies, courier).await,
-            ListingKind::Local | ListingKind::CrossRegionLog => {
-                self.read(listing, target, read_local_sets, courier).await
-            }
+            _ => self.read(listing, target, read_local_sets, courier).await,
+        };
+        read.map(Reading::from)
+    }
+
+    /// Reads one listing of several instances of a region with as few calls as possible.
+    pub async fn list_together(
+        &self,
+        _listing: ListingKind,
+        targets: &[Arc<Target>],
+        _courier: &impl Courier,
+    ) -> ReadTogether {
+        ReadTogether {
+            one_by_one: targets.to_vec(),
+            ..ReadTogether::default()
         }
+    }
+
+    /// Lists the instances of a region.
+    pub async fn discover(
+        &self,
+        _region: &Arc<str>,
+        _courier: &impl Courier,
+    ) -> Result<Inventory, ListError> {
+        Ok(Inventory::default())
     }
 
     async fn read<R: VendorRow + Send>(
@@ -203,7 +237,7 @@ fn page_call(listing: ListingKind, target: &Target, window: Window, page: u32) -
     // widened to whole minutes, so that a set that ends in this minute is not cut off.
     let format = match listing {
         ListingKind::CrossRegion | ListingKind::CrossRegionLog => "%Y-%m-%dT%H:%M:%SZ",
-        ListingKind::Local => "%Y-%m-%dT%H:%MZ",
+        _ => "%Y-%m-%dT%H:%MZ",
     };
     let time = |time: DateTime<Utc>| Parameter::Text(time.format(format).to_string());
     Call {

@@ -49,6 +49,7 @@ impl VendorRow for CrossRegionRow {
             expires: None,
             available: true,
             restore_regions: self.restore_regions.0,
+            covers_until: None,
         };
         odd.with(set)
     }
@@ -101,6 +102,7 @@ impl VendorRow for LocalRow {
             available: self.is_avail != Scalar::Other
                 && self.is_avail.text().as_deref() != Some("0"),
             restore_regions: Vec::new(),
+            covers_until: None,
         };
         odd.with(set)
     }

@@ -3,11 +3,14 @@
 use super::{LIST_BACKUPS, LIST_OFF_SITE_BACKUPS, LIST_PROJECTS, SHOW_OFF_SITE_POLICY};
 use crate::backup::ListingKind;
 use crate::config::AccountConfig;
-use crate::provider::readers;
+use std::sync::Arc;
+
+use crate::provider::{Cost, Operations};
+use crate::target::Target;
 
 /// What the account's listings ask for. The policy is asked only where the configuration does not name the destination,
 /// and IAM only where it does not name the project.
-pub(in crate::provider) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+pub(in crate::provider) fn operations(account: &AccountConfig) -> Operations {
     let mut operations = Vec::new();
     for listing in account.provider.listings() {
         let listed = || {
@@ -39,24 +42,22 @@ pub(in crate::provider) fn operations(account: &AccountConfig) -> Vec<(ListingKi
         operations.extend(asks_policy.then_some((*listing, SHOW_OFF_SITE_POLICY)));
         operations.extend(asks_iam.then_some((*listing, LIST_PROJECTS)));
     }
-    operations
+    Operations {
+        listings: operations,
+        discovery: Vec::new(),
+    }
 }
+
+/// What the vendor's permission policies call each operation.
+pub(in crate::provider) const ACTIONS: [(&str, &str); 0] = [];
 
 /// One call for each type of backup in each destination, and two for the local listing: it is asked for automated and
 /// for manual sets, since a question without a type is answered with a log for every five minutes.
-pub(in crate::provider) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
-    let mut off_site: u32 = 0;
-    for target in &account.targets {
-        let destinations = u32::try_from(target.backup_regions.len().max(1)).unwrap_or(u32::MAX);
-        for listing in [ListingKind::CrossRegion, ListingKind::CrossRegionLog] {
-            if target.listings.contains(&listing) {
-                off_site = off_site.saturating_add(destinations);
-            }
-        }
-    }
-    let local = readers(account, ListingKind::Local).saturating_mul(2);
-    [(LIST_OFF_SITE_BACKUPS, off_site), (LIST_BACKUPS, local)]
-        .into_iter()
-        .filter(|(_, calls)| *calls > 0)
-        .collect()
+pub(in crate::provider) fn costs(_account: &AccountConfig, _targets: &[Arc<Target>]) -> Vec<Cost> {
+    Vec::new()
+}
+
+/// Nothing yet.
+pub(in crate::provider) fn discovery_costs(_account: &AccountConfig) -> Vec<Cost> {
+    Vec::new()
 }

@@ -28,7 +28,7 @@ fn call(operation: &'static str) -> Call {
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
     match listing {
         ListingKind::Local => check_rows(Scope::Local, body.into()),
-        ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
+        _ => {
             check_rows(Scope::CrossRegion, body.into());
         }
     }

@@ -24,7 +24,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use self::answer::{Destination, read_page, read_policy, read_project};
-pub(super) use self::budget::{least_calls, operations};
+pub(super) use self::budget::{ACTIONS, costs, discovery_costs, operations};
 use super::canonical::{self, encode};
 use super::credentials::Credential;
 use super::error::ListError;
@@ -34,7 +34,7 @@ use super::pages::{Position, Window, read_pages};
 use super::remembered::Remembered;
 use super::row::{Subject, gather};
 use super::{Call, Courier, Parameter, Premises, retry_after};
-use crate::backup::{Listing, ListingKind, Lookback};
+use crate::backup::{Inventory, Listing, ListingKind, Lookback, Reading};
 use crate::clock::Clock;
 use crate::config::EndpointTemplate;
 use crate::target::Target;
@@ -101,13 +101,21 @@ impl Huawei {
         listing: ListingKind,
         target: &Target,
         courier: &impl Courier,
-    ) -> Result<Listing, ListError> {
-        match listing {
+    ) -> Result<Reading, ListError> {
+        let read = match listing {
             ListingKind::Local => self.list_local(target, courier).await,
-            ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
-                self.list_off_site(listing, target, courier).await
-            }
-        }
+            _ => self.list_off_site(listing, target, courier).await,
+        };
+        read.map(Reading::from)
+    }
+
+    /// Lists the instances of a region.
+    pub async fn discover(
+        &self,
+        _region: &Arc<str>,
+        _courier: &impl Courier,
+    ) -> Result<Inventory, ListError> {
+        Ok(Inventory::default())
     }
 
     async fn list_local(
@@ -151,7 +159,7 @@ impl Huawei {
     ) -> Result<Listing, ListError> {
         let (backup_type, lookback) = match listing {
             ListingKind::CrossRegionLog => ("incremental", self.lookback.logs),
-            ListingKind::CrossRegion | ListingKind::Local => ("auto", self.lookback.sets),
+            _ => ("auto", self.lookback.sets),
         };
         let destinations = self.destinations(target, courier).await?;
         let mut found = Listing {
@@ -170,7 +178,7 @@ impl Huawei {
         for destination in destinations.iter() {
             let is_copied = match listing {
                 ListingKind::CrossRegionLog => destination.logs,
-                ListingKind::CrossRegion | ListingKind::Local => destination.sets,
+                _ => destination.sets,
             };
             if !is_copied {
                 continue;

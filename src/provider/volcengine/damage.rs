@@ -15,7 +15,7 @@ use crate::provider::script::answer;
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
     match listing {
         ListingKind::Local => check_rows(Scope::Local, body.into()),
-        ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
+        _ => {
             check_rows(Scope::CrossRegion, body.into());
         }
     }

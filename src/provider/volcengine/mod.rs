@@ -15,7 +15,7 @@ mod sorting;
 mod tests;
 mod wire;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,40 +33,46 @@ use super::page::{End, Paging};
 use super::pages::{Position, Window, read_pages};
 use super::row::{Page, Subject, gather};
 use super::scalar::Row;
-use super::{Call, Courier, Parameter, Premises, ReadTogether, canonical, retry_after};
-use crate::backup::{Listing, ListingKind, Lookback};
+use super::{
+    Call, Cost, Courier, Operations, Parameter, Premises, ReadTogether, canonical, is_read,
+    retry_after,
+};
+use crate::backup::{Inventory, Listing, ListingKind, Lookback, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, EndpointTemplate};
 use crate::target::Target;
 
-/// What the account's listings ask for.
-pub(super) fn operations(account: &AccountConfig) -> Vec<(ListingKind, &'static str)> {
+/// What the vendor's permission policies call each operation.
+pub(super) const ACTIONS: [(&str, &str); 0] = [];
+
+/// What the account's configuration asks for.
+pub(super) fn operations(account: &AccountConfig) -> Operations {
     let listings = account.provider.listings().iter();
-    listings
-        .filter(|listing| super::readers(account, **listing) > 0)
-        .map(|listing| (*listing, operation(*listing)))
-        .collect()
+    Operations {
+        listings: listings
+            .filter(|listing| is_read(account, **listing))
+            .map(|listing| (*listing, operation(*listing)))
+            .collect(),
+        discovery: Vec::new(),
+    }
 }
 
 /// One call for each listing of each region.
-pub(super) fn least_calls(account: &AccountConfig) -> Vec<(&'static str, u32)> {
-    operations(account)
-        .into_iter()
-        .map(|(listing, operation)| {
-            let targets = account.targets.iter();
-            let regions: BTreeSet<_> = targets
-                .filter(|target| target.listings.contains(&listing))
-                .map(|target| &target.key.source_region)
-                .collect();
-            (operation, u32::try_from(regions.len()).unwrap_or(u32::MAX))
-        })
-        .collect()
+pub(super) fn costs(_account: &AccountConfig, _targets: &[Arc<Target>]) -> Vec<Cost> {
+    Vec::new()
+}
+
+/// Nothing yet.
+pub(super) fn discovery_costs(_account: &AccountConfig) -> Vec<Cost> {
+    Vec::new()
 }
 
 const fn operation(listing: ListingKind) -> &'static str {
     match listing {
         ListingKind::CrossRegion | ListingKind::CrossRegionLog => "DescribeCrossRegionBackups",
         ListingKind::Local => "DescribeBackups",
+        ListingKind::Policy => "DescribeCrossRegionBackupPolicy",
+        ListingKind::RestoreWindow => "DescribePitrTimeWindow",
     }
 }
 
@@ -120,7 +126,7 @@ impl Volcengine {
         listing: ListingKind,
         target: &Target,
         courier: &impl Courier,
-    ) -> Result<Listing, ListError> {
+    ) -> Result<Reading, ListError> {
         let mut gathered = Listing::default();
         let mut paging = Paging::new(PAGE_SIZE, End::RowsAskedFor);
         let region = &target.key.source_region;
@@ -138,7 +144,16 @@ impl Volcengine {
         .await?;
         gathered.complete = paging.is_complete();
         self.learn_that_it_exists(&target.key.instance_id);
-        Ok(gathered)
+        Ok(gathered.into())
+    }
+
+    /// Lists the instances of a region.
+    pub async fn discover(
+        &self,
+        _region: &Arc<str>,
+        _courier: &impl Courier,
+    ) -> Result<Inventory, ListError> {
+        Ok(Inventory::default())
     }
 
     /// Reads one listing of several instances of a region with as few calls as possible.
@@ -220,9 +235,9 @@ impl Volcengine {
                 continue;
             }
             listing.complete = complete;
-            together.read.push((target.key.clone(), Ok(listing)));
+            together.read.push((target.key.clone(), Ok(listing.into())));
         }
-        if let Some((_, Ok(listing))) = together.read.first_mut() {
+        if let Some((_, Ok(Reading::Sets(listing)))) = together.read.first_mut() {
             listing.anomalies.extend(sorting.anomalies);
         }
         together

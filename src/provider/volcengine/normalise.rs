@@ -69,6 +69,7 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
         expires: None,
         available: true,
         restore_regions: Vec::new(),
+        covers_until: None,
     };
     odd.with(set)
 }
