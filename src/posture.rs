@@ -11,8 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::backup::{BackupSet, BackupType, Edges, ListingKind, Lookback, Scope, Status};
+use crate::backup::{
+    BackupSet, BackupType, Description, Edges, ListingKind, Lookback, Policy, Scope, Status,
+};
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
+use crate::log_chain::{Chain, Hole, Reach};
 use crate::target::Objective;
 
 /// How much older than its local set the data of a copy may be and still count as its copy: the vendor may make a copy
@@ -36,6 +39,12 @@ pub struct Posture {
     pub copies: Vec<Copy>,
     /// The newest recovery point of each place.
     pub recovery_points: BTreeMap<Place, DateTime<Utc>>,
+    /// Where log files are kept: holes in them after the newest usable set that they could continue.
+    pub log_gaps: BTreeMap<Place, u64>,
+    /// To when the provider itself says that it can restore.
+    pub restore_windows: BTreeMap<Place, Restorable>,
+    /// The switches of the provider's policy.
+    pub switches: BTreeMap<(Place, BackupType), Switch>,
     /// Usable sets by the region to which the provider would restore them.
     pub restorable_sets: BTreeMap<String, u64>,
     /// What has no copy yet, for each expected region.
@@ -91,6 +100,26 @@ pub struct Success {
     pub duration: Option<Duration>,
 }
 
+/// The newest restore window of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restorable {
+    /// The first instant.
+    pub start: DateTime<Utc>,
+    /// The last instant.
+    pub end: DateTime<Utc>,
+    /// How many windows there are beside it.
+    pub gaps: u64,
+}
+
+/// A switch of the provider's policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switch {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// For how long what it makes is kept, where the provider tells.
+    pub retention: Option<std::time::Duration>,
+}
+
 /// Local full sets without a copy in one expected region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uncopied {
@@ -133,16 +162,23 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
     let view = View::new(facts, lookback, now);
     let copies = view.copies();
     let uncopied = view.uncopied();
-    let recovery_points = view.recovery_points();
+    let (recovery_points, log_gaps) = view.recovery_points();
     let verdicts = view.verdicts(&copies, &recovery_points, &uncopied);
-    let (engine, engine_version) = view.engine();
+    let Description {
+        name,
+        engine,
+        engine_version,
+    } = view.description();
     Posture {
         protected: view.protected(),
         gone: facts.is_gone(),
-        name: view.name(),
-        engine,
-        engine_version,
+        name: name.unwrap_or_default(),
+        engine: engine.unwrap_or_default(),
+        engine_version: engine_version.unwrap_or_default(),
         recovery_points,
+        log_gaps,
+        restore_windows: view.restore_windows(),
+        switches: view.switches(),
         restorable_sets: view.restorable_sets(),
         copies,
         uncopied,
@@ -179,22 +215,47 @@ impl<'a> View<'a> {
                 .map(String::as_str)
                 .collect(),
         };
-        if view.expected_regions.is_empty() {
-            view.expected_regions = view
-                .read(ListingKind::CrossRegion)
-                .into_iter()
-                .flat_map(|sets| &sets.listing.destinations)
-                .map(String::as_str)
-                .collect();
-        }
-        if view.expected_regions.is_empty() {
-            view.expected_regions = view
-                .sets(ListingKind::CrossRegion)
+        let asked = |regions: BTreeSet<&'a str>, or: &dyn Fn() -> BTreeSet<&'a str>| {
+            if regions.is_empty() { or() } else { regions }
+        };
+        let configured = std::mem::take(&mut view.expected_regions);
+        let expected = asked(configured, &|| view.regions_of_policy());
+        view.expected_regions = asked(expected, &|| {
+            view.sets(ListingKind::CrossRegion)
                 .map(|set| set.backup_region.as_str())
                 .filter(|region| !region.is_empty())
+                .collect()
+        });
+        view
+    }
+
+    /// The regions to which the provider's policy copies, from the policy itself or from what reading the listing told.
+    fn regions_of_policy(&self) -> BTreeSet<&'a str> {
+        let copying = |policy: &'a Policy| {
+            policy.switches.iter().filter(|switch| {
+                switch.scope == Scope::CrossRegion
+                    && switch.enabled
+                    && switch.backup_type == BackupType::Full
+                    && !switch.backup_region.is_empty()
+            })
+        };
+        if let Some(policy) = self.policy() {
+            return copying(policy)
+                .map(|switch| switch.backup_region.as_str())
                 .collect();
         }
-        view
+        self.read(ListingKind::CrossRegion)
+            .into_iter()
+            .flat_map(|sets| &sets.listing.destinations)
+            .map(String::as_str)
+            .collect()
+    }
+
+    fn policy(&self) -> Option<&'a Policy> {
+        match self.found(ListingKind::Policy) {
+            Found::Policy(policy) => Some(policy),
+            _ => None,
+        }
     }
 
     fn found(&self, kind: ListingKind) -> &'a Found {
@@ -213,7 +274,16 @@ impl<'a> View<'a> {
         if self.cross_region_unsupported() {
             return Some(false);
         }
-        self.read(ListingKind::CrossRegion)?.listing.protected
+        match self.found(ListingKind::Policy) {
+            Found::Policy(policy) => policy.protected,
+            Found::Unsupported => Some(false),
+            _ => self.read(ListingKind::CrossRegion)?.listing.protected,
+        }
+    }
+
+    /// Since when copies are made, where the provider tells and they still are.
+    fn protected_since(&self) -> Option<DateTime<Utc>> {
+        self.policy().and_then(|policy| policy.since)
     }
 
     /// Whether the log files in other regions were read, or need not be.
@@ -244,30 +314,42 @@ impl<'a> View<'a> {
         self.lookback.contain(set)
     }
 
-    /// The configuration's name for it, else the provider's, else none.
-    fn name(&self) -> String {
-        let given = || {
-            ListingKind::ALL
-                .into_iter()
-                .filter_map(|kind| self.read(kind))
-                .find_map(|sets| sets.listing.instance_name.clone())
-        };
-        let configured = self.facts.target.name.clone();
-        configured.or_else(given).unwrap_or_default()
-    }
-
-    fn engine(&self) -> (String, String) {
-        ListingKind::ALL
-            .into_iter()
-            .filter_map(|kind| self.read(kind))
-            .find_map(|sets| {
-                let engine = sets.listing.engine.clone()?;
-                Some((
-                    engine,
-                    sets.listing.engine_version.clone().unwrap_or_default(),
-                ))
+    /// What the instance is: its name as configured, and the rest as the provider says, in its list of instances, with its
+    /// policy, or in the rows of its backups.
+    fn description(&self) -> Description {
+        let listings = [
+            ListingKind::CrossRegion,
+            ListingKind::Local,
+            ListingKind::CrossRegionLog,
+        ];
+        let rows = listings.into_iter().filter_map(|kind| self.read(kind));
+        let mut known: Vec<Description> = rows
+            .map(|sets| Description {
+                name: sets.listing.instance_name.clone(),
+                engine: sets.listing.engine.clone(),
+                engine_version: sets.listing.engine_version.clone(),
             })
-            .unwrap_or_default()
+            .collect();
+        known.extend(self.policy().map(|policy| policy.description.clone()));
+        known.push(self.facts.description.clone());
+        let mut description = Description {
+            name: self.facts.target.name.clone(),
+            ..Description::default()
+        };
+        for Description {
+            name,
+            engine,
+            engine_version,
+        } in known
+        {
+            description.name = description.name.or(name);
+            // A version belongs to the engine that was named with it.
+            if description.engine.is_none() && engine.is_some() {
+                description.engine = engine;
+                description.engine_version = engine_version;
+            }
+        }
+        description
     }
 
     fn copies(&self) -> Vec<Copy> {
@@ -345,17 +427,118 @@ impl<'a> View<'a> {
         }
     }
 
-    fn recovery_points(&self) -> BTreeMap<Place, DateTime<Utc>> {
-        let mut points = BTreeMap::new();
-        for kind in ListingKind::ALL {
-            for set in self.usable_sets(kind) {
-                if let Some(point) = set.recovery_point {
-                    let newest = points.entry(Place::of(set)).or_insert(point);
-                    *newest = point.max(*newest);
-                }
+    /// The newest instant to which each place restores, and the holes in its logs. A log file counts only if it continues a
+    /// usable set: there is nothing to replay it on otherwise.
+    fn recovery_points(&self) -> (BTreeMap<Place, DateTime<Utc>>, BTreeMap<Place, u64>) {
+        let mut bases: BTreeMap<Place, DateTime<Utc>> = BTreeMap::new();
+        let mut logs: BTreeMap<Place, Vec<&BackupSet>> = BTreeMap::new();
+        for set in ListingKind::ALL
+            .into_iter()
+            .flat_map(|kind| self.sets(kind))
+        {
+            let place = Place::of(set);
+            if set.backup_type == BackupType::Log {
+                logs.entry(place).or_default().push(set);
+            } else if let Some(point) = set.recovery_point
+                && set.is_usable(self.now)
+            {
+                let newest = bases.entry(place).or_insert(point);
+                *newest = point.max(*newest);
             }
         }
-        points
+        let mut gaps = BTreeMap::new();
+        for (place, logs) in logs {
+            let holes = self
+                .holes()
+                .filter(|hole| hole.backup_region == place.backup_region);
+            let chain = Chain::new(logs, holes, self.logs_listed_from(), self.now);
+            let Reach {
+                newest,
+                gaps: found,
+            } = chain.reach(bases.get(&place).copied());
+            gaps.insert(place.clone(), found);
+            if let Some(newest) = newest {
+                bases.insert(place, newest);
+            }
+        }
+        (bases, gaps)
+    }
+
+    fn holes(&self) -> impl Iterator<Item = &'a Hole> + use<'a> {
+        let logs = self.read(ListingKind::CrossRegionLog);
+        logs.into_iter().flat_map(|sets| &sets.holes)
+    }
+
+    /// Where the log files begin that were listed when they were last listed.
+    fn logs_listed_from(&self) -> DateTime<Utc> {
+        let facts = self.facts.listings.get(&ListingKind::CrossRegionLog);
+        let read = facts.and_then(|facts| facts.last_success);
+        let edge = self.lookback.of(BackupType::Log);
+        read.map_or(edge, |read| edge - (self.now - read))
+    }
+
+    /// The newest window of each place.
+    fn restore_windows(&self) -> BTreeMap<Place, Restorable> {
+        let mut newest: BTreeMap<Place, Restorable> = BTreeMap::new();
+        let Found::Windows(found) = self.found(ListingKind::RestoreWindow) else {
+            return newest;
+        };
+        for window in &found.windows {
+            let place = Place {
+                scope: window.scope,
+                backup_region: window.backup_region.clone(),
+            };
+            let (start, end) = (window.start, window.end);
+            newest
+                .entry(place)
+                .and_modify(|known| {
+                    let (start, end) = if end > known.end {
+                        (start, end)
+                    } else {
+                        (known.start, known.end)
+                    };
+                    *known = Restorable {
+                        start,
+                        end,
+                        gaps: known.gaps + 1,
+                    };
+                })
+                .or_insert(Restorable {
+                    start,
+                    end,
+                    gaps: 0,
+                });
+        }
+        newest
+    }
+
+    /// The policy's switches. One that is off and names no region is shown for each region in which a copy is expected.
+    fn switches(&self) -> BTreeMap<(Place, BackupType), Switch> {
+        let mut switches = BTreeMap::new();
+        for switch in self
+            .policy()
+            .into_iter()
+            .flat_map(|policy| &policy.switches)
+        {
+            let is_open = switch.scope == Scope::CrossRegion && switch.backup_region.is_empty();
+            let regions: Vec<&str> = if is_open && !self.expected_regions.is_empty() {
+                self.expected_regions.iter().copied().collect()
+            } else {
+                vec![&switch.backup_region]
+            };
+            for region in regions {
+                let place = Place {
+                    scope: switch.scope,
+                    backup_region: region.to_owned(),
+                };
+                let shown = Switch {
+                    enabled: switch.enabled,
+                    retention: switch.retention,
+                };
+                switches.insert((place, switch.backup_type), shown);
+            }
+        }
+        switches
     }
 
     fn restorable_sets(&self) -> BTreeMap<String, u64> {
@@ -370,7 +553,8 @@ impl<'a> View<'a> {
         sets
     }
 
-    /// Local full sets whose data is newer than that of the newest copy. Both listings must have been read.
+    /// Local full sets whose data is newer than that of the newest copy. Both listings must have been read. What ended
+    /// before the copying was switched on is not copied any more.
     fn uncopied(&self) -> Vec<Uncopied> {
         if self.read(ListingKind::CrossRegion).is_none() || self.read(ListingKind::Local).is_none()
         {
@@ -390,6 +574,7 @@ impl<'a> View<'a> {
                     .usable_sets(ListingKind::Local)
                     .filter(full)
                     .filter(|set| self.in_lookback(set))
+                    .filter(|set| self.protected_since() <= set.finished())
                     .filter(|set| {
                         let point = set.recovery_point.or(set.finished());
                         point > copied_up_to.map(|copied| copied + COPY_TOLERANCE)
@@ -412,6 +597,7 @@ impl<'a> View<'a> {
     ) -> Vec<Verdict> {
         let age = |time: DateTime<Utc>| self.now - time;
         let judge = |objective, promise: Duration| match objective {
+            Objective::RecoveryPoint if self.protected() == Some(false) => Some(false),
             Objective::RecoveryPoint => self
                 .judge_cross_region(|region| {
                     let place = Place::cross_region(region);
@@ -437,12 +623,16 @@ impl<'a> View<'a> {
                     .all(|oldest| age(oldest) <= promise)
             }),
             Objective::Retention => self.judge_cross_region(|region| {
+                // Nothing can be older than the copying itself.
+                let is_young = self
+                    .protected_since()
+                    .is_some_and(|since| age(since) < promise);
                 copies
                     .iter()
                     .filter(|copy| copy.place == Place::cross_region(region))
                     .filter_map(|copy| copy.oldest)
                     .min()
-                    .is_some_and(|oldest| age(oldest) >= promise)
+                    .is_some_and(|oldest| is_young || age(oldest) >= promise)
             }),
         };
         Objective::ALL

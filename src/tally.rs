@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::backup::{Anomaly, ListingKind};
+use crate::provider::Operations;
 use crate::provider::error::Reason;
 
 /// The upper bounds of the buckets of request durations, in seconds.
@@ -28,8 +29,8 @@ pub struct AccountKey {
 pub struct AccountScope {
     /// Which account.
     pub key: AccountKey,
-    /// Its listings, and the vendor's operation behind each.
-    pub operations: Vec<(ListingKind, &'static str)>,
+    /// The vendor's operations.
+    pub operations: Operations,
     /// How often each listing is read.
     pub poll_interval: Duration,
 }
@@ -91,8 +92,10 @@ impl Tally {
             .retain(|key, _| scopes.iter().any(|scope| scope.key == *key));
         for scope in scopes {
             let provider = scope.key.provider;
-            for (listing, operation) in &scope.operations {
+            for operation in scope.operations.all() {
                 counts.durations.entry((provider, operation)).or_default();
+            }
+            for (listing, _) in &scope.operations.listings {
                 for anomaly in Anomaly::ALL {
                     counts
                         .anomalies
@@ -102,13 +105,15 @@ impl Tally {
             }
             let account = counts.accounts.entry(scope.key.clone()).or_default();
             account.poll_interval = scope.poll_interval;
-            for (listing, operation) in &scope.operations {
+            for operation in scope.operations.all() {
                 account.requests.entry(operation).or_default();
                 for reason in Reason::ALL {
-                    account
-                        .request_failures
-                        .entry((operation, reason))
-                        .or_default();
+                    let failures = &mut account.request_failures;
+                    failures.entry((operation, reason)).or_default();
+                }
+            }
+            for (listing, _) in &scope.operations.listings {
+                for reason in Reason::ALL {
                     account.poll_failures.entry((*listing, reason)).or_default();
                 }
             }
@@ -198,7 +203,10 @@ mod tests {
     fn scope(account: &str) -> AccountScope {
         AccountScope {
             key: key(account),
-            operations: vec![(ListingKind::Local, OPERATION)],
+            operations: Operations {
+                listings: vec![(ListingKind::Local, OPERATION)],
+                discovery: Vec::new(),
+            },
             poll_interval: Duration::from_secs(300),
         }
     }

@@ -30,6 +30,8 @@ use std::time::Duration;
 pub use ca_file::CaFile;
 pub use discover::{Discover, Pattern};
 pub use endpoint::EndpointTemplate;
+#[cfg(test)]
+pub(crate) use lower::DEFAULT_POLL;
 pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::example::{
     HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, local, now,
 };
 use crate::posture::assess;
+use crate::provider::Operations;
 use crate::provider::error::Reason;
 use crate::tally::{AccountKey, AccountScope, Tally};
 use crate::target::Objective;
@@ -274,10 +275,13 @@ impl Story {
         let tally = Tally::default();
         tally.adopt(&[AccountScope {
             key: account(),
-            operations: vec![
-                (ListingKind::CrossRegion, "DescribeCrossRegionBackups"),
-                (ListingKind::Local, "DescribeBackups"),
-            ],
+            operations: Operations {
+                listings: vec![
+                    (ListingKind::CrossRegion, "DescribeCrossRegionBackups"),
+                    (ListingKind::Local, "DescribeBackups"),
+                ],
+                discovery: vec!["DescribeDBInstances"],
+            },
             poll_interval: Duration::from_secs(300),
         }]);
         let assessed = |Instance(facts)| Assessed {

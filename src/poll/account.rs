@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -16,12 +16,13 @@ use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
 use crate::config::{AccountConfig, PollConfig};
+use crate::facts::{Facts, RegionKey};
 use crate::provider::credentials::{Credential, Fingerprint};
 use crate::provider::error::{ListError, Reason, Repeat};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
 use crate::tally::{AccountKey, Tally};
-use crate::target::InstanceKey;
+use crate::target::{InstanceKey, Target};
 
 /// Attempts at one request, the first included.
 const MOST_ATTEMPTS: u32 = 4;
@@ -46,6 +47,10 @@ pub(super) struct Account {
     /// The most requests in flight, whatever their region.
     whole: Arc<Semaphore>,
     in_flight: Mutex<InFlight>,
+    /// The instances that are watched, and the regions in which others are looked for.
+    watched: Mutex<(Vec<Arc<Target>>, Vec<RegionKey>)>,
+    /// Tells whoever waits for it that an instance's copies were asked for.
+    copies_asked_for: Mutex<HashMap<InstanceKey, Arc<Notify>>>,
     tally: Arc<Tally>,
     stop: CancellationToken,
 }
@@ -58,7 +63,7 @@ impl Account {
         tally: Arc<Tally>,
         stop: CancellationToken,
     ) -> Self {
-        let account = Self {
+        Self {
             key: account_key(config),
             provider,
             changes: Changes::default(),
@@ -67,21 +72,31 @@ impl Account {
             breaker: Breaker::new(poll.interval),
             whole: Arc::new(Semaphore::new(poll.max_concurrency)),
             in_flight: Mutex::default(),
+            copies_asked_for: Mutex::default(),
+            watched: Mutex::default(),
             poll,
             tally,
             stop,
-        };
-        account.set_targets(config);
-        account
+        }
     }
 
-    /// Takes note of which instances the account has now, while everything that its calls share stays.
-    pub(super) fn set_targets(&self, config: &AccountConfig) {
-        *self.lock_sweep() = Sweep::new(listing_keys(config).collect());
-        let regions: BTreeSet<_> = config
-            .targets
+    /// Takes note of which instances the account has now and where others are looked for, while everything that its calls
+    /// share stays.
+    pub(super) fn set_targets(&self, targets: &[Arc<Target>], searches: &[RegionKey]) {
+        {
+            let now = (targets.to_vec(), searches.to_vec());
+            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            if *watched == now {
+                return;
+            }
+            *watched = now;
+        }
+        let often = listing_keys(targets).filter(|(_, kind)| !kind.is_slow());
+        *self.lock_sweep() = Sweep::new(often.collect());
+        let regions: BTreeSet<_> = targets
             .iter()
             .map(|target| Arc::clone(&target.key.source_region))
+            .chain(searches.iter().map(|search| Arc::clone(&search.region)))
             .collect();
         let share = (self.poll.max_concurrency / regions.len().max(1)).max(1);
         let mut in_flight = self
@@ -92,9 +107,58 @@ impl Account {
         in_flight
             .regions
             .retain(|region, _| regions.contains(region));
+        let instances: HashSet<_> = targets.iter().map(|target| &target.key).collect();
+        self.lock_copies_asked_for()
+            .retain(|instance, _| instances.contains(instance));
     }
 
-    pub(super) fn lock_sweep(&self) -> MutexGuard<'_, Sweep<ListingKey>> {
+    /// Waits until the copies of an instance were asked for once, if they ever are: its restore windows are those of its
+    /// newest copy.
+    pub(super) async fn wait_for_copies(&self, facts: &Facts, instance: &InstanceKey) {
+        let first = Arc::clone(
+            self.lock_copies_asked_for()
+                .entry(instance.clone())
+                .or_default(),
+        );
+        let is_awaited = facts.of(instance).is_some_and(|facts| {
+            let kind = ListingKind::CrossRegion;
+            facts.target.listings.contains(&kind) && !facts.listings.contains_key(&kind)
+        });
+        if is_awaited {
+            // A note that was left before is found as well, as only one task ever waits for it.
+            self.stop.run_until_cancelled(first.notified()).await;
+        }
+    }
+
+    pub(super) fn copies_were_asked_for(&self, instance: &InstanceKey) {
+        if let Some(first) = self.lock_copies_asked_for().get(instance) {
+            first.notify_one();
+        }
+    }
+
+    fn lock_copies_asked_for(&self) -> MutexGuard<'_, HashMap<InstanceKey, Arc<Notify>>> {
+        self.copies_asked_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An attempt at a listing begins.
+    pub(super) fn begin(&self, kind: ListingKind) {
+        if !kind.is_slow() {
+            self.lock_sweep().begin(Instant::now());
+        }
+    }
+
+    /// An attempt at a listing ended. The one that completes the round is told how long the round took. What is read
+    /// seldom is no part of a round.
+    pub(super) fn end(&self, key: &ListingKey) -> Option<Duration> {
+        if key.1.is_slow() {
+            return None;
+        }
+        self.lock_sweep().end(key, Instant::now())
+    }
+
+    fn lock_sweep(&self) -> MutexGuard<'_, Sweep<ListingKey>> {
         self.sweep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,28 +169,28 @@ impl Account {
     /// Waits for a place among the requests in flight: first of the region's share, then of the whole, which is
     /// contended only when there are more regions than places.
     async fn place(&self, region: &Arc<str>) -> Option<[OwnedSemaphorePermit; 2]> {
-        let share = {
-            let mut in_flight = self
-                .in_flight
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let share = in_flight.share;
-            let semaphore = in_flight
-                .regions
-                .entry(Arc::clone(region))
-                .or_insert_with(|| Arc::new(Semaphore::new(share)));
-            Arc::clone(semaphore)
-        };
+        let share = self.region(region).share;
         // Neither semaphore is ever closed, so there is always a place in the end.
         let share = share.acquire_owned().await.ok()?;
         let whole = Arc::clone(&self.whole).acquire_owned().await.ok()?;
         Some([share, whole])
     }
 
-    /// A courier for one attempt at a listing.
-    pub(super) fn courier(&self) -> ListingCourier<'_> {
+    fn region(&self, region: &Arc<str>) -> RegionPlaces {
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let share = in_flight.share;
+        let places = in_flight.regions.entry(Arc::clone(region));
+        places.or_insert_with(|| RegionPlaces::new(share)).clone()
+    }
+
+    /// A courier for one attempt at a listing. One that is in no hurry leaves the line to the others.
+    pub(super) fn courier(&self, in_no_hurry: bool) -> ListingCourier<'_> {
         ListingCourier {
             account: self,
+            in_no_hurry,
             answering_millis: AtomicU64::new(0),
         }
     }
@@ -136,7 +200,26 @@ impl Account {
 #[derive(Debug, Default)]
 struct InFlight {
     share: usize,
-    regions: HashMap<Arc<str>, Arc<Semaphore>>,
+    regions: HashMap<Arc<str>, RegionPlaces>,
+}
+
+/// The places of one region.
+#[derive(Debug, Clone)]
+struct RegionPlaces {
+    /// The most requests in flight.
+    share: Arc<Semaphore>,
+    /// Of the calls that are in no hurry, one stands in line at a time: however many there are, they never fill the line
+    /// before those that are.
+    in_no_hurry: Arc<Semaphore>,
+}
+
+impl RegionPlaces {
+    fn new(share: usize) -> Self {
+        Self {
+            share: Arc::new(Semaphore::new(share)),
+            in_no_hurry: Arc::new(Semaphore::new(1)),
+        }
+    }
 }
 
 /// The account as the labels name it.
@@ -147,9 +230,9 @@ pub(super) fn account_key(config: &AccountConfig) -> AccountKey {
     }
 }
 
-/// Every listing of the account's instances, one instance after the other.
-pub(super) fn listing_keys(config: &AccountConfig) -> impl Iterator<Item = ListingKey> {
-    config.targets.iter().flat_map(|target| {
+/// Every listing of these instances, one instance after the other.
+pub(super) fn listing_keys(targets: &[Arc<Target>]) -> impl Iterator<Item = ListingKey> {
+    targets.iter().flat_map(|target| {
         let key = &target.key;
         target.listings.iter().map(|kind| (key.clone(), *kind))
     })
@@ -159,6 +242,7 @@ pub(super) fn listing_keys(config: &AccountConfig) -> impl Iterator<Item = Listi
 #[derive(Debug)]
 pub(super) struct ListingCourier<'a> {
     account: &'a Account,
+    in_no_hurry: bool,
     /// How long the vendor took over this listing so far. Waiting in line is not counted: an account with more
     /// instances than its rate allows is read slowly, not never.
     answering_millis: AtomicU64,
@@ -327,6 +411,13 @@ impl ListingCourier<'_> {
         lane: &Lane,
         wait_until: Instant,
     ) -> Result<Option<[OwnedSemaphorePermit; 2]>, Paused> {
+        let in_no_hurry = self.account.region(region).in_no_hurry;
+        // The semaphore is never closed.
+        let _first_in_line = if self.in_no_hurry {
+            in_no_hurry.acquire_owned().await.ok()
+        } else {
+            None
+        };
         loop {
             // A closed lane is waited for without a permit, so that the other operations of the region go on.
             if let Err(paused) = lane.open() {

@@ -1,14 +1,16 @@
 //! Asks: each listing of each instance once an interval, and never faster than the account allows.
 //!
 //! Each listing is a task of its own, so that a slow one delays nobody; where one call answers for many instances, these
-//! share a task (see `errand`). What an account's tasks share - its rate, its
-//! breaker, its requests in flight - is in `account`. What was found goes to `facts`, what was done to `tally`; what it
-//! means is not asked here.
+//! share a task (see `errand`). Which tasks there are is decided by `crew`, anew whenever instances were looked for. What
+//! an account's tasks share - its rate, its breaker, its requests in flight - is in `account`. What was found goes to
+//! `facts`, what was done to `tally`; what it means is not asked here.
 
 mod account;
 mod backoff;
 mod breaker;
 mod change;
+mod crew;
+mod discovery;
 mod errand;
 #[cfg(test)]
 mod hour;
@@ -23,18 +25,19 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::account::{Account, ListingKey, account_key, listing_keys};
-use self::errand::{Errand, errands};
+use self::account::{Account, ListingKey, account_key};
+use self::crew::{Crew, assign};
+use self::errand::Errand;
 use self::schedule::Schedule;
 use crate::backup::{ListingKind, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PollConfig};
-use crate::facts::{Facts, Watched};
+use crate::facts::{Facts, InstanceFacts};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
 use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
@@ -68,10 +71,9 @@ pub struct Poller {
 /// An account whose listings are being polled.
 #[derive(Debug)]
 struct Running {
-    account: Arc<Account>,
-    /// As configured, without the instances: when this changes, everything that its calls share is made anew.
+    crew: Arc<Crew>,
+    /// As configured, without what is watched: when this changes, everything that its calls share is made anew.
     config: AccountConfig,
-    errands: HashMap<Errand, AbortHandle>,
 }
 
 impl Poller {
@@ -97,7 +99,7 @@ impl Poller {
             self.accounts.insert(key, running);
         }
         for running in before.into_values() {
-            running.abandon();
+            running.crew.dismiss();
         }
     }
 
@@ -112,7 +114,7 @@ impl Poller {
             );
         }
         for running in self.accounts.into_values() {
-            running.abandon();
+            running.crew.dismiss();
         }
     }
 
@@ -123,60 +125,32 @@ impl Poller {
         before: Option<Running>,
     ) -> Running {
         let shared = AccountConfig {
+            discover: None,
             targets: Vec::new(),
             ..config.clone()
         };
-        let before = match before {
-            Some(running) if running.config == shared && running.account.poll == *poll => {
-                Some(running)
+        let before = before.and_then(|running| {
+            let stays = running.config == shared && running.crew.account.poll == *poll;
+            if !stays {
+                running.crew.dismiss();
             }
-            Some(changed) => {
-                changed.abandon();
-                None
-            }
-            None => None,
-        };
-        let account = match &before {
-            Some(running) => {
-                running.account.set_targets(config);
-                Arc::clone(&running.account)
-            }
-            None => Arc::new(new_account(&self.ground, config, poll, self.stop.clone())),
-        };
-        let mut known = before.map(|running| running.errands).unwrap_or_default();
-        let all: Vec<_> = errands(config);
-        let start = Instant::now();
-        let mut running = HashMap::new();
-        for (index, errand) in all.iter().enumerate() {
-            let task = known.remove(errand).unwrap_or_else(|| {
-                let schedule = Schedule::spread(start, index, all.len(), poll.interval);
-                self.tasks
-                    .spawn(run_for_ever(
-                        self.ground.clone(),
-                        Arc::clone(&account),
-                        errand.clone(),
-                        schedule,
-                        self.stop.clone(),
-                    ))
-                    .abort_handle()
-            });
-            running.insert(errand.clone(), task);
-        }
-        for left in known.into_values() {
-            left.abort();
-        }
+            stays.then_some(running.crew)
+        });
+        let crew = before.unwrap_or_else(|| {
+            let account = new_account(&self.ground, config, poll, self.stop.clone());
+            Arc::new(Crew::new(
+                self.ground.clone(),
+                Arc::new(account),
+                config.clone(),
+                self.tasks.clone(),
+                self.stop.clone(),
+            ))
+        });
+        crew.set_config(config.clone());
+        crew.muster();
         Running {
-            account,
+            crew,
             config: shared,
-            errands: running,
-        }
-    }
-}
-
-impl Running {
-    fn abandon(self) {
-        for task in self.errands.into_values() {
-            task.abort();
         }
     }
 }
@@ -189,14 +163,21 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
     for account_config in &config.accounts {
         let never = CancellationToken::new();
         let account = Arc::new(new_account(ground, account_config, &config.poll, never));
-        for errand in errands(account_config) {
+        let searches = assign(ground, &account, account_config).into_iter();
+        let searches = searches.filter(|errand| matches!(errand, Errand::Discover(_)));
+        join_all(searches.map(async |errand| run(ground, &account, &errand).await)).await;
+        // What was found is known only now.
+        for errand in assign(ground, &account, account_config) {
+            if matches!(errand, Errand::Discover(_)) {
+                continue;
+            }
+            all += errand.listings();
             let (ground, account) = (ground.clone(), Arc::clone(&account));
             tasks.spawn(async move {
                 run(&ground, &account, &errand).await;
                 errand.listings()
             });
         }
-        all += listing_keys(account_config).count();
     }
     progress(0, all);
     let mut done = 0;
@@ -209,7 +190,6 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
 fn adopt(ground: &Ground, config: &Config) {
     let accounts = config.accounts.iter();
     let scopes: Vec<_> = accounts
-        .clone()
         .map(|account| scope(account, &config.poll))
         .collect();
     ground.tally.adopt(&scopes);
@@ -217,17 +197,12 @@ fn adopt(ground: &Ground, config: &Config) {
         let mut accounts = config.accounts.iter();
         accounts.any(|account| account.provider.label() == provider && *account.name == *name)
     });
-    for account in accounts {
-        let targets = account.targets.iter().map(Arc::clone).map(Watched::from);
-        let key = (account.provider.label(), &*account.name);
-        ground.facts.adopt(key, targets);
-    }
 }
 
 fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
     AccountScope {
         key: account_key(config),
-        operations: operations(config).listings,
+        operations: operations(config),
         poll_interval: poll.interval,
     }
 }
@@ -250,15 +225,18 @@ fn new_account(
 }
 
 async fn run_for_ever(
-    ground: Ground,
-    account: Arc<Account>,
+    crew: Arc<Crew>,
     errand: Errand,
     mut schedule: Schedule,
     stop: CancellationToken,
 ) {
     loop {
-        run(&ground, &account, &errand).await;
-        let due = schedule.next(Instant::now(), rand::random());
+        let went_well = run(&crew.ground, &crew.account, &errand).await;
+        if matches!(errand, Errand::Discover(_)) {
+            crew.muster();
+        }
+        let pause = (!went_well).then_some(crew.account.poll.interval);
+        let due = schedule.next(Instant::now(), pause, rand::random());
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep_until(due) => {}
@@ -266,12 +244,13 @@ async fn run_for_ever(
     }
 }
 
-/// One attempt at each listing of an errand.
-async fn run(ground: &Ground, account: &Account, errand: &Errand) {
+/// One attempt at each listing of an errand; tells whether it should be made again before it is due.
+async fn run(ground: &Ground, account: &Account, errand: &Errand) -> bool {
     match errand {
+        Errand::Discover(region) => discovery::run(ground, account, region).await,
         Errand::One(key) => poll_listing(ground, account, key).await,
         Errand::Together { kind, instances } => {
-            poll_together(ground, account, *kind, instances).await;
+            poll_together(ground, account, *kind, instances).await
         }
     }
 }
@@ -282,83 +261,112 @@ async fn poll_together(
     account: &Account,
     kind: ListingKind,
     instances: &[InstanceKey],
-) {
-    let targets: Vec<_> = instances
+) -> bool {
+    let watched = instances
         .iter()
         .filter_map(|instance| ground.facts.of(instance))
-        .map(|facts| Arc::clone(&facts.target))
-        .collect();
-    account.lock_sweep().begin(Instant::now());
-    let courier = account.courier();
-    let reading = account.provider.list_together(kind, &targets, &courier);
+        .filter(|facts| is_worth_asking(facts, kind));
+    // A call that names an instance which does not exist is refused as a whole.
+    let (missing, present): (Vec<_>, Vec<_>) =
+        watched.partition(|facts| kind.is_slow() && facts.is_gone());
+    let targets = |facts: Vec<Arc<InstanceFacts>>| -> Vec<_> {
+        let targets = facts.iter().map(|facts| Arc::clone(&facts.target));
+        targets.collect()
+    };
+    let (missing, present) = (targets(missing), targets(present));
+    account.begin(kind);
+    let courier = account.courier(kind.is_slow());
+    let reading = account.provider.list_together(kind, &present, &courier);
     let together = unless_it_panics(reading).await.unwrap_or_else(|()| {
         let failed = |target: &Arc<Target>| (target.key.clone(), Err(internal_error(&target.key)));
         ReadTogether {
-            read: targets.iter().map(failed).collect(),
+            read: present.iter().map(failed).collect(),
             one_by_one: Vec::new(),
         }
     });
+    let mut all_went_well = true;
     for (instance, outcome) in together.read {
-        record(ground, account, &(instance, kind), outcome);
+        all_went_well &= record(ground, account, &(instance, kind), outcome);
     }
     let keys: Vec<_> = together
         .one_by_one
         .iter()
+        .chain(&missing)
         .map(|target| (target.key.clone(), kind))
         .collect();
-    join_all(keys.iter().map(|key| poll_listing(ground, account, key))).await;
+    let one_by_one = join_all(keys.iter().map(|key| poll_listing(ground, account, key))).await;
+    all_went_well && one_by_one.into_iter().all(|went_well| went_well)
+}
+
+/// What is known to be gone has nothing left to ask about, but for the copies that may outlive it.
+fn is_worth_asking(facts: &InstanceFacts, kind: ListingKind) -> bool {
+    facts.gone_since.is_none() || kind == ListingKind::CrossRegion
 }
 
 /// One attempt at one listing, recorded whatever comes of it.
-async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
+async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) -> bool {
     let (instance, kind) = key;
+    if *kind == ListingKind::RestoreWindow {
+        account.wait_for_copies(&ground.facts, instance).await;
+    }
     let Some(facts) = ground.facts.of(instance) else {
-        return;
+        return true;
     };
-    account.lock_sweep().begin(Instant::now());
-    let courier = account.courier();
+    if !is_worth_asking(&facts, *kind) {
+        return true;
+    }
+    account.begin(*kind);
+    let courier = account.courier(kind.is_slow());
     let reading = account.provider.list(*kind, &facts.target, &courier);
     let outcome = unless_it_panics(reading)
         .await
         .unwrap_or_else(|()| Err(internal_error(instance)));
-    record(ground, account, key, outcome);
+    record(ground, account, key, outcome)
 }
 
-/// Takes note of how an attempt ended.
+/// Takes note of how an attempt ended; tells whether it should be made again before it is due. An instance that does not
+/// exist is no reason to: that is a state, and one call in the whole interval is enough to see it change.
 fn record(
     ground: &Ground,
     account: &Account,
     key: &ListingKey,
     outcome: Result<Reading, ListError>,
-) {
+) -> bool {
     let (instance, kind) = key;
     // What the end of the exporter overtook has not failed.
     if outcome.is_err() && account.is_stopping() {
-        return;
+        return true;
     }
     let Some(facts) = ground.facts.of(instance) else {
-        return;
+        return true;
     };
     let before = facts.listings.get(kind);
     let failed_before = before.and_then(|listing| listing.last_attempt.failure.as_ref());
-    match &outcome {
+    let went_well = match &outcome {
         Ok(reading) => {
             let anomalies = reading.anomalies();
             ground.tally.anomalies(instance.provider, *kind, anomalies);
+            true
         }
         // A fact, not an outage.
-        Err(error) if error.reason == Reason::Unsupported => {}
-        Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
-    }
+        Err(error) if error.reason == Reason::Unsupported => true,
+        Err(error) => {
+            ground.tally.poll_failure(&account.key, *kind, error.reason);
+            error.missing_instance
+        }
+    };
     account
         .changes
         .tell(&account.key, key, failed_before, &outcome);
     let (now, lookback) = (ground.clock.now(), account.poll.lookback);
     ground.facts.record(instance, *kind, now, lookback, outcome);
-    let round = account.lock_sweep().end(key, Instant::now());
-    if let Some(took) = round {
+    if *kind == ListingKind::CrossRegion {
+        account.copies_were_asked_for(instance);
+    }
+    if let Some(took) = account.end(key) {
         ground.tally.sweep(&account.key, took);
     }
+    went_well
 }
 
 /// A panic would be a defect of ours. It must not end an errand's polls for good, nor go unseen.

@@ -60,22 +60,50 @@ fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
     newest
 }
 
-/// The newest recovery point of the usable sets of each place.
+/// The newest recovery point of each place: that of the newest usable set, or of a log file, unless every log file begins
+/// after a set that lies in the time for which they are listed. (No example has holes among its log files.)
 fn recovery_points(sets: &[BackupSet]) -> BTreeMap<Place, DateTime<Utc>> {
     let mut newest = BTreeMap::new();
-    for set in sets {
-        let Some(point) = set.recovery_point else {
-            continue;
-        };
-        let place = Place {
-            scope: set.scope,
-            backup_region: set.backup_region.clone(),
-        };
-        if is_usable(set) && newest.get(&place).is_none_or(|newest| point > *newest) {
-            newest.insert(place, point);
+    for wants_log in [false, true] {
+        let bases = newest.clone();
+        for set in sets {
+            let is_log = set.backup_type == BackupType::Log;
+            let Some(point) = set.recovery_point else {
+                continue;
+            };
+            let place = Place {
+                scope: set.scope,
+                backup_region: set.backup_region.clone(),
+            };
+            if is_log != wants_log || !is_usable(set) {
+                continue;
+            }
+            if is_log
+                && !bases
+                    .get(&place)
+                    .is_some_and(|base| is_continued(sets, &place, *base))
+            {
+                continue;
+            }
+            if newest.get(&place).is_none_or(|newest| point > *newest) {
+                newest.insert(place, point);
+            }
         }
     }
     newest
+}
+
+fn is_continued(sets: &[BackupSet], place: &Place, base: DateTime<Utc>) -> bool {
+    // The log files were listed a minute ago.
+    if base < now() - LOOKBACK.logs - Duration::minutes(1) {
+        return true;
+    }
+    sets.iter().any(|set| {
+        set.backup_type == BackupType::Log
+            && (set.scope, &set.backup_region) == (place.scope, &place.backup_region)
+            && is_usable(set)
+            && set.started.or(set.ended) <= Some(base + Duration::minutes(2))
+    })
 }
 
 fn consecutive_failures(sets: &[BackupSet]) -> u64 {

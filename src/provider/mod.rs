@@ -85,6 +85,14 @@ pub struct Operations {
     pub discovery: Vec<&'static str>,
 }
 
+impl Operations {
+    /// Each operation, those first that listings take.
+    pub fn all(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        let listings = self.listings.iter().map(|(_, operation)| *operation);
+        listings.chain(self.discovery.iter().copied())
+    }
+}
+
 /// Calls of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {

@@ -46,7 +46,7 @@ pub(super) const POLL_KEYS: [&str; 7] = [
 const HOUR_SECONDS: u64 = 3600;
 const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
-pub(super) const DEFAULT_POLL: PollConfig = PollConfig {
+pub(crate) const DEFAULT_POLL: PollConfig = PollConfig {
     interval: Duration::from_secs(300),
     policy_interval: Duration::from_secs(HOUR_SECONDS),
     discovery_interval: Duration::from_secs(600),

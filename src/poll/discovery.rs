@@ -1,0 +1,112 @@
+//! Looks for the instances of a region. What is done about them is `crew`'s business.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::account::Account;
+use super::{Ground, unless_it_panics};
+use crate::facts::{RegionFacts, RegionKey};
+use crate::provider::Call;
+use crate::provider::error::{ListError, Reason};
+
+/// An instance that is missing from so many lists in a row is forgotten: with the default interval after an hour, in which
+/// whoever is on call can see that it is gone.
+const MISSING_BEFORE_FORGOTTEN: u32 = 6;
+
+/// One attempt, recorded whatever comes of it; tells whether it went well.
+pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) -> bool {
+    let courier = account.courier(false);
+    let looking = account.provider.discover(&key.region, &courier);
+    let outcome = unless_it_panics(looking)
+        .await
+        .unwrap_or_else(|()| Err(internal_error(key)));
+    // What the end of the exporter overtook has not failed.
+    if outcome.is_err() && account.is_stopping() {
+        return true;
+    }
+    let before = facts_of(ground, key);
+    let went_well = outcome.is_ok();
+    let error = outcome.as_ref().err().cloned();
+    let grace = account
+        .poll
+        .discovery_interval
+        .saturating_mul(MISSING_BEFORE_FORGOTTEN);
+    ground
+        .facts
+        .record_inventory(key, ground.clock.now(), grace, outcome);
+    tell(key, &before, &facts_of(ground, key), error.as_ref());
+    went_well
+}
+
+fn facts_of(ground: &Ground, key: &RegionKey) -> Arc<RegionFacts> {
+    let regions = ground.facts.regions();
+    let known = regions.into_iter().find(|(known, _)| known == key);
+    known.map(|(_, facts)| facts).unwrap_or_default()
+}
+
+/// Says what has changed, and nothing as long as nothing does.
+fn tell(key: &RegionKey, before: &RegionFacts, after: &RegionFacts, error: Option<&ListError>) {
+    let RegionKey {
+        provider,
+        account,
+        region,
+    } = key;
+    let reason = |facts: &RegionFacts| {
+        let failure = facts.last_attempt.as_ref()?.failure.as_ref()?;
+        Some(failure.reason)
+    };
+    if let Some(error) = error {
+        if reason(before) != Some(error.reason) {
+            let reason = error.reason.label();
+            tracing::warn!(provider, %account, %region, reason, %error, "instances cannot be looked for; what is watched stays");
+        }
+        return;
+    }
+    if reason(before).is_some() {
+        tracing::info!(provider, %account, %region, "instances can be looked for again");
+    }
+    let ids = |facts: &RegionFacts, gone: bool| -> BTreeSet<String> {
+        let instances = facts.instances.iter();
+        instances
+            .filter(|(_, listed)| listed.gone_since.is_some() == gone)
+            .map(|(id, _)| id.clone())
+            .collect()
+    };
+    let (had, has) = (ids(before, false), ids(after, false));
+    if before.last_success.is_none() {
+        tracing::info!(provider, %account, %region, instances = has.len(), "instances found");
+        return;
+    }
+    let list = |ids: Vec<&String>| {
+        const MOST: usize = 10;
+        let mut shown: Vec<_> = ids.iter().take(MOST).map(|id| id.as_str()).collect();
+        if ids.len() > MOST {
+            shown.push("…");
+        }
+        shown.join(" ")
+    };
+    let new: Vec<_> = has.difference(&had).collect();
+    if !new.is_empty() {
+        let (count, ids) = (new.len(), list(new));
+        tracing::info!(provider, %account, %region, count, ids, "new instances found");
+    }
+    let gone: Vec<_> = had.difference(&has).collect();
+    if !gone.is_empty() {
+        let (count, ids) = (gone.len(), list(gone));
+        tracing::warn!(provider, %account, %region, count, ids, "instances are gone");
+    }
+}
+
+fn internal_error(key: &RegionKey) -> ListError {
+    let call = Call {
+        operation: "discovery",
+        instance: Arc::from("all instances"),
+        region: Arc::clone(&key.region),
+        project: None,
+        parameters: Vec::new(),
+    };
+    ListError {
+        detail: Some("internal error, please report it".to_owned()),
+        ..ListError::of(&call, Reason::Malformed)
+    }
+}
