@@ -3,10 +3,12 @@
 //! Says the same as the metrics, from the same judgement; the labels of the metrics are the values here.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::facts::{RegionFacts, RegionKey};
 use crate::metrics::Assessed;
 use crate::posture::{Copy, ListingPosture, Verdict};
 
@@ -16,6 +18,21 @@ pub struct Report {
     /// When this was judged.
     now: String,
     instances: Vec<InstanceReport>,
+    /// Where instances are looked for.
+    regions: Vec<RegionReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct RegionReport {
+    provider: &'static str,
+    account: String,
+    source_region: String,
+    success: Option<bool>,
+    reason: Option<&'static str>,
+    error: Option<String>,
+    last_success: Option<String>,
+    found: usize,
+    outlived: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,8 +47,12 @@ struct InstanceReport {
     engine_version: String,
     protected: Option<bool>,
     gone: bool,
+    gone_since: Option<String>,
+    policy: Vec<SwitchReport>,
     copies: Vec<CopyReport>,
     recovery_points: Vec<RecoveryPoint>,
+    log_gaps: Vec<LogGaps>,
+    restore_windows: Vec<WindowReport>,
     uncopied: Vec<UncopiedReport>,
     restorable_sets: Vec<Restorable>,
     objectives: Vec<VerdictReport>,
@@ -70,6 +91,31 @@ struct RecoveryPoint {
 }
 
 #[derive(Debug, Serialize)]
+struct SwitchReport {
+    scope: &'static str,
+    backup_region: String,
+    backup_type: &'static str,
+    enabled: bool,
+    retention_seconds: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LogGaps {
+    scope: &'static str,
+    backup_region: String,
+    gaps: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct WindowReport {
+    scope: &'static str,
+    backup_region: String,
+    start: String,
+    end: String,
+    gaps: u64,
+}
+
+#[derive(Debug, Serialize)]
 struct UncopiedReport {
     backup_region: String,
     sets: u64,
@@ -101,12 +147,20 @@ struct ListingReport {
 
 impl Report {
     /// Gathers what was judged at `now`.
-    pub fn new(instances: &[Assessed], now: DateTime<Utc>) -> Self {
+    pub fn new(
+        instances: &[Assessed],
+        regions: &[(RegionKey, Arc<RegionFacts>)],
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             now: written(now),
             instances: instances
                 .iter()
                 .map(|instance| InstanceReport::new(instance, now))
+                .collect(),
+            regions: regions
+                .iter()
+                .map(|(key, found)| RegionReport::new(key, found))
                 .collect(),
         }
     }
@@ -119,7 +173,7 @@ impl Report {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// Three tables: copies, objectives, listings.
+    /// Tables of copies, objectives and listings, and of the regions in which instances are looked for.
     pub fn table(&self) -> String {
         let mut copies = Table::new(&[
             "INSTANCE",
@@ -185,7 +239,21 @@ impl Report {
                 );
             }
         }
-        format!("{copies}\n{objectives}\n{listings}")
+        let mut tables = format!("{copies}\n{objectives}\n{listings}");
+        if !self.regions.is_empty() {
+            let mut regions = Table::new(&["ACCOUNT", "REGION", "LISTED", "FOUND", "ERROR"]);
+            for region in &self.regions {
+                regions.push(vec![
+                    region.account.clone(),
+                    region.source_region.clone(),
+                    yes_or_no(region.success),
+                    region.found.to_string(),
+                    dash(region.error.as_deref().unwrap_or_default()),
+                ]);
+            }
+            tables.push_str(&format!("\n{regions}"));
+        }
+        tables
     }
 }
 
@@ -197,12 +265,24 @@ impl InstanceReport {
             account: target.key.account.to_string(),
             source_region: target.key.source_region.to_string(),
             instance_id: target.key.instance_id.to_string(),
-            name: target.name.clone(),
+            name: Some(posture.name.clone()).filter(|name| !name.is_empty()),
             product: target.product,
             engine: posture.engine.clone(),
             engine_version: posture.engine_version.clone(),
             protected: posture.protected,
             gone: posture.gone,
+            gone_since: facts.gone_since.map(written),
+            policy: posture
+                .switches
+                .iter()
+                .map(|((place, backup_type), switch)| SwitchReport {
+                    scope: place.scope.label(),
+                    backup_region: place.backup_region.clone(),
+                    backup_type: backup_type.label(),
+                    enabled: switch.enabled,
+                    retention_seconds: switch.retention.map(|retention| retention.as_secs()),
+                })
+                .collect(),
             copies: posture
                 .copies
                 .iter()
@@ -216,6 +296,26 @@ impl InstanceReport {
                     backup_region: place.backup_region.clone(),
                     time: written(*point),
                     age_seconds: seconds_since(*point, now),
+                })
+                .collect(),
+            log_gaps: posture
+                .log_gaps
+                .iter()
+                .map(|(place, gaps)| LogGaps {
+                    scope: place.scope.label(),
+                    backup_region: place.backup_region.clone(),
+                    gaps: *gaps,
+                })
+                .collect(),
+            restore_windows: posture
+                .restore_windows
+                .iter()
+                .map(|(place, window)| WindowReport {
+                    scope: place.scope.label(),
+                    backup_region: place.backup_region.clone(),
+                    start: written(window.start),
+                    end: written(window.end),
+                    gaps: window.gaps,
                 })
                 .collect(),
             uncopied: posture
@@ -237,6 +337,25 @@ impl InstanceReport {
                 .collect(),
             objectives: posture.verdicts.iter().map(VerdictReport::new).collect(),
             listings: posture.listings.iter().map(ListingReport::new).collect(),
+        }
+    }
+}
+
+impl RegionReport {
+    fn new(key: &RegionKey, found: &RegionFacts) -> Self {
+        let attempt = found.last_attempt.as_ref();
+        let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
+        let present = found.instances.values();
+        Self {
+            provider: key.provider,
+            account: key.account.to_string(),
+            source_region: key.region.to_string(),
+            success: attempt.map(|attempt| attempt.failure.is_none()),
+            reason: failure.map(|failure| failure.reason.label()),
+            error: failure.map(|failure| failure.message.clone()),
+            last_success: found.last_success.map(written),
+            found: present.filter(|listed| listed.gone_since.is_none()).count(),
+            outlived: found.outlived.clone(),
         }
     }
 }
@@ -443,7 +562,7 @@ mod tests {
             posture: crate::posture::assess(&facts, LOOKBACK, now()),
             facts: std::sync::Arc::new(facts),
         };
-        let report = Report::new(&[assessed], now());
+        let report = Report::new(&[assessed], &[], now());
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         let instance = &json["instances"][0];
         for (path, expected) in [

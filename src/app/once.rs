@@ -8,10 +8,9 @@ use tokio::sync::mpsc;
 use super::{ConfigSource, EXIT_UNUSABLE, ground, say, settings, unusable};
 use crate::args::Output;
 use crate::clock::Clock;
-use crate::metrics::{Assessed, Format};
+use crate::metrics::Format;
 use crate::poll;
 use crate::provider::Environment;
-use crate::report::Report;
 use crate::web::Site;
 
 /// Some promise does not hold.
@@ -47,13 +46,12 @@ pub(super) async fn run(
         settings,
         reload,
     );
-    let instances = site.assess();
     say(&match output {
-        Output::Table => Report::new(&instances, now).table(),
-        Output::Json => Report::new(&instances, now).json()?,
+        Output::Table => site.report().table(),
+        Output::Json => site.report().json()?,
         Output::Metrics => site.scrape(Format::Text),
     })?;
-    Ok(verdict(&instances))
+    Ok(verdict(&site))
 }
 
 /// On a terminal only; elsewhere nothing is drawn.
@@ -62,11 +60,13 @@ fn progress_bar() -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style))
 }
 
-fn verdict(instances: &[Assessed]) -> ExitCode {
+fn verdict(site: &Site) -> ExitCode {
+    let instances = site.assess();
+    let are_found = site.are_instances_found();
     let postures = || instances.iter().map(|instance| &instance.posture);
     let mut listings = postures().flat_map(|posture| &posture.listings);
     let mut verdicts = postures().flat_map(|posture| &posture.verdicts);
-    if listings.any(|listing| listing.success != Some(true)) {
+    if !are_found || listings.any(|listing| listing.success != Some(true)) {
         ExitCode::from(EXIT_UNUSABLE)
     } else if verdicts.any(|verdict| verdict.met == Some(false)) {
         ExitCode::from(EXIT_BROKEN)

@@ -1,5 +1,6 @@
 //! Every metric, one row each: name, type, labels, help, samples. `docs/metrics.md` is written from the same table.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -7,7 +8,8 @@ use chrono::{DateTime, Utc};
 use super::exposition::{Exposition, Family, Label, MetricType, as_float};
 use super::{Assessed, Scrape};
 use crate::backup::ListingKind;
-use crate::posture::{Copy, Place, Success};
+use crate::facts::RegionFacts;
+use crate::posture::{Copy, Place, Restorable, Success, Switch};
 use crate::tally::{AccountCounts, AccountKey, DURATION_BOUNDS};
 
 /// One metric.
@@ -128,7 +130,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_instances",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region", "state"]),
-        help: "Configured instances. monitored: polled; gone: the provider says that it does not exist.",
+        help: "Instances by state. monitored: polled; unmonitored: found, but filtered out or of a kind without backups of its own, such as a read-only replica; gone: watched, but the provider no longer has it, or only another region still lists its protection.",
         samples: instances_by_state,
     },
     Row {
@@ -254,6 +256,40 @@ pub const CATALOGUE: &[Row] = &[
         samples: |scrape, family| each_recovery_point(scrape, family, age),
     },
     Row {
+        name: "cloud_backup_log_gaps",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Place,
+        help: "Holes in the copied log files after the newest usable backup set that they continue; a restore ends at the first. Absent where no log files are copied.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                for (place, gaps) in &instance.posture.log_gaps {
+                    family.sample(&[labels, &place_labels(place)], as_float(*gaps));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_restore_window_start_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Place,
+        help: "The first instant to which the provider itself says it can restore, in Unix seconds; of the newest window where there are several.",
+        samples: |scrape, family| each_window(scrape, family, |window| unix(window.start)),
+    },
+    Row {
+        name: "cloud_backup_restore_window_end_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Place,
+        help: "The last instant to which the provider itself says it can restore, in Unix seconds.",
+        samples: |scrape, family| each_window(scrape, family, |window| unix(window.end)),
+    },
+    Row {
+        name: "cloud_backup_restore_window_gaps",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Place,
+        help: "Restore windows beside the newest one: the stretches of time in between cannot be restored.",
+        samples: |scrape, family| each_window(scrape, family, |window| as_float(window.gaps)),
+    },
+    Row {
         name: "cloud_backup_restorable_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["restore_region"]),
@@ -271,7 +307,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_uncopied_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
-        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region.",
+        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region; without those that ended before copying was switched on, where the provider tells when.",
         samples: |scrape, family| {
             each_instance(scrape, family, |instance, family, labels| {
                 for uncopied in &instance.posture.uncopied {
@@ -294,6 +330,26 @@ pub const CATALOGUE: &[Row] = &[
                         family.sample(&[labels, &more], unix(oldest));
                     }
                 }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_policy_enabled",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "The provider's own switch: 1 on, 0 off. Data counts as full, log files as log.",
+        samples: |scrape, family| {
+            each_switch(scrape, family, |switch| Some(truth(switch.enabled)));
+        },
+    },
+    Row {
+        name: "cloud_backup_policy_retention_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Copy(&[]),
+        help: "For how long the provider keeps what its policy makes, in seconds; absent where it does not tell.",
+        samples: |scrape, family| {
+            each_switch(scrape, family, |switch| {
+                switch.retention.map(|retention| retention.as_secs_f64())
             });
         },
     },
@@ -430,10 +486,31 @@ pub const CATALOGUE: &[Row] = &[
         },
     },
     Row {
+        name: "cloud_backup_discovery_success",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&["provider", "account", "source_region"]),
+        help: "Whether the last attempt to look for the instances of this region succeeded; absent before the first. A failure leaves what is watched as it is.",
+        samples: |scrape, family| {
+            each_region(scrape, family, |region| {
+                let attempt = region.last_attempt.as_ref();
+                attempt.map(|attempt| truth(attempt.failure.is_none()))
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_last_discovery_success_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&["provider", "account", "source_region"]),
+        help: "When the instances of this region were last listed, in Unix seconds; absent until the first time.",
+        samples: |scrape, family| {
+            each_region(scrape, family, |region| region.last_success.map(unix))
+        },
+    },
+    Row {
         name: "cloud_backup_sweep_duration_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
-        help: "Wall time of the last full round over the account's instances; polls are spread over the interval, so it comes close to it.",
+        help: "Wall time of the last full round over the account's instances, without what is read seldom; polls are spread over the interval, so it comes close to it.",
         samples: |scrape, family| {
             each_account(scrape, family, |account, family, labels| {
                 if let Some(duration) = account.last_sweep {
@@ -446,7 +523,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_poll_interval_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
-        help: "How often each listing is read, from the configuration.",
+        help: "How often each listing is read, from the configuration; policies and restore windows are read once every poll.policy_interval.",
         samples: |scrape, family| {
             each_account(scrape, family, |account, family, labels| {
                 family.sample(&[labels], account.poll_interval.as_secs_f64());
@@ -483,20 +560,49 @@ pub const CATALOGUE: &[Row] = &[
     },
 ];
 
+/// The instances of a region, by their state.
+#[derive(Default)]
+struct States {
+    monitored: u64,
+    /// Known only where instances are looked for.
+    unmonitored: Option<u64>,
+    gone: u64,
+}
+
 fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
-    let mut regions = std::collections::BTreeMap::new();
+    let mut regions: BTreeMap<(&str, &str, &str), (States, BTreeSet<&str>)> = BTreeMap::new();
     for instance in scrape.instances {
         let key = &instance.facts.target.key;
-        let region = (key.provider, &key.account, &key.source_region);
-        let (monitored, gone) = regions.entry(region).or_insert((0, 0));
+        let region = (key.provider, &*key.account, &*key.source_region);
+        let (states, watched) = regions.entry(region).or_default();
         *(if instance.posture.gone {
-            gone
+            &mut states.gone
         } else {
-            monitored
+            &mut states.monitored
         }) += 1;
+        watched.insert(&key.instance_id);
     }
-    for ((provider, account, source_region), (monitored, gone)) in regions {
-        for (state, instances) in [("monitored", monitored), ("gone", gone)] {
+    for (key, found) in scrape.regions {
+        if found.last_success.is_none() {
+            continue;
+        }
+        let region = (key.provider, &*key.account, &*key.region);
+        let (states, watched) = regions.entry(region).or_default();
+        let present = found
+            .instances
+            .iter()
+            .filter(|(id, listed)| listed.gone_since.is_none() && !watched.contains(id.as_str()));
+        states.unmonitored = Some(present.count() as u64);
+        let outlived = found.outlived.iter();
+        states.gone += outlived.filter(|id| !watched.contains(id.as_str())).count() as u64;
+    }
+    for ((provider, account, source_region), (states, _)) in regions {
+        for (state, instances) in [
+            ("monitored", Some(states.monitored)),
+            ("unmonitored", states.unmonitored),
+            ("gone", Some(states.gone)),
+        ] {
+            let Some(instances) = instances else { continue };
             let labels = [
                 ("provider", provider),
                 ("account", account),
@@ -506,6 +612,46 @@ fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
             family.sample(&[&labels], as_float(instances));
         }
     }
+}
+
+fn each_region(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&RegionFacts) -> Option<f64>,
+) {
+    for (key, found) in scrape.regions {
+        if let Some(value) = value(found) {
+            let labels = [
+                ("provider", key.provider),
+                ("account", &*key.account),
+                ("source_region", &*key.region),
+            ];
+            family.sample(&[&labels], value);
+        }
+    }
+}
+
+fn each_window(scrape: &Scrape<'_>, family: &mut Family<'_>, value: impl Fn(&Restorable) -> f64) {
+    each_instance(scrape, family, |instance, family, labels| {
+        for (place, window) in &instance.posture.restore_windows {
+            family.sample(&[labels, &place_labels(place)], value(window));
+        }
+    });
+}
+
+fn each_switch(
+    scrape: &Scrape<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&Switch) -> Option<f64>,
+) {
+    each_instance(scrape, family, |instance, family, labels| {
+        for ((place, backup_type), switch) in &instance.posture.switches {
+            if let Some(value) = value(switch) {
+                let more = [("backup_type", backup_type.label())];
+                family.sample(&[labels, &place_labels(place), &more], value);
+            }
+        }
+    });
 }
 
 fn each_instance(

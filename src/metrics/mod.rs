@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use self::exposition::Exposition;
 pub use self::exposition::Format;
 pub use self::process::ProcessMetrics;
-use crate::facts::InstanceFacts;
+use crate::facts::{InstanceFacts, RegionFacts, RegionKey};
 use crate::posture::Posture;
 use crate::tally::Counts;
 
@@ -44,6 +44,8 @@ pub struct Scrape<'a> {
     pub now: DateTime<Utc>,
     /// Every instance.
     pub instances: &'a [Assessed],
+    /// The regions in which instances are looked for.
+    pub regions: &'a [(RegionKey, Arc<RegionFacts>)],
     /// What the exporter counted.
     pub counts: &'a Counts,
     /// How loading the configuration went.

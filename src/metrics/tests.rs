@@ -267,6 +267,7 @@ fn a_histogram_has_growing_buckets_and_bounds_in_the_spelling_of_the_format() {
 /// What a scrape is made of.
 struct Story {
     instances: Vec<Assessed>,
+    regions: Vec<(RegionKey, Arc<RegionFacts>)>,
     tally: Tally,
 }
 
@@ -290,6 +291,7 @@ impl Story {
         };
         Self {
             instances: instances.into_iter().map(assessed).collect(),
+            regions: Vec::new(),
             tally,
         }
     }
@@ -298,6 +300,7 @@ impl Story {
         let scrape = Scrape {
             now: now(),
             instances: &self.instances,
+            regions: &self.regions,
             counts: &self.tally.counts(),
             reload: ReloadState {
                 successful: true,

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::server::Body;
 use crate::backup::Lookback;
 use crate::clock::Clock;
-use crate::facts::{Facts, InstanceFacts};
+use crate::facts::{Facts, InstanceFacts, RegionFacts};
 use crate::metrics::{self, Assessed, Format, ProcessMetrics, ReloadState, Scrape};
 use crate::posture;
 use crate::report::Report;
@@ -90,11 +90,26 @@ impl Site {
         self.facts.all().into_iter().map(assess).collect()
     }
 
+    /// Everything that is known and what it means, as of now.
+    pub fn report(&self) -> Report {
+        Report::new(&self.assess(), &self.facts.regions(), self.clock.now())
+    }
+
+    /// Whether every region was listed the last time that instances were looked for there.
+    pub fn are_instances_found(&self) -> bool {
+        let regions = self.facts.regions();
+        regions.iter().all(|(_, found)| {
+            let attempt = found.last_attempt.as_ref();
+            attempt.is_some_and(|attempt| attempt.failure.is_none())
+        })
+    }
+
     /// The metrics as of now.
     pub fn scrape(&self, format: Format) -> String {
         let scrape = Scrape {
             now: self.clock.now(),
             instances: &self.assess(),
+            regions: &self.facts.regions(),
             counts: &self.tally.counts(),
             reload: self.settings().reload,
         };
@@ -127,18 +142,22 @@ impl Site {
     }
 
     fn readiness(&self) -> Response<Body> {
-        let facts = self.facts.all();
+        let (facts, regions) = (self.facts.all(), self.facts.regions());
         let attempted = facts.iter().filter(|facts| facts.is_attempted()).count();
-        let status = if attempted == facts.len() {
+        let is_searched = |(_, found): &&(_, Arc<RegionFacts>)| found.last_attempt.is_some();
+        let searched = regions.iter().filter(is_searched).count();
+        let status = if attempted == facts.len() && searched == regions.len() {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        let all = facts.len();
-        text(
-            status,
-            format!("{attempted} of {all} instances attempted\n"),
-        )
+        let mut answer = format!("{attempted} of {} instances attempted\n", facts.len());
+        if !regions.is_empty() {
+            let all = regions.len();
+            let searches = format!("{searched} of {all} regions searched for instances\n");
+            answer.push_str(&searches);
+        }
+        text(status, answer)
     }
 
     async fn request_reload(&self) -> Response<Body> {
@@ -170,12 +189,13 @@ impl Site {
                     response.headers_mut().insert(VARY, vary);
                     response
                 }
-                "/api/v1/instances" => match Report::new(&self.assess(), self.clock.now()).json() {
+                "/api/v1/instances" => match self.report().json() {
                     Ok(json) => compressed(headers, json, "application/json"),
                     Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
                 },
                 _ => {
-                    let page = status_page::render(&self.assess(), self.clock.now());
+                    let regions = self.facts.regions();
+                    let page = status_page::render(&self.assess(), &regions, self.clock.now());
                     compressed(headers, page, "text/html; charset=utf-8")
                 }
             }

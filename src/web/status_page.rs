@@ -1,10 +1,12 @@
 //! The page at `/`: every instance on one line, and where else to look.
 
 use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use crate::backup::Scope;
+use crate::facts::{RegionFacts, RegionKey};
 use crate::metrics::Assessed;
 use crate::posture::Posture;
 use crate::report::age;
@@ -18,9 +20,14 @@ td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}.bad{color:
 <a href=\"-/ready\">ready</a> · <a href=\"-/healthy\">healthy</a></p>\n";
 
 /// Writes the page.
-pub(super) fn render(instances: &[Assessed], now: DateTime<Utc>) -> String {
+pub(super) fn render(
+    instances: &[Assessed],
+    regions: &[(RegionKey, Arc<RegionFacts>)],
+    now: DateTime<Utc>,
+) -> String {
     let mut page = String::from(HEAD);
-    let written = write_table(&mut page, instances, now);
+    let written = write_table(&mut page, instances, now)
+        .and_then(|()| write_regions(&mut page, regions, now));
     // Writing into a `String` cannot fail.
     debug_assert!(written.is_ok());
     page.push_str("</body></html>\n");
@@ -58,6 +65,44 @@ fn write_table(page: &mut String, instances: &[Assessed], now: DateTime<Utc>) ->
     Ok(())
 }
 
+/// Where instances are looked for, and when they last were.
+fn write_regions(
+    page: &mut String,
+    regions: &[(RegionKey, Arc<RegionFacts>)],
+    now: DateTime<Utc>,
+) -> fmt::Result {
+    if regions.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        page,
+        "<h2>Instances are looked for in</h2>\n<table>\n\
+         <tr><th>account<th>region<th>found<th>listed<th>trouble</tr>"
+    )?;
+    for (key, found) in regions {
+        let present = found.instances.values();
+        let present = present.filter(|listed| listed.gone_since.is_none()).count();
+        let listed = found.last_success.map_or_else(
+            || "never".to_owned(),
+            |at| format!("{} ago", age((now - at).num_seconds())),
+        );
+        let attempt = found.last_attempt.as_ref();
+        let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
+        let trouble = failure.map_or("none", |failure| &failure.message);
+        let class = if failure.is_some() { " class=bad" } else { "" };
+        writeln!(
+            page,
+            "<tr><td>{} ({})<td>{}<td>{present}<td>{listed}<td{class}>{}</tr>",
+            Escaped(&key.account),
+            key.provider,
+            Escaped(&key.region),
+            Escaped(trouble)
+        )?;
+    }
+    page.push_str("</table>\n");
+    Ok(())
+}
+
 /// The newest usable set of each region: `2h 5m ago in cn-shanghai`.
 fn newest(posture: &Posture, scope: Scope, now: DateTime<Utc>) -> String {
     let mut regions = std::collections::BTreeMap::new();
@@ -83,12 +128,12 @@ fn newest(posture: &Posture, scope: Scope, now: DateTime<Utc>) -> String {
             }
         })
         .collect();
-    if scope == Scope::CrossRegion && posture.protected == Some(false) {
-        "none: the provider does not support it here".to_owned()
-    } else if described.is_empty() {
-        "not known".to_owned()
-    } else {
-        described.join("; ")
+    let is_off = scope == Scope::CrossRegion && posture.protected == Some(false);
+    match (is_off, described.is_empty()) {
+        (true, true) => "none: not copied to other regions".to_owned(),
+        (true, false) => format!("{}; no longer copied", described.join("; ")),
+        (false, true) => "not known".to_owned(),
+        (false, false) => described.join("; "),
     }
 }
 
@@ -107,7 +152,10 @@ fn trouble(posture: &Posture) -> String {
     let gone = posture
         .gone
         .then(|| "the instance does not exist".to_owned());
+    let gaps = posture.log_gaps.iter().filter(|(_, gaps)| **gaps > 0);
+    let gaps = gaps.map(|(place, _)| format!("log files are missing in {}", place.backup_region));
     gone.into_iter()
+        .chain(gaps)
         .chain(broken)
         .chain(unreadable)
         .collect::<Vec<_>>()

@@ -86,7 +86,7 @@ async fn the_destination_is_asked_of_the_policy_once_and_its_project_with_it() {
     let cloud = clouds().await;
     cloud.add_instance(hourly_at(Vendor::Huawei, "i1in01"));
     cloud.add_instance(hourly_at(Vendor::Huawei, "i2in01"));
-    cloud.switch_huawei_policy_off("i2in01");
+    cloud.switch_policy_off("i2in01");
     let mut configuration = Configuration::at(Vendor::Huawei, &cloud, &["i1in01", "i2in01"]);
     let home = sim::huawei::project_id(account_of(Vendor::Huawei), HOME);
     configuration.more_keys = vec![format!("projects: {{{HOME}: \"{home}\"}}")];
