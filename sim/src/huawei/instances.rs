@@ -48,7 +48,7 @@ pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value
     for holding in site.world.holdings(site.account) {
         let instance = &holding.instance;
         // No page says whether an instance stays listed after its policy was switched off.
-        if !site.has_instances || !site.policy_is_on(holding) {
+        if !site.has_instances || !holding.is_protected() {
             continue;
         }
         for destination in &instance.destinations {

@@ -44,12 +44,4 @@ impl<'a> Site<'a> {
     pub(super) fn extras(&self, id: &str) -> Option<&'a Extras> {
         self.memory.extras.get(id)
     }
-
-    /// The instance is copied to another region.
-    pub(super) fn policy_is_on(&self, holding: &Holding) -> bool {
-        let off_since = self
-            .extras(&holding.instance.id)
-            .and_then(|extras| extras.policy_off_since);
-        !holding.instance.destinations.is_empty() && off_since.is_none()
-    }
 }
