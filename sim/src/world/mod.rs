@@ -24,7 +24,7 @@ pub use instance::{
 pub(crate) use issued::{Issue, OidcVerdict};
 pub use issued::{IssuedKey, MetadataMode};
 pub(crate) use key::{Key, Signer, TokenVerdict};
-pub(crate) use logs::{Log, windows};
+pub(crate) use logs::{Log, chains, windows};
 pub(crate) use policy::Policy;
 pub use stated::{CrossRegionSet, LocalSet};
 
