@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::world::{Account, Instance};
+use crate::world::{Account, Instance, Trouble};
 
 /// What there is when the cloud starts.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -162,6 +162,25 @@ impl Scenario {
             {
                 problems.push(format!("instance {id} is copied to its own region"));
             }
+            if let Some(primary) = &instance.read_replica_of {
+                if !self.instances.iter().any(|other| other.id == *primary) {
+                    problems.push(format!(
+                        "instance {id} is a replica of {primary}, which is not there"
+                    ));
+                }
+                if instance.schedule.is_some() || !instance.destinations.is_empty() {
+                    problems.push(format!(
+                        "instance {id} is a replica, which has no backups of its own"
+                    ));
+                }
+            }
+            let lost_nothing =
+                |trouble: &Trouble| matches!(trouble, Trouble::LogsLost { from, to } if from <= to);
+            if instance.trouble.iter().any(lost_nothing) {
+                problems.push(format!(
+                    "instance {id} has lost logs in a stretch that ends before it begins"
+                ));
+            }
             if instance
                 .schedule
                 .as_ref()
@@ -251,11 +270,14 @@ mod tests {
             id = "rm-1"
             account = "b"
             region = "cn-hangzhou"
+            read_replica_of = "rm-2"
+            destinations = [{ region = "cn-beijing", lag = "1m" }]
+            trouble = [{ kind = "logs-lost", from = "1h", to = "2h" }]
         "#;
         let Err(ScenarioError::Meaning(problems)) = Scenario::parse(text) else {
             panic!("accepted")
         };
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 9, "{problems:?}");
         assert!(matches!(
             Scenario::parse("nom = 1"),
             Err(ScenarioError::Syntax(_))

@@ -94,7 +94,10 @@ impl Holding {
 
     /// The instance is or was copied to other regions.
     pub(crate) fn was_ever_protected(&self) -> bool {
-        !self.instance.destinations.is_empty() && !self.instance.cross_region_unsupported
+        let instance = &self.instance;
+        !instance.destinations.is_empty()
+            && !instance.cross_region_unsupported
+            && instance.read_replica_of.is_none()
     }
 
     /// The instance is copied to other regions, unless something is wrong.

@@ -1,5 +1,7 @@
 //! Huawei's face.
 
+mod protection;
+
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
