@@ -246,7 +246,7 @@ mod tests {
                 .map(|instance| instance.region.as_str())
                 .collect()
         };
-        assert_eq!(demo.instances.len(), 20);
+        assert_eq!(demo.instances.len(), 24);
         for (vendor, regions) in Vendor::ALL.into_iter().zip([4, 2, 2]) {
             assert_eq!(regions_of(vendor).len(), regions, "{vendor:?}");
         }

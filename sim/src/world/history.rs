@@ -73,6 +73,8 @@ impl Mishaps {
                 }
                 Trouble::LogsLost { from, to } => mishaps.lose_logs(start - *from, start - *to),
                 Trouble::Idle { since } => mishaps.idle_since = Some(start - *since),
+                // It is the end of everything, which the holding knows (`World::add_instance`).
+                Trouble::Released { .. } => {}
                 Trouble::PolicyOff { since } => mishaps.policy.switch_off(start - *since),
             }
         }

@@ -386,6 +386,12 @@ pub enum Trouble {
         #[serde(deserialize_with = "span::read")]
         since: Duration,
     },
+    /// The instance was released then; its copies are still there.
+    Released {
+        /// How long ago.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
+    },
     /// Nothing has been written to the database since then.
     Idle {
         /// How long ago it began.

@@ -293,13 +293,17 @@ impl World {
             instance.account.clone_from(&self.first_account);
         }
         let mishaps = Mishaps::of(&instance, now);
+        let released = instance.trouble.iter().find_map(|trouble| match trouble {
+            Trouble::Released { since } => Some(now - *since),
+            _ => None,
+        });
         let holding = Holding {
             mishaps,
             local: Vec::new(),
             cross_region: Vec::new(),
             local_rows: Vec::new(),
             cross_region_rows: Vec::new(),
-            released: None,
+            released,
             instance,
         };
         self.instances.insert(holding.instance.id.clone(), holding);

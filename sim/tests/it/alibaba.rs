@@ -1,5 +1,6 @@
 //! Alibaba's face.
 
+mod demo;
 mod instances;
 mod recovery;
 
