@@ -123,7 +123,7 @@ impl Cloud {
         self.shared.state().world.add_instance(instance, now);
     }
 
-    /// Removes an instance and all its sets, as a release does.
+    /// Removes an instance and all that there is of it, as if it had never been.
     pub fn remove_instance(&self, id: &str) -> bool {
         self.shared.state().world.remove_instance(id)
     }

@@ -232,6 +232,36 @@ mod tests {
     }
 
     #[test]
+    fn protection_and_replicas_are_stated_in_a_scenario() {
+        let text = r#"
+            name = "late"
+            description = "One that is protected late"
+            [[account]]
+            name = "a"
+            access_key_id = "k"
+            access_key_secret = "s"
+            [[instance]]
+            id = "rm-1"
+            region = "cn-hangzhou"
+            destinations = [{ region = "cn-beijing", lag = "1m" }]
+            protected_for = "2d"
+            [[instance]]
+            id = "rr-1"
+            region = "cn-hangzhou"
+            read_replica_of = "rm-1"
+        "#;
+        let scenario = Scenario::parse(text).unwrap();
+        let [primary, replica] = scenario.instances.as_slice() else {
+            panic!("not two")
+        };
+        assert_eq!(
+            primary.protected_for.map(|span| span.as_secs()),
+            Some(172_800)
+        );
+        assert_eq!(replica.read_replica_of.as_deref(), Some("rm-1"));
+    }
+
+    #[test]
     fn the_demo_has_instances_of_every_vendor_in_several_regions() {
         let demo = Scenario::named("demo").unwrap();
         let regions_of = |vendor| -> BTreeSet<_> {
