@@ -123,13 +123,13 @@ impl Cloud {
         self.shared.state().world.add_instance(instance, now);
     }
 
-    /// Removes an instance and all its sets, as a release does.
+    /// Removes an instance and all that there is of it, as if it had never been.
     pub fn remove_instance(&self, id: &str) -> bool {
         self.shared.state().world.remove_instance(id)
     }
 
-    /// Releases an instance at its vendor: it is gone, but its sets are still listed for the whole
-    /// account, where the vendor does so, until they expire.
+    /// Releases an instance at its vendor: it is gone, and so are its local sets, but its copies
+    /// are still listed until they expire. Volcengine lists either for the whole account only.
     pub fn release_instance(&self, id: &str) -> bool {
         let now = self.shared.clock.now();
         self.shared.state().world.release_instance(id, now)
@@ -189,6 +189,26 @@ impl Cloud {
     pub fn resume_logs(&self, instance: &str) -> bool {
         let now = self.shared.clock.now();
         self.shared.state().world.resume_logs(instance, now)
+    }
+
+    /// Log backups that hold anything of the time from `from` to `to` were never copied to another
+    /// region, which leaves a hole. Those at home are not concerned.
+    pub fn lose_logs(&self, instance: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+        self.shared.state().world.lose_logs(instance, from, to)
+    }
+
+    /// Switches the cross-region policy of an instance off: what ends from now on is not copied,
+    /// and the copies that exist stay. Huawei deletes those of log backups at once.
+    pub fn switch_policy_off(&self, instance: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.switch_policy_off(instance, now)
+    }
+
+    /// Switches the policy on again; what ended in between is never copied. An instance without a
+    /// destination has no policy, and stays so.
+    pub fn switch_policy_on(&self, instance: &str) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.switch_policy_on(instance, now)
     }
 
     /// Nothing has been written to the database since then, so that its log backups hold nothing

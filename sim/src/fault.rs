@@ -235,8 +235,11 @@ impl Fault {
                 .as_deref()
                 .is_none_or(|wanted| Some(wanted) == actual)
         };
+        // A request may name several instances, with commas between them.
+        let named = || subject.instance.into_iter().flat_map(|ids| ids.split(','));
+        let concerned = self.instance.as_deref();
         fits(&self.operation, subject.operation)
-            && fits(&self.instance, subject.instance)
+            && concerned.is_none_or(|wanted| named().any(|id| id == wanted))
             && fits(&self.region, subject.region)
             && fits(&self.access_key, subject.access_key)
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::world::{Account, Instance};
+use crate::world::{Account, Instance, Trouble};
 
 /// What there is when the cloud starts.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -162,6 +162,25 @@ impl Scenario {
             {
                 problems.push(format!("instance {id} is copied to its own region"));
             }
+            if let Some(primary) = &instance.read_replica_of {
+                if !self.instances.iter().any(|other| other.id == *primary) {
+                    problems.push(format!(
+                        "instance {id} is a replica of {primary}, which is not there"
+                    ));
+                }
+                if instance.schedule.is_some() || !instance.destinations.is_empty() {
+                    problems.push(format!(
+                        "instance {id} is a replica, which has no backups of its own"
+                    ));
+                }
+            }
+            let lost_nothing =
+                |trouble: &Trouble| matches!(trouble, Trouble::LogsLost { from, to } if from <= to);
+            if instance.trouble.iter().any(lost_nothing) {
+                problems.push(format!(
+                    "instance {id} has lost logs in a stretch that ends before it begins"
+                ));
+            }
             if instance
                 .schedule
                 .as_ref()
@@ -213,6 +232,36 @@ mod tests {
     }
 
     #[test]
+    fn protection_and_replicas_are_stated_in_a_scenario() {
+        let text = r#"
+            name = "late"
+            description = "One that is protected late"
+            [[account]]
+            name = "a"
+            access_key_id = "k"
+            access_key_secret = "s"
+            [[instance]]
+            id = "rm-1"
+            region = "cn-hangzhou"
+            destinations = [{ region = "cn-beijing", lag = "1m" }]
+            protected_for = "2d"
+            [[instance]]
+            id = "rr-1"
+            region = "cn-hangzhou"
+            read_replica_of = "rm-1"
+        "#;
+        let scenario = Scenario::parse(text).unwrap();
+        let [primary, replica] = scenario.instances.as_slice() else {
+            panic!("not two")
+        };
+        assert_eq!(
+            primary.protected_for.map(|span| span.as_secs()),
+            Some(172_800)
+        );
+        assert_eq!(replica.read_replica_of.as_deref(), Some("rm-1"));
+    }
+
+    #[test]
     fn the_demo_has_instances_of_every_vendor_in_several_regions() {
         let demo = Scenario::named("demo").unwrap();
         let regions_of = |vendor| -> BTreeSet<_> {
@@ -227,7 +276,7 @@ mod tests {
                 .map(|instance| instance.region.as_str())
                 .collect()
         };
-        assert_eq!(demo.instances.len(), 20);
+        assert_eq!(demo.instances.len(), 24);
         for (vendor, regions) in Vendor::ALL.into_iter().zip([4, 2, 2]) {
             assert_eq!(regions_of(vendor).len(), regions, "{vendor:?}");
         }
@@ -251,11 +300,14 @@ mod tests {
             id = "rm-1"
             account = "b"
             region = "cn-hangzhou"
+            read_replica_of = "rm-2"
+            destinations = [{ region = "cn-beijing", lag = "1m" }]
+            trouble = [{ kind = "logs-lost", from = "1h", to = "2h" }]
         "#;
         let Err(ScenarioError::Meaning(problems)) = Scenario::parse(text) else {
             panic!("accepted")
         };
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 9, "{problems:?}");
         assert!(matches!(
             Scenario::parse("nom = 1"),
             Err(ScenarioError::Syntax(_))

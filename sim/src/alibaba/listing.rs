@@ -1,65 +1,22 @@
-//! The two listings in the shape of the vendor's samples: what the world holds, as rows, filtered,
-//! newest first, one page of it.
+//! The two listings of sets: which rows there are, filtered, newest first, one page of them.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
-use super::parameters::{Listing, Parameters, Range, mandatory, optional};
+use super::parameters::{Listing, Parameters, Range, optional};
+use super::question::Question;
 use super::refusal::Refusal;
-use super::{DOWNLOAD_ACCESS_KEY_ID, DOWNLOAD_SIGNATURE};
-use crate::world::{
-    Backup, Copy, CrossRegionSet, Engine, Holding, Instance, LocalSet, World, draw,
-};
+use super::rows::{Row, copy_row, local_row, stated_copy_row, stated_local_row};
+use crate::world::{Engine, Holding};
 
-/// A row with what decides on its place.
-struct Row {
-    start: Option<DateTime<Utc>>,
-    in_every_range: bool,
-    /// Id of the local set that a copy was made of.
-    local_id: Option<String>,
-    fields: Map<String, Value>,
-}
-
-impl Row {
-    /// The field as a parameter would spell it.
-    fn text(&self, field: &str) -> String {
-        match self.fields.get(field) {
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-            None => String::new(),
-        }
-    }
-}
-
-/// `DescribeCrossRegionBackups`. Pages after the first begin `repeated` rows too early.
-pub(crate) fn cross_region(
-    world: &World,
-    account: &str,
-    parameters: &Parameters,
-    now: DateTime<Utc>,
-    repeated: usize,
-) -> Result<Value, Refusal> {
-    let id = mandatory(parameters, "DBInstanceId")?;
-    let region = mandatory(parameters, "RegionId")?;
+/// `DescribeCrossRegionBackups`.
+pub(super) fn cross_region(question: &Question<'_>) -> Result<Value, Refusal> {
+    let (parameters, now) = (question.parameters, question.now);
+    question.mandatory("DBInstanceId")?;
+    let region = question.mandatory("RegionId")?;
     let page = Listing::CrossRegion.page(parameters)?;
     let range = Listing::CrossRegion.range(parameters)?;
-    let holding = world
-        .holding(account, id)
-        .filter(|holding| holding.instance.region == region)
-        .ok_or_else(|| {
-            Refusal::new(
-                404,
-                "InvalidDBInstance.NotFound",
-                "Specified instance does not exist or not support.",
-            )
-        })?;
-    if holding.instance.cross_region_unsupported {
-        return Err(Refusal::new(
-            403,
-            "CrossBackupNotSupport",
-            "Specified region not support cross region backup.",
-        ));
-    }
+    let holding = question.copied_instance()?;
     let copies = holding.copies(now);
     let mut rows: Vec<Row> = copies
         .iter()
@@ -84,16 +41,8 @@ pub(crate) fn cross_region(
     );
     let rows = newest_first_within(rows, &range);
     let total = rows.len();
-    let first = (page.number - 1).saturating_mul(page.size);
-    if page.number > 1 && first >= total {
-        return Err(Refusal::new(404, "InvalidPage.notFound", "Page not found."));
-    }
-    let items: Vec<Value> = rows
-        .into_iter()
-        .skip(first.saturating_sub(repeated))
-        .take(page.size)
-        .map(|row| row.fields.into())
-        .collect();
+    page.must_exist(total)?;
+    let items = items(page.of(rows, question.repeated));
     let mut answer = json!({
         "RegionId": region,
         "PageNumber": page.number,
@@ -110,49 +59,27 @@ pub(crate) fn cross_region(
     Ok(answer)
 }
 
-/// `DescribeBackups`. Pages after the first begin `repeated` rows too early.
-pub(crate) fn local(
-    world: &World,
-    account: &str,
-    parameters: &Parameters,
-    now: DateTime<Utc>,
-    repeated: usize,
-) -> Result<Value, Refusal> {
-    let id = mandatory(parameters, "DBInstanceId")?;
+/// `DescribeBackups`.
+pub(super) fn local(question: &Question<'_>) -> Result<Value, Refusal> {
+    let parameters = question.parameters;
+    question.mandatory("DBInstanceId")?;
     let page = Listing::Local.page(parameters)?;
     let range = Listing::Local.range(parameters)?;
     // The operation documents no region, but clients that add one to every call are served; then it
     // has to be the right one.
-    let region = optional(parameters, "RegionId");
-    let holding = world
-        .holding(account, id)
-        .filter(|holding| region.is_none_or(|region| holding.instance.region == region));
-    let holding = holding.ok_or_else(|| {
-        Refusal::new(
-            404,
-            "InvalidDBInstanceName.NotFound",
-            "The database instance does not exist.",
-        )
-    })?;
-    let rows = local_rows(holding, now);
+    let holding = question.present_instance("RegionId")?;
+    let mut rows = local_rows(holding, question.now);
     let held: u64 = rows
         .iter()
         .filter_map(|row| row.fields.get("BackupSize")?.as_u64())
         .sum();
-    let mut rows = rows;
     let filters = ["BackupId", "BackupStatus", "BackupMode", "BackupType"].map(|name| (name, name));
     retain_matching(&mut rows, parameters, &filters);
     let rows = newest_first_within(rows, &range);
     let total = rows.len();
     // `InvalidPage.notFound` stands on the pages of the cross-region operations only; here a page
     // past the end is empty.
-    let first = (page.number - 1).saturating_mul(page.size);
-    let items: Vec<Value> = rows
-        .into_iter()
-        .skip(first.saturating_sub(repeated))
-        .take(page.size)
-        .map(|row| row.fields.into())
-        .collect();
+    let items = items(page.of(rows, question.repeated));
     Ok(json!({
         "PageNumber": page.number.to_string(),
         "PageRecordCount": items.len().to_string(),
@@ -161,6 +88,10 @@ pub(crate) fn local(
         "TotalEcsSnapshotSize": 0,
         "Items": { "Backup": items },
     }))
+}
+
+fn items(rows: Vec<Row>) -> Vec<Value> {
+    rows.into_iter().map(|row| row.fields.into()).collect()
 }
 
 fn local_rows(holding: &Holding, now: DateTime<Utc>) -> Vec<Row> {
@@ -192,275 +123,4 @@ fn newest_first_within(mut rows: Vec<Row>, range: &Range) -> Vec<Row> {
     rows.retain(|row| row.in_every_range || row.start.is_none_or(|start| range.contains(start)));
     rows.sort_by_key(|row| std::cmp::Reverse(row.start));
     rows
-}
-
-fn local_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>) -> Row {
-    let id = local_id(instance, backup);
-    let file = file_name(instance, backup.start);
-    // A timestamp for MySQL 5.6, 0 for everything else.
-    let has_consistent_time =
-        instance.engine == Engine::MySql && instance.engine_version == "5.6" && !backup.failed;
-    let fields = json!({
-        "BackupId": id,
-        "DBInstanceId": instance.id,
-        "HostInstanceID": host_number(instance),
-        "BackupStatus": if backup.failed { "Failed" } else { "Success" },
-        "BackupStartTime": spell(backup.start),
-        "BackupEndTime": spell(backup.end),
-        "BackupType": if backup.full { "FullBackup" } else { "IncrementalBackup" },
-        "BackupMode": "Automated",
-        "BackupMethod": "Physical",
-        "BackupInitiator": "System",
-        "BackupScale": "DBInstance",
-        "BackupLocation": "OSS",
-        "BackupSize": backup.size_bytes,
-        "ConsistentTime": if has_consistent_time { backup.consistent.timestamp() } else { 0 },
-        "IsAvail": i32::from(!backup.failed),
-        "MetaStatus": if backup.failed { "EMPTY" } else { "" },
-        "StoreStatus": "Disabled",
-        "StorageClass": "0",
-        "Checksum": draw(&instance.id, backup.slot, "checksum").to_string(),
-        "Encryption": "{}",
-        "Engine": local_engine(instance.engine),
-        "EngineVersion": instance.engine_version,
-        "BackupDownloadURL": if backup.failed { String::new() } else { local_link(instance, "", &file, now) },
-        "BackupIntranetDownloadURL": if backup.failed { String::new() } else { local_link(instance, "-internal", &file, now) },
-    });
-    Row {
-        start: Some(backup.start),
-        in_every_range: false,
-        local_id: None,
-        fields: object(fields),
-    }
-}
-
-fn stated_local_row(instance: &Instance, set: &LocalSet, now: DateTime<Utc>) -> Row {
-    let file = file_name(instance, time(&set.start).unwrap_or(now));
-    let mut fields = object(json!({
-        "BackupId": set.id,
-        "DBInstanceId": set.instance_id.as_ref().unwrap_or(&instance.id),
-        "HostInstanceID": host_number(instance),
-        "BackupStartTime": set.start,
-        "BackupEndTime": set.end,
-        "BackupSize": set.size,
-        "MetaStatus": "",
-        "StoreStatus": "Disabled",
-        "Engine": local_engine(instance.engine),
-        "EngineVersion": instance.engine_version,
-        "BackupDownloadURL": local_link(instance, "", &file, now),
-        "BackupIntranetDownloadURL": local_link(instance, "-internal", &file, now),
-    }));
-    insert_present(&mut fields, "BackupStatus", set.status.as_ref());
-    insert_present(&mut fields, "BackupType", set.backup_type.as_ref());
-    insert_present(&mut fields, "ConsistentTime", set.consistent_time.as_ref());
-    insert_present(&mut fields, "BackupMode", set.mode.as_ref());
-    insert_present(&mut fields, "BackupMethod", set.method.as_ref());
-    insert_present(&mut fields, "IsAvail", set.is_available.as_ref());
-    insert_present(&mut fields, "ExpectExpireTime", set.expires.as_ref());
-    fields.extend(set.extra.clone());
-    Row {
-        start: time(&set.start),
-        in_every_range: set.in_every_range,
-        local_id: None,
-        fields,
-    }
-}
-
-fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> Row {
-    let file = file_name(instance, copy.backup.start);
-    let mut fields = object(json!({
-        "CrossBackupId": copy_id(instance, copy),
-        "CrossBackupRegion": copy.region,
-        "CrossBackupSetFile": file,
-        "CrossBackupSetLocation": "oss",
-        "CrossBackupSetSize": copy.backup.size_bytes,
-        "CrossBackupDownloadLink": copy_link(&copy.region, &file, now),
-        "BackupStartTime": spell(copy.backup.start),
-        // "The time when the cross-region data backup file was generated", so not the end of the
-        // local set.
-        "BackupEndTime": spell(copy.end),
-        "BackupType": if copy.backup.full { "F" } else { "I" },
-        "BackupMethod": "P",
-        "BackupSetScale": 0,
-    }));
-    describe_instance(&mut fields, instance);
-    fields.insert(
-        "RestoreRegions".to_owned(),
-        json!({ "RestoreRegion": restore_regions(instance, &copy.region) }),
-    );
-    if instance.engine == Engine::SqlServer {
-        // The vendor's SQL Server sample has neither status nor consistent time, but this.
-        fields.insert("HasBackupTableMeta".to_owned(), json!("1"));
-    } else {
-        fields.insert("BackupSetStatus".to_owned(), json!(0));
-        fields.insert(
-            "ConsistentTime".to_owned(),
-            json!(spell(copy.backup.consistent)),
-        );
-    }
-    Row {
-        start: Some(copy.backup.start),
-        in_every_range: false,
-        local_id: Some(local_id(instance, &copy.backup)),
-        fields,
-    }
-}
-
-fn stated_copy_row(instance: &Instance, set: &CrossRegionSet, now: DateTime<Utc>) -> Row {
-    let file = file_name(instance, time(&set.start).unwrap_or(now));
-    let usual_restore_regions = json!({ "RestoreRegion": [set.region] });
-    let mut fields = object(json!({
-        "CrossBackupId": set.id,
-        "CrossBackupRegion": set.region,
-        "CrossBackupSetFile": file,
-        "CrossBackupSetLocation": "oss",
-        "CrossBackupSetSize": set.size,
-        "CrossBackupDownloadLink": copy_link(&set.region, &file, now),
-        "BackupStartTime": set.start,
-        "BackupEndTime": set.end,
-        "BackupSetScale": 0,
-        "RestoreRegions": if set.restore_regions.is_null() { &usual_restore_regions } else { &set.restore_regions },
-    }));
-    describe_instance(&mut fields, instance);
-    insert_present(&mut fields, "BackupSetStatus", set.status.as_ref());
-    insert_present(&mut fields, "BackupType", set.backup_type.as_ref());
-    insert_present(&mut fields, "ConsistentTime", set.consistent_time.as_ref());
-    insert_present(&mut fields, "BackupMethod", set.method.as_ref());
-    fields.extend(set.extra.clone());
-    Row {
-        start: time(&set.start),
-        in_every_range: set.in_every_range,
-        local_id: None,
-        fields,
-    }
-}
-
-/// What every row of the cross-region listing says of its instance. Its own id is not among it.
-fn describe_instance(fields: &mut Map<String, Value>, instance: &Instance) {
-    let sql_server = instance.engine == Engine::SqlServer;
-    fields.extend(object(json!({
-        "InstanceId": host_number(instance),
-        "Engine": copy_engine(instance.engine),
-        "EngineVersion": instance.engine_version,
-        "Category": if sql_server { "Basic" } else { "HighAvailability" },
-        "DBInstanceStorageType": if sql_server { "ecs" } else { "ssd" },
-    })));
-}
-
-fn insert_present(fields: &mut Map<String, Value>, name: &str, value: Option<&Value>) {
-    if let Some(value) = value {
-        fields.insert(name.to_owned(), value.clone());
-    }
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
-}
-
-/// Only the destination for SQL Server, the source as well otherwise, as in the samples.
-fn restore_regions<'a>(instance: &'a Instance, destination: &'a str) -> Vec<&'a str> {
-    if instance.engine == Engine::SqlServer {
-        vec![destination]
-    } else {
-        vec![&instance.region, destination]
-    }
-}
-
-/// Lower case and internal in the cross-region listing. The samples show `mysql` and `mssql`; the
-/// others are guessed from them.
-fn copy_engine(engine: Engine) -> &'static str {
-    match engine {
-        Engine::MySql => "mysql",
-        Engine::PostgreSql => "postgresql",
-        Engine::SqlServer => "mssql",
-        Engine::MariaDb => "mariadb",
-        Engine::Redis => "redis",
-    }
-}
-
-fn local_engine(engine: Engine) -> &'static str {
-    match engine {
-        Engine::MySql => "MySQL",
-        Engine::PostgreSql => "PostgreSQL",
-        Engine::SqlServer => "SQLServer",
-        Engine::MariaDb => "MariaDB",
-        Engine::Redis => "Redis",
-    }
-}
-
-/// Number of the host instance that made the set, the same as in the file name.
-fn host_number(instance: &Instance) -> u64 {
-    8_000_000 + draw(&instance.id, 0, "host") % 1_000_000
-}
-
-/// The pages declare a string.
-fn local_id(instance: &Instance, backup: &Backup) -> String {
-    (i128::from(draw(&instance.id, 0, "local id") % 9 + 1) * 100_000_000 + i128::from(backup.slot))
-        .to_string()
-}
-
-/// Beyond 32 bits, which the vendor's own clients declare, and different in each destination.
-fn copy_id(instance: &Instance, copy: &Copy) -> i64 {
-    let place = instance
-        .destinations
-        .iter()
-        .position(|destination| destination.region == copy.region)
-        .unwrap_or(0);
-    let base =
-        i64::try_from(draw(&instance.id, 0, "copy id") % 90 + 1).unwrap_or(1) * 10_000_000_000;
-    base + i64::try_from(place).unwrap_or(0) * 100_000_000 + copy.backup.slot
-}
-
-fn file_name(instance: &Instance, start: DateTime<Utc>) -> String {
-    // The samples' file names carry China's time.
-    let stamp = (start + TimeDelta::hours(8)).format("%Y%m%d%H%M%S");
-    let ending = if instance.engine == Engine::SqlServer {
-        ".zip"
-    } else {
-        "_qp.xb"
-    };
-    format!(
-        "{}_{}_hins{}_data_{stamp}{ending}",
-        instance.region,
-        instance.id,
-        host_number(instance)
-    )
-}
-
-fn local_link(instance: &Instance, network: &str, file: &str, now: DateTime<Utc>) -> String {
-    let region = &instance.region;
-    let custins = draw(&instance.id, 0, "custins") % 100_000_000;
-    format!(
-        "http://rdsbak-{region}.oss-{region}{network}.aliyuncs.com/custins{custins}/{file}?{}",
-        grant(now)
-    )
-}
-
-fn copy_link(region: &str, file: &str, now: DateTime<Utc>) -> String {
-    format!(
-        "http://rdsddrbak-{region}.oss-{region}.aliyuncs.com/{file}?{}",
-        grant(now)
-    )
-}
-
-/// Whoever has this may download the whole database, so it must not leave the exporter; the face
-/// lets tests look for it.
-fn grant(now: DateTime<Utc>) -> String {
-    let expires = (now + TimeDelta::hours(1)).timestamp();
-    format!(
-        "OSSAccessKeyId={DOWNLOAD_ACCESS_KEY_ID}&Expires={expires}&Signature={DOWNLOAD_SIGNATURE}%3D"
-    )
-}
-
-fn spell(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// A stated time in either spelling of the pages.
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let minutes = text.strip_suffix('Z').map(|start| format!("{start}:00Z"));
-    text.parse().ok().or_else(|| minutes?.parse().ok())
 }

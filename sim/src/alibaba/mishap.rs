@@ -103,10 +103,14 @@ fn raw(call: &Call, status: u16, kind: &str, body: String) -> Reply {
 }
 
 fn change_total(outcome: &mut Result<Value, Refusal>, change: impl Fn(&Value) -> Value) {
-    if let Ok(answer) = outcome
-        && answer["TotalRecordCount"] != Value::Null
-    {
-        answer["TotalRecordCount"] = change(&answer["TotalRecordCount"]);
+    let Ok(answer) = outcome else {
+        return;
+    };
+    // The list of policies has its own name for it.
+    for name in ["TotalRecordCount", "TotalRecords"] {
+        if answer[name] != Value::Null {
+            answer[name] = change(&answer[name]);
+        }
     }
 }
 

@@ -6,25 +6,30 @@
 //! them.
 
 mod authenticate;
+mod instances;
 mod listing;
+mod logs;
 mod machine;
 mod mishap;
 mod parameters;
+mod question;
+mod recovery;
 mod refusal;
+mod rows;
 mod rpc;
 mod sign;
 mod token_service;
 mod xml;
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::exchange::{Delivery, Exchange, Received, RecordedRequest, Reply, Verdict};
 use crate::fault::{FaultKind, Subject};
 use crate::query;
 use crate::state::State;
-use crate::world::{Vendor, World, draw};
+use crate::world::{Vendor, draw};
 use parameters::Parameters;
+use question::Question;
 use refusal::Refusal;
 
 /// Version of the API that is served.
@@ -120,11 +125,17 @@ impl Call {
         parameters::optional(&self.parameters, name)
     }
 
+    /// One operation has its own name for it.
+    fn region(&self) -> Option<&str> {
+        self.parameter("RegionId")
+            .or_else(|| self.parameter("Region"))
+    }
+
     fn subject(&self) -> Subject<'_> {
         Subject {
             operation: Some(&self.operation),
             instance: self.parameter("DBInstanceId"),
-            region: self.parameter("RegionId"),
+            region: self.region(),
             access_key: self.access_key_id.as_deref(),
         }
     }
@@ -169,6 +180,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
     if fault == Some(FaultKind::PageLoop) {
         call.parameters
             .insert("PageNumber".to_owned(), "1".to_owned());
+        call.parameters.remove("NextToken");
     }
     let mark = state.world.keys_mark();
     // Also when a fault replaces the outcome: the client's own mistakes are to be seen all the
@@ -205,7 +217,7 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
     let record = RecordedRequest {
         at: received.at,
         vendor: Vendor::Alibaba,
-        region: call.parameter("RegionId").map(str::to_owned),
+        region: call.region().map(str::to_owned),
         instance: call.parameter("DBInstanceId").map(str::to_owned),
         operation: call.operation,
         access_key_id: call.access_key_id,
@@ -225,8 +237,21 @@ pub(crate) fn answer(state: &mut State, received: &Received) -> Exchange {
     }
 }
 
-/// One of the two listings.
-type Listing = fn(&World, &str, &Parameters, DateTime<Utc>, usize) -> Result<Value, Refusal>;
+/// An operation of the database service.
+type Operation = fn(&Question<'_>) -> Result<Value, Refusal>;
+
+fn operation(name: &str) -> Option<Operation> {
+    Some(match name {
+        "DescribeCrossRegionBackups" => listing::cross_region,
+        "DescribeBackups" => listing::local,
+        "DescribeCrossRegionLogBackupFiles" => logs::cross_region,
+        "DescribeDBInstances" => instances::list,
+        "DescribeCrossRegionBackupDBInstance" => instances::policies,
+        "DescribeAvailableRecoveryTime" => recovery::cross_region,
+        "DescribeLocalAvailableRecoveryTime" => recovery::local,
+        _ => return None,
+    })
+}
 
 /// What the cloud answers when nothing is wrong with it.
 fn perform(
@@ -235,17 +260,13 @@ fn perform(
     call: &mut Call,
     repeated: usize,
 ) -> Result<Value, Refusal> {
-    let listing = match call.operation.as_str() {
-        "DescribeCrossRegionBackups" => Some(listing::cross_region as Listing),
-        "DescribeBackups" => Some(listing::local as Listing),
-        _ if call.is_token_service() => None,
-        _ => {
-            return Err(unknown_api(format!(
-                "unknown operation {:?}",
-                call.operation
-            )));
-        }
-    };
+    let operation = operation(&call.operation);
+    if operation.is_none() && !call.is_token_service() {
+        return Err(unknown_api(format!(
+            "unknown operation {:?}",
+            call.operation
+        )));
+    }
     if received.path != "/" {
         return Err(unknown_api(format!(
             "path {:?} instead of /",
@@ -258,7 +279,7 @@ fn perform(
             received.method
         )));
     }
-    let Some(listing) = listing else {
+    let Some(operation) = operation else {
         return token_service::perform(state, received, call);
     };
     let account = authenticate::authenticate(state, received, call, VERSION)?;
@@ -266,13 +287,13 @@ fn perform(
     if state.world.is_denied(&account, &call.operation) {
         return Err(forbidden(&account, &call.operation));
     }
-    listing(
-        &state.world,
-        &account,
-        &call.parameters,
-        received.at,
+    operation(&Question {
+        world: &state.world,
+        account: &account,
+        parameters: &call.parameters,
+        now: received.at,
         repeated,
-    )
+    })
 }
 
 /// The account's quota.

@@ -1,4 +1,4 @@
-//! Parameters of the two listings, and the rules that the pages state for them.
+//! Parameters of the listings, and the rules that the pages state for them.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,15 @@ use super::refusal::Refusal;
 /// Decoded parameters from the query and from a form.
 pub(crate) type Parameters = BTreeMap<String, String>;
 
-/// A listing, where the two operations differ in their rules.
+/// A listing, where operations differ in their rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listing {
+    /// Of the cross-region operations.
     CrossRegion,
+    /// Of local sets.
     Local,
+    /// Of instances.
+    Instances,
 }
 
 /// The rows that are asked for.
@@ -23,14 +27,35 @@ pub(crate) struct Page {
     pub(crate) size: usize,
 }
 
-/// A range of start times, both ends included; an end that is not given is open.
+impl Page {
+    fn first_row(&self) -> usize {
+        (self.number - 1).saturating_mul(self.size)
+    }
+
+    /// These rows of all; after the first page `repeated` of the page before come again.
+    pub(crate) fn of<T>(&self, rows: Vec<T>, repeated: usize) -> Vec<T> {
+        let first = self.first_row().saturating_sub(repeated);
+        rows.into_iter().skip(first).take(self.size).collect()
+    }
+
+    /// The cross-region operations refuse a page past the end.
+    pub(crate) fn must_exist(&self, total: usize) -> Result<(), Refusal> {
+        if self.number > 1 && self.first_row() >= total {
+            return Err(Refusal::new(404, "InvalidPage.notFound", "Page not found."));
+        }
+        Ok(())
+    }
+}
+
+/// A range of times; an end that is not given is open.
 #[derive(Debug, Default)]
 pub(crate) struct Range {
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
+    pub(crate) from: Option<DateTime<Utc>>,
+    pub(crate) to: Option<DateTime<Utc>>,
 }
 
 impl Range {
+    /// Both ends are included.
     pub(crate) fn contains(&self, time: DateTime<Utc>) -> bool {
         self.from.is_none_or(|from| from <= time) && self.to.is_none_or(|to| time <= to)
     }
@@ -53,7 +78,7 @@ pub(crate) fn mandatory<'a>(parameters: &'a Parameters, name: &str) -> Result<&'
 }
 
 impl Listing {
-    /// 30, 50 or 100 rows, and pages from 1 on.
+    /// 30, 50 or 100 rows, of instances any number up to 100, and pages from 1 on.
     pub(crate) fn page(self, parameters: &Parameters) -> Result<Page, Refusal> {
         let read =
             |name: &str, default: usize| optional(parameters, name).map_or(Ok(default), str::parse);
@@ -68,9 +93,11 @@ impl Listing {
             Refusal::new(status, code, "Specified parameter is not valid.")
                 .because(format!("{name} is {value:?}"))
         };
-        let size = read("PageSize", 30)
-            .ok()
-            .filter(|size| [30, 50, 100].contains(size));
+        let permitted = |size: &usize| match self {
+            Self::Instances => (1..=100).contains(size),
+            Self::CrossRegion | Self::Local => [30, 50, 100].contains(size),
+        };
+        let size = read("PageSize", 30).ok().filter(permitted);
         let size =
             size.ok_or_else(|| refuse("PageSize", 403, "InvalidMaxRecordsPerPage.Malformed"))?;
         let number = read("PageNumber", 1)
@@ -181,6 +208,13 @@ mod tests {
             Listing::CrossRegion,
             "30",
             "0",
+            Err((400, "InvalidParameters.Format")),
+        );
+        check(Listing::Instances, "1", "3", Ok((1, 3)));
+        check(
+            Listing::Instances,
+            "101",
+            "1",
             Err((400, "InvalidParameters.Format")),
         );
         check(

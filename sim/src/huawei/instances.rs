@@ -13,8 +13,9 @@ use crate::world::{Holding, Instance};
 pub(super) fn list(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
     let page = Page::read(parameters)?;
     let holdings = site.world.holdings(site.account);
-    let here =
-        holdings.filter(|holding| site.has_instances && holding.instance.region == site.region);
+    let here = holdings
+        .filter(|holding| site.has_instances && holding.instance.region == site.region)
+        .filter(|holding| !holding.is_released());
     let mut rows: Vec<Value> = here.map(|holding| row(site, holding)).collect();
     let filters = [
         ("id", "/id"),
@@ -41,19 +42,24 @@ pub(super) fn list(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Re
     Ok(json!({ "instances": page.of(&rows), "total_count": rows.len() }))
 }
 
-/// `ListOffSiteInstances`: answered on both sides.
+/// `ListOffSiteInstances`: answered on both sides; of a released instance at the destination only,
+/// for as long as that keeps anything of it.
 pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
     let page = Page::read(parameters)?;
     let mut rows = Vec::new();
     for holding in site.world.holdings(site.account) {
         let instance = &holding.instance;
         // No page says whether an instance stays listed after its policy was switched off.
-        if !site.has_instances || !site.policy_is_on(holding) {
+        if !site.has_instances || !holding.is_protected() {
             continue;
         }
         for destination in &instance.destinations {
-            if [&instance.region, &destination.region].contains(&&site.region.to_owned()) {
-                rows.push(off_site_row(site, instance, &destination.region));
+            let region = destination.region.as_str();
+            let at_source = instance.region == site.region && !holding.is_released();
+            let at_destination =
+                region == site.region && (!holding.is_released() || has_copies(site, holding));
+            if at_source || at_destination {
+                rows.push(off_site_row(site, instance, region));
             }
         }
     }
@@ -61,6 +67,11 @@ pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value
         rows.reverse();
     }
     Ok(json!({ "offsite_backup_instances": page.of(&rows), "total_count": rows.len() }))
+}
+
+fn has_copies(site: &Site<'_>, holding: &Holding) -> bool {
+    let copies = holding.copies(site.now);
+    copies.iter().any(|copy| copy.region == site.region)
 }
 
 fn off_site_row(site: &Site<'_>, instance: &Instance, destination: &str) -> Value {
@@ -87,14 +98,14 @@ fn row(site: &Site<'_>, holding: &Holding) -> Value {
         "id": instance.id,
         "name": instance.name,
         "status": "ACTIVE",
-        "type": "Ha",
+        "type": kind(instance),
         "region": instance.region,
         "datastore": datastore(instance),
         "backup_strategy": { "start_time": window(instance), "keep_days": keep_days(instance) },
         "created": created,
         "updated": created,
         "enterprise_project_id": "0",
-        "related_instance": [],
+        "related_instance": related(site, instance),
         "private_ips": ["192.168.0.10"],
         "public_ips": [],
         "port": 3306,
@@ -105,6 +116,27 @@ fn row(site: &Site<'_>, holding: &Holding) -> Value {
         fields.extend(extras.fields.clone());
     }
     row
+}
+
+fn kind(instance: &Instance) -> &'static str {
+    match instance.read_replica_of {
+        Some(_) => "Replica",
+        None if instance.single_node => "Single",
+        None => "Ha",
+    }
+}
+
+/// A replica names its primary, and a primary its replicas.
+fn related(site: &Site<'_>, instance: &Instance) -> Vec<Value> {
+    if let Some(primary) = &instance.read_replica_of {
+        return vec![json!({ "id": primary, "type": "replica_of" })];
+    }
+    let holdings = site.world.holdings_in(site.account, site.region);
+    holdings
+        .filter(|other| !other.is_released())
+        .filter(|other| other.instance.read_replica_of.as_ref() == Some(&instance.id))
+        .map(|replica| json!({ "id": replica.instance.id, "type": "replica" }))
+        .collect()
 }
 
 fn datastore(instance: &Instance) -> Value {

@@ -77,18 +77,21 @@ pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value
     ))
 }
 
-/// Copied log backups that begin in a range. They are deleted when the policy is switched off.
+/// Copied log backups that begin in a range. They are deleted when the policy is switched off, and
+/// do not come back with it.
 pub(super) fn off_site_logs(
     site: &Site<'_>,
     holding: &Holding,
     begun: RangeInclusive<DateTime<Utc>>,
 ) -> impl Iterator<Item = crate::world::Log> {
-    let logs = if site.policy_is_on(holding) {
+    let logs = if holding.is_protected() {
         holding.copied_logs(site.region, begun, site.now)
     } else {
         Vec::new()
     };
+    let enabled = holding.policy().enabled_at();
     logs.into_iter()
+        .filter(move |log| enabled.is_none_or(|enabled| enabled <= log.end))
 }
 
 /// All time, or the part of it that is asked for.

@@ -106,8 +106,6 @@ pub(super) struct Extras {
     pub(super) offsite: Vec<(String, Value)>,
     /// Starts of the backups that a person made.
     pub(super) manual: Vec<DateTime<Utc>>,
-    /// When the copying to another region was switched off, if it is.
-    pub(super) policy_off_since: Option<DateTime<Utc>>,
     /// Fields that replace those of the instance in the list of instances.
     pub(super) fields: Map<String, Value>,
 }

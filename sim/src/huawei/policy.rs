@@ -12,7 +12,7 @@ use crate::world::{Engine, Instance};
 pub(super) fn off_site(site: &Site<'_>, id: &str) -> Result<Value, Refusal> {
     let holding = site.holding_here(id)?;
     let instance = &holding.instance;
-    if !site.policy_is_on(holding) {
+    if !holding.is_protected() {
         return Ok(json!({ "policy_para": { "keep_days": 0 } }));
     }
     let mut types = vec!["auto"];

@@ -118,6 +118,16 @@ pub(super) fn no_instance() -> Refusal {
     )
 }
 
+/// Read replicas have no backups. No page says how they are refused; the code is the vendor's for
+/// operations that an instance does not allow.
+pub(super) fn replica() -> Refusal {
+    Refusal::service(
+        400,
+        "DBS.200086",
+        "The DB instance does not support this operation.",
+    )
+}
+
 /// Somebody else may have it; the vendor does not tell which.
 pub(super) fn hidden_instance() -> Refusal {
     Refusal::service(

@@ -27,7 +27,7 @@ pub(super) fn off_site(
     let holding = site.holding(id)?;
     let instance = &holding.instance;
     let mut destinations = instance.destinations.iter();
-    let windows = if instance.region == site.region {
+    let windows = if instance.region == site.region && !holding.is_released() {
         local_windows(site, holding)
     } else if destinations.any(|destination| destination.region == site.region) {
         let copies = holding.copies(site.now).into_iter();

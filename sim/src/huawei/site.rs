@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::memory::{Extras, Memory};
-use super::refusal::{Refusal, hidden_instance, no_instance};
+use super::refusal::{Refusal, hidden_instance, no_instance, replica};
 use crate::world::{Holding, World};
 
 /// A region of an account at a moment.
@@ -21,19 +21,23 @@ pub(super) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// The instance, in whichever region it runs.
+    /// The instance, in whichever region it runs or ran: its copies outlive it.
     pub(super) fn holding(&self, id: &str) -> Result<&'a Holding, Refusal> {
-        match self.world.holding(self.account, id) {
-            Some(holding) if self.has_instances => Ok(holding),
-            None if self.world.has_instance(id) => Err(hidden_instance()),
-            _ => Err(no_instance()),
+        let holding = match self.world.holding_or_released(self.account, id) {
+            Some(holding) if self.has_instances => holding,
+            None if self.world.has_instance(id) => return Err(hidden_instance()),
+            _ => return Err(no_instance()),
+        };
+        if holding.instance.read_replica_of.is_some() {
+            return Err(replica());
         }
+        Ok(holding)
     }
 
     /// The instance, if it runs in this region.
     pub(super) fn holding_here(&self, id: &str) -> Result<&'a Holding, Refusal> {
         let holding = self.holding(id)?;
-        if holding.instance.region == self.region {
+        if holding.instance.region == self.region && !holding.is_released() {
             Ok(holding)
         } else {
             Err(no_instance())
@@ -43,13 +47,5 @@ impl<'a> Site<'a> {
     /// What a test has said about the instance.
     pub(super) fn extras(&self, id: &str) -> Option<&'a Extras> {
         self.memory.extras.get(id)
-    }
-
-    /// The instance is copied to another region.
-    pub(super) fn policy_is_on(&self, holding: &Holding) -> bool {
-        let off_since = self
-            .extras(&holding.instance.id)
-            .and_then(|extras| extras.policy_off_since);
-        !holding.instance.destinations.is_empty() && off_since.is_none()
     }
 }

@@ -33,20 +33,6 @@ impl Cloud {
         self.change_extras(instance, |extras| extras.fields.extend(fields))
     }
 
-    /// Switches the copying to another region off: there are no new copies, and those of log
-    /// backups are deleted at once.
-    pub fn switch_huawei_policy_off(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
-        self.stop_copies(instance)
-            && self.change_extras(instance, |extras| extras.policy_off_since = Some(now))
-    }
-
-    /// Switches the copying on again; what ended in between is never copied.
-    pub fn switch_huawei_policy_on(&self, instance: &str) -> bool {
-        self.resume_copies(instance)
-            && self.change_extras(instance, |extras| extras.policy_off_since = None)
-    }
-
     /// Adds a project to an account, beside those that its regions have by themselves. One that
     /// states no id and has the name of a region stands for that region's.
     pub fn add_huawei_project(&self, account: &str, project: Project) {

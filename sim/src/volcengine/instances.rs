@@ -107,7 +107,7 @@ pub(super) fn cross_region_policy(
     let destination = instance
         .destinations
         .first()
-        .filter(|_| !instance.cross_region_unsupported);
+        .filter(|_| holding.is_protected());
     Ok(json!({
         "InstanceId": instance.id,
         "Active": destination.is_some(),

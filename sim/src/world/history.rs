@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::instance::{Destination, Instance, Schedule, Trouble};
+use super::policy::Policy;
 
 /// A finished local backup.
 #[derive(Clone, Debug)]
@@ -31,9 +32,10 @@ pub(crate) struct Copy {
     pub(crate) end: DateTime<Utc>,
 }
 
-/// The troubles of one instance on the calendar.
+/// The troubles of one instance on the calendar, and when its policy was in force.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mishaps {
+    pub(super) policy: Policy,
     /// Backups that start in one of these have failed; the end is excluded and may be open.
     failed: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     /// Single slots that have failed.
@@ -44,6 +46,8 @@ pub(crate) struct Mishaps {
     slowed: Vec<(DateTime<Utc>, Duration)>,
     /// Log backups that end in one of these were never made.
     logs_stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// Log backups of these stretches were never copied.
+    logs_lost: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     /// Last transaction, if there are no more.
     pub(super) idle_since: Option<DateTime<Utc>>,
 }
@@ -51,7 +55,11 @@ pub(crate) struct Mishaps {
 impl Mishaps {
     /// Puts an instance's troubles on the calendar, counted back from `start`.
     pub(crate) fn of(instance: &Instance, start: DateTime<Utc>) -> Self {
-        let mut mishaps = Self::default();
+        let ago = instance.protected_for.map(|ago| start - ago);
+        let mut mishaps = Self {
+            policy: Policy::since(instance.protected_since.or(ago)),
+            ..Self::default()
+        };
         for trouble in &instance.trouble {
             match trouble {
                 Trouble::FailedBackups { from, until } => {
@@ -63,7 +71,11 @@ impl Mishaps {
                 Trouble::LogsStopped { since } => {
                     mishaps.logs_stopped.push((start - *since, None));
                 }
+                Trouble::LogsLost { from, to } => mishaps.lose_logs(start - *from, start - *to),
                 Trouble::Idle { since } => mishaps.idle_since = Some(start - *since),
+                // It is the end of everything, which the holding knows (`World::add_instance`).
+                Trouble::Released { .. } => {}
+                Trouble::PolicyOff { since } => mishaps.policy.switch_off(start - *since),
             }
         }
         mishaps
@@ -109,6 +121,17 @@ impl Mishaps {
         }
     }
 
+    /// Log backups that hold any of this stretch were not copied.
+    pub(super) fn lose_logs(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        self.logs_lost.push((from, to));
+    }
+
+    /// No copy of a log backup from `begin` to `end` was lost.
+    pub(super) fn log_kept(&self, begin: DateTime<Utc>, end: DateTime<Utc>) -> bool {
+        let mut lost = self.logs_lost.iter();
+        lost.all(|(from, to)| end <= *from || *to <= begin)
+    }
+
     /// A log backup that ends then was made.
     pub(super) fn logs_run(&self, end: DateTime<Utc>) -> bool {
         !self
@@ -124,7 +147,7 @@ impl Mishaps {
         destination: &Destination,
     ) -> Option<DateTime<Utc>> {
         let stopped = self.stopped.iter().any(|period| contains(*period, end));
-        (!stopped).then(|| end + self.lag(end, destination))
+        (!stopped && self.policy.covers(end)).then(|| end + self.lag(end, destination))
     }
 
     /// The longest time that any copy takes.
@@ -371,6 +394,7 @@ mod tests {
             (2, 29)
         );
         assert_eq!(with(Trouble::CopiesStopped { since: days(3) }), (0, 28));
+        assert_eq!(with(Trouble::PolicyOff { since: days(3) }), (0, 28));
         assert_eq!(
             with(Trouble::CopiesLag {
                 since: days(2),
@@ -388,6 +412,17 @@ mod tests {
         mishaps.resume_copies(noon() + DAY * 2);
         let later = copies(&instance, &mishaps, noon() + DAY * 4);
         assert_eq!(later.len(), 29, "two of the 31 nights are missing");
+    }
+
+    #[test]
+    fn nothing_is_copied_that_ended_before_the_protection() {
+        let mut instance = daily();
+        instance.protected_for = Some(DAY * 2);
+        let mishaps = Mishaps::of(&instance, noon());
+        assert_eq!(copies(&instance, &mishaps, noon()).len(), 2);
+        let instance = daily().protected_since(noon() - DAY * 3);
+        let mishaps = Mishaps::of(&instance, noon() + DAY);
+        assert_eq!(copies(&instance, &mishaps, noon()).len(), 3);
     }
 
     #[test]

@@ -147,6 +147,16 @@ pub struct Instance {
     /// Where copies go.
     #[serde(default)]
     pub destinations: Vec<Destination>,
+    /// Since when they have gone there; sets that ended earlier have no copy. Without it they
+    /// always have.
+    #[serde(skip)]
+    pub protected_since: Option<DateTime<Utc>>,
+    /// The same, counted back from the start of the cloud.
+    #[serde(default, deserialize_with = "span::read_optional")]
+    pub protected_for: Option<Duration>,
+    /// The instance whose read-only replica this is; a replica has no backups of its own.
+    #[serde(default)]
+    pub read_replica_of: Option<String>,
     /// Backups of the log, where the vendor lists them: an instance with a schedule has them.
     #[serde(default)]
     pub logs: Logs,
@@ -180,6 +190,9 @@ impl Instance {
             engine_version: "8.0".to_owned(),
             schedule: None,
             destinations: Vec::new(),
+            protected_since: None,
+            protected_for: None,
+            read_replica_of: None,
             logs: Logs::default(),
             retention: usual_retention(),
             cross_region_unsupported: false,
@@ -219,6 +232,25 @@ impl Instance {
             lag,
         });
         self
+    }
+
+    /// The same instance, copied only since then.
+    #[must_use]
+    pub fn protected_since(mut self, since: DateTime<Utc>) -> Self {
+        self.protected_since = Some(since);
+        self
+    }
+
+    /// The same instance as a read-only replica of another one.
+    #[must_use]
+    pub fn read_replica_of(mut self, id: impl Into<String>) -> Self {
+        self.read_replica_of = Some(id.into());
+        self
+    }
+
+    /// There is a backup of the log for every stretch of time.
+    pub(crate) fn has_logs(&self) -> bool {
+        self.schedule.is_some() && !self.logs.every.is_zero()
     }
 }
 
@@ -336,6 +368,27 @@ pub enum Trouble {
     /// There have been no log backups since then.
     LogsStopped {
         /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
+    },
+    /// Log backups that hold anything of the time between `from` and `to` ago were never copied.
+    LogsLost {
+        /// How long ago the hole begins.
+        #[serde(deserialize_with = "span::read")]
+        from: Duration,
+        /// How long ago it ends; zero is the start of the cloud.
+        #[serde(default, deserialize_with = "span::read")]
+        to: Duration,
+    },
+    /// The cross-region policy was switched off then.
+    PolicyOff {
+        /// How long ago.
+        #[serde(deserialize_with = "span::read")]
+        since: Duration,
+    },
+    /// The instance was released then; its copies are still there.
+    Released {
+        /// How long ago.
         #[serde(deserialize_with = "span::read")]
         since: Duration,
     },

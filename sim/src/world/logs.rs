@@ -55,9 +55,9 @@ pub(crate) fn copies(
         now,
     );
     logs.retain(|log| {
-        mishaps
-            .copied(log.end, destination)
-            .is_some_and(|copied| copied <= now && copied > oldest)
+        let copied = mishaps.copied(log.end, destination);
+        copied.is_some_and(|copied| copied <= now && copied > oldest)
+            && mishaps.log_kept(log.begin, log.end)
     });
     logs
 }
@@ -71,7 +71,7 @@ fn between(
     now: DateTime<Utc>,
 ) -> Vec<Log> {
     // Without full backups there is nothing that a log could be applied to.
-    if instance.schedule.is_none() || instance.logs.every.is_zero() {
+    if !instance.has_logs() {
         return Vec::new();
     }
     let length = whole_seconds(instance.logs.every);
@@ -106,14 +106,18 @@ fn log(instance: &Instance, mishaps: &Mishaps, slot: i64, length: i64) -> Log {
     }
 }
 
+/// Log backups that follow each other without a hole, oldest first.
+pub(crate) fn chains(logs: &[Log]) -> impl DoubleEndedIterator<Item = &[Log]> {
+    logs.chunk_by(|earlier, later| later.slot == earlier.slot + 1)
+}
+
 /// Spans of time to which a restore is possible: from the end of a full set on, for as long as the
 /// logs go on without a gap.
 pub(crate) fn windows(
     full_ends: &[DateTime<Utc>],
     logs: &[Log],
 ) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
-    let unbroken = logs.chunk_by(|earlier, later| later.slot == earlier.slot + 1);
-    let windows = unbroken.filter_map(|logs| {
+    let windows = chains(logs).filter_map(|logs| {
         let (first, last) = (logs.first()?, logs.last()?);
         let mut within = full_ends
             .iter()
@@ -180,6 +184,22 @@ mod tests {
         let mut uncopied = instance();
         uncopied.logs.copied = false;
         assert_eq!(copies(&uncopied, &mishaps, "cn-east-3", all(), now), []);
+    }
+
+    #[test]
+    fn a_copy_that_was_lost_is_missing_at_the_destination_only() {
+        let now = at("2026-06-15T12:00:01Z");
+        let mut mishaps = Mishaps::default();
+        mishaps.lose_logs(at("2026-06-15T10:01:00Z"), at("2026-06-15T10:10:00Z"));
+        let day = at("2026-06-15T09:00:00Z")..=now;
+        let copied = copies(&instance(), &mishaps, "cn-east-3", day.clone(), now);
+        let ends: Vec<_> = chains(&copied)
+            .filter_map(|chain| Some((chain.first()?.begin, chain.last()?.end)))
+            .collect();
+        let (nine, ten) = (at("2026-06-15T09:00:00Z"), at("2026-06-15T10:00:00Z"));
+        let after = (at("2026-06-15T10:10:00Z"), at("2026-06-15T11:50:00Z"));
+        assert_eq!(ends, [(nine, ten), after]);
+        assert_eq!(chains(&logs(&instance(), &mishaps, day, now)).count(), 1);
     }
 
     #[test]

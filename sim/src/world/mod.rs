@@ -7,6 +7,7 @@ mod instance;
 mod issued;
 mod key;
 mod logs;
+mod policy;
 mod stated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,8 @@ pub use instance::{
 pub(crate) use issued::{Issue, OidcVerdict};
 pub use issued::{IssuedKey, MetadataMode};
 pub(crate) use key::{Key, Signer, TokenVerdict};
-pub(crate) use logs::{Log, windows};
+pub(crate) use logs::{Log, chains, windows};
+pub(crate) use policy::Policy;
 pub use stated::{CrossRegionSet, LocalSet};
 
 use history::Mishaps;
@@ -85,6 +87,24 @@ impl Holding {
         copies
     }
 
+    /// When the instance was copied to other regions, and when not.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.mishaps.policy
+    }
+
+    /// The instance is or was copied to other regions.
+    pub(crate) fn was_ever_protected(&self) -> bool {
+        let instance = &self.instance;
+        !instance.destinations.is_empty()
+            && !instance.cross_region_unsupported
+            && instance.read_replica_of.is_none()
+    }
+
+    /// The instance is copied to other regions, unless something is wrong.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.was_ever_protected() && self.policy().is_on()
+    }
+
     pub(crate) fn is_released(&self) -> bool {
         self.released.is_some()
     }
@@ -115,7 +135,9 @@ impl Holding {
         begun: RangeInclusive<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Vec<Log> {
-        logs::logs(&self.instance, &self.mishaps, begun, now)
+        let mut logs = logs::logs(&self.instance, &self.mishaps, begun, now);
+        logs.retain(|log| self.in_lifetime(log.end));
+        logs
     }
 
     /// Copies of such log backups in a region.
@@ -125,7 +147,9 @@ impl Holding {
         begun: RangeInclusive<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Vec<Log> {
-        logs::copies(&self.instance, &self.mishaps, region, begun, now)
+        let mut logs = logs::copies(&self.instance, &self.mishaps, region, begun, now);
+        logs.retain(|log| self.in_lifetime(log.end));
+        logs
     }
 
     /// When the copy in `region` of a set that ended at `end` is there; `None` if it never will be.
@@ -269,13 +293,17 @@ impl World {
             instance.account.clone_from(&self.first_account);
         }
         let mishaps = Mishaps::of(&instance, now);
+        let released = instance.trouble.iter().find_map(|trouble| match trouble {
+            Trouble::Released { since } => Some(now - *since),
+            _ => None,
+        });
         let holding = Holding {
             mishaps,
             local: Vec::new(),
             cross_region: Vec::new(),
             local_rows: Vec::new(),
             cross_region_rows: Vec::new(),
-            released: None,
+            released,
             instance,
         };
         self.instances.insert(holding.instance.id.clone(), holding);
@@ -316,9 +344,14 @@ impl World {
 
     /// The instance `id`, if `account` owns it and has not released it.
     pub(crate) fn holding(&self, account: &str, id: &str) -> Option<&Holding> {
-        self.instances
-            .get(id)
-            .filter(|holding| holding.instance.account == account && !holding.is_released())
+        let holding = self.holding_or_released(account, id);
+        holding.filter(|holding| !holding.is_released())
+    }
+
+    /// The instance `id`, if `account` owns it or has owned it until its release.
+    pub(crate) fn holding_or_released(&self, account: &str, id: &str) -> Option<&Holding> {
+        let holding = self.instances.get(id);
+        holding.filter(|holding| holding.instance.account == account)
     }
 
     /// What an account has or had in a region.
@@ -398,19 +431,11 @@ impl World {
     }
 
     pub(crate) fn stop_copies(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
-        let Some(holding) = self.instances.get_mut(instance) else {
-            return false;
-        };
-        holding.mishaps.stop_copies(now);
-        true
+        self.change(instance, |mishaps| mishaps.stop_copies(now))
     }
 
     pub(crate) fn resume_copies(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
-        let Some(holding) = self.instances.get_mut(instance) else {
-            return false;
-        };
-        holding.mishaps.resume_copies(now);
-        true
+        self.change(instance, |mishaps| mishaps.resume_copies(now))
     }
 
     pub(crate) fn stop_logs(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
@@ -419,6 +444,23 @@ impl World {
 
     pub(crate) fn resume_logs(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
         self.change(instance, |mishaps| mishaps.resume_logs(now))
+    }
+
+    pub(crate) fn lose_logs(
+        &mut self,
+        instance: &str,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> bool {
+        self.change(instance, |mishaps| mishaps.lose_logs(from, to))
+    }
+
+    pub(crate) fn switch_policy_off(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
+        self.change(instance, |mishaps| mishaps.policy.switch_off(now))
+    }
+
+    pub(crate) fn switch_policy_on(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
+        self.change(instance, |mishaps| mishaps.policy.switch_on(now))
     }
 
     pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {

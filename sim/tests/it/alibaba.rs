@@ -1,5 +1,9 @@
 //! Alibaba's face.
 
+mod demo;
+mod instances;
+mod recovery;
+
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -54,12 +58,9 @@ trait Content {
 impl Content for Answer {
     fn rows(&self) -> Vec<Value> {
         let items = &self.json()["Items"];
-        let rows = if items["Item"].is_array() {
-            &items["Item"]
-        } else {
-            &items["Backup"]
-        };
-        self.list(rows)
+        let names = ["Item", "DBInstance", "Backup"];
+        let name = names.into_iter().find(|name| items[name].is_array());
+        self.list(&items[name.unwrap_or_default()])
     }
 
     fn refusal(&self) -> (u16, String) {

@@ -1,5 +1,7 @@
 //! Huawei's face.
 
+mod protection;
+
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -996,12 +998,12 @@ async fn a_policy_that_is_off_has_another_shape() {
             .await
             .total()
     };
-    assert!(cloud.switch_huawei_policy_off("i1"));
+    assert!(cloud.switch_policy_off("i1"));
     assert_eq!(policy("i1").await, json!({ "keep_days": 0 }));
     assert_eq!((copies("auto").await, copies("incremental").await), (31, 0));
     cloud.clock().advance(3 * DAY);
     assert_eq!(copies("auto").await, 28);
-    assert!(cloud.switch_huawei_policy_on("i1") && !cloud.switch_huawei_policy_on("none"));
+    assert!(cloud.switch_policy_on("i1") && !cloud.switch_policy_on("none"));
     assert_eq!(policy("i1").await[1], element("incremental"));
     let window = Ask::of(&cloud, HOME, "instances/i1/backups/policy", &[])
         .send(&cloud)

@@ -1,5 +1,7 @@
 //! Volcengine's face.
 
+mod protection;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
