@@ -1,5 +1,6 @@
 //! Wires the modules together, and takes them apart in the right order. The only file that knows all of them.
 
+mod budget;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;

@@ -10,7 +10,7 @@ use super::*;
 use crate::backup::ListingKind;
 use crate::target::{InstanceKey, Objectives};
 use lower::{
-    ACCOUNT_KEYS, CREDENTIALS_KEYS, DEFAULT_OBJECTIVES, DEFAULT_POLL, INSTANCE_KEYS,
+    ACCOUNT_KEYS, CREDENTIALS_KEYS, DEFAULT_OBJECTIVES, DEFAULT_POLL, DISCOVER_KEYS, INSTANCE_KEYS,
     OBJECTIVE_KEYS, POLL_KEYS, TOP_KEYS,
 };
 
@@ -44,7 +44,7 @@ fn lines(result: Result<Config, Problems>) -> Vec<String> {
     }
 }
 
-/// In `expected`, `@providers` stands for the providers that are known.
+/// In `expected`, `@providers` stands for the providers that are known, and `@listings` for the listings.
 #[track_caller]
 fn check(yaml: &str, expected: &[&str]) {
     check_environment(yaml, &[], expected);
@@ -53,9 +53,13 @@ fn check(yaml: &str, expected: &[&str]) {
 #[track_caller]
 fn check_environment(yaml: &str, environment: &[(&str, &str)], expected: &[&str]) {
     let providers = raw::listed(&Vendor::ALL.map(Vendor::label));
+    let listings = raw::listed(&ListingKind::ALL.map(ListingKind::label));
     let expected: Vec<String> = expected
         .iter()
-        .map(|line| line.replace("@providers", &providers))
+        .map(|line| {
+            line.replace("@providers", &providers)
+                .replace("@listings", &listings)
+        })
         .collect();
     let result = Config::parse(yaml, variables(environment));
     assert_eq!(lines(result), expected, "{yaml} {environment:?}");
@@ -114,7 +118,7 @@ fn the_least_configuration_has_every_default() {
                 copy_delay: Some(hours(6)),
                 retention: Some(hours(7 * 24)),
             },
-            listings: vec![ListingKind::CrossRegion, ListingKind::Local],
+            listings: ListingKind::ALL.to_vec(),
         }
     );
 }
@@ -373,7 +377,7 @@ fn an_unknown_key_is_told_with_the_nearest_or_with_all() {
         &[
             "accounts[0].rate-limit: unknown key `rate-limit`; did you mean `rate_limit`?",
             "accounts[0].zone: unknown key `zone`; known here are `name`, `provider`, `credentials`, `endpoint`, \
-             `iam_endpoint`, `metadata_endpoint`, `rate_limit`, `ca_file`, `projects`, `instances`",
+             `iam_endpoint`, `metadata_endpoint`, `rate_limit`, `ca_file`, `projects`, `discover`, `instances`",
         ],
     );
     check(
@@ -412,7 +416,7 @@ fn what_is_needed_is_told_when_it_is_missing() {
     check(
         "accounts: [{}, {instances: []}, {name: b, provider: ~, instances: [{}]}]",
         &[
-            "accounts[0].instances: missing; expected a list of at least one instance",
+            "accounts[0].instances: missing; expected a list of at least one instance, or `discover`",
             "accounts[0].name: missing; expected a text that names the account",
             "accounts[0].provider: missing; expected one of @providers",
             "accounts[1].instances: expected a list of at least one instance, found none",
@@ -540,17 +544,15 @@ fn regions_and_listings_have_to_make_sense_together() {
     check(&with_instance("backup_regions: []"), &[]);
     check(
         &with_instance("listings: []"),
-        &[
-            "accounts[0].instances[0].listings: expected at least one of `cross_region`, `local`, found none",
-        ],
+        &["accounts[0].instances[0].listings: expected at least one of @listings, found none"],
     );
     check(
         &with_instance("listings: [local, locale, remote, local, 5]"),
         &[
             "accounts[0].instances[0].listings[1]: unknown listing `locale`; did you mean `local`?",
-            "accounts[0].instances[0].listings[2]: unknown listing `remote`; expected one of `cross_region`, `local`",
+            "accounts[0].instances[0].listings[2]: unknown listing `remote`; expected one of @listings",
             "accounts[0].instances[0].listings[3]: `local` is named twice",
-            "accounts[0].instances[0].listings[4]: expected one of `cross_region`, `local`, found the integer 5; \
+            "accounts[0].instances[0].listings[4]: expected one of @listings, found the integer 5; \
              put it in quotes, as YAML may have changed it",
         ],
     );
@@ -808,7 +810,7 @@ fn a_problem_with_a_variable_names_it() {
                 from("ACCOUNTS__0__INSTANCES__0__BACKUP_REGIONS")
             ),
             &format!(
-                "accounts[0].instances[0].listings: expected at least one of `cross_region`, `local`, found none {}",
+                "accounts[0].instances[0].listings: expected at least one of @listings, found none {}",
                 from("ACCOUNTS__0__INSTANCES__0__LISTINGS")
             ),
             &format!(
@@ -939,6 +941,76 @@ fn the_example_shows_the_defaults() {
 }
 
 #[test]
+fn instances_may_be_looked_for_instead_of_being_named() {
+    let account = |rest: &str| format!("accounts: [{{name: a, provider: alibaba, {rest}}}]");
+    let config = parse(&account(
+        "discover: {regions: [cn-a, cn-b], include: ['^rm-', orders], exclude: ['-test$']}",
+    ));
+    let account_config = &config.accounts[0];
+    assert!(account_config.targets.is_empty());
+    let discover = account_config.discover.as_ref().unwrap();
+    let regions: Vec<_> = discover.regions.iter().map(|region| &**region).collect();
+    assert_eq!(regions, ["cn-a", "cn-b"]);
+    assert_eq!(discover.objectives, DEFAULT_OBJECTIVES);
+    for (id, name, selected) in [
+        ("rm-1", None, true),
+        ("rm-1", Some("payments"), true),
+        ("rm-1", Some("payments-test"), false),
+        ("pgm-1", Some("payments"), false),
+        ("pgm-1", Some("the orders"), true),
+        ("pgm-1-test", Some("orders"), false),
+    ] {
+        assert_eq!(discover.selects(id, name), selected, "{id} {name:?}");
+    }
+    let all = parse(&account("discover: {regions: [cn-a]}"));
+    assert!(
+        all.accounts[0]
+            .discover
+            .as_ref()
+            .unwrap()
+            .selects("x", None)
+    );
+    let both = parse(&account(
+        "discover: {regions: [cn-a]}, instances: [{id: rm-1, region: cn-a}]",
+    ));
+    assert_eq!(both.accounts[0].targets.len(), 1);
+    check(
+        &account("discover: {regions: [], include: ['(', 5], exclude: x, regoins: 1}"),
+        &[
+            "accounts[0].discover.exclude: expected a list of regular expressions, found a text",
+            "accounts[0].discover.include[0]: expected a regular expression such as `^rm-`, found the text `(`: found open group without closing ')'",
+            "accounts[0].discover.include[1]: expected a regular expression such as `^rm-`, found the integer 5; \
+             put it in quotes, as YAML may have changed it",
+            "accounts[0].discover.regions: expected a list of at least one region, found none",
+            "accounts[0].discover.regoins: unknown key `regoins`; did you mean `regions`?",
+        ],
+    );
+    check(
+        &account("discover: {regions: [cn-a, cn-a, CN]}, instances: []"),
+        &[
+            "accounts[0].discover.regions[1]: `cn-a` is named twice",
+            "accounts[0].discover.regions[2]: expected a region such as `cn-hangzhou`, of lower-case letters, digits and \
+             `-`, found the text `CN`",
+            "accounts[0].instances: expected a list of at least one instance, found none",
+        ],
+    );
+    check(
+        &account("discover: {}"),
+        &["accounts[0].discover.regions: missing; expected a list of at least one region"],
+    );
+    // What is found has the promises of the top.
+    check(
+        &format!(
+            "objectives: {{retention: 40d}}\n{}",
+            account("discover: {regions: [cn-a]}")
+        ),
+        &[
+            "objectives.retention: 40d is more than `poll.lookback`, 31d: sets so old would never be listed",
+        ],
+    );
+}
+
+#[test]
 fn projects_belong_to_regions_and_to_huawei() {
     let huawei = |projects: &str| {
         format!(
@@ -1018,6 +1090,7 @@ fn the_example_names_every_key() {
         &OBJECTIVE_KEYS,
         &ACCOUNT_KEYS,
         &CREDENTIALS_KEYS,
+        &DISCOVER_KEYS,
         &INSTANCE_KEYS,
     ];
     let named: Vec<&str> = EXAMPLE
@@ -1058,7 +1131,7 @@ fn tree() -> impl Strategy<Value = String> {
     ];
     let key = prop_oneof![
         9 => prop::sample::select(
-            [&TOP_KEYS[..], &POLL_KEYS, &OBJECTIVE_KEYS, &ACCOUNT_KEYS, &CREDENTIALS_KEYS, &INSTANCE_KEYS].concat()
+            [&TOP_KEYS[..], &POLL_KEYS, &OBJECTIVE_KEYS, &ACCOUNT_KEYS, &CREDENTIALS_KEYS, &DISCOVER_KEYS, &INSTANCE_KEYS].concat()
         )
         .prop_map(str::to_owned),
         1 => "[a-z.\\[\\]0-9_]{0,6}".prop_map(|key| format!("{key:?}")),
@@ -1143,7 +1216,7 @@ fn is_told(result: Result<Config, Problems>) -> bool {
         Ok(config) => config
             .accounts
             .iter()
-            .all(|account| !account.targets.is_empty()),
+            .all(|account| !account.targets.is_empty() || account.discover.is_some()),
         Err(Problems(problems)) => {
             let line = |problem: &Problem| {
                 !problem.what.is_empty() && !problem.to_string().contains(char::is_control)

@@ -104,6 +104,26 @@ pub struct Cost {
     pub every: Every,
 }
 
+impl Cost {
+    /// Calls an hour.
+    pub fn an_hour(&self, poll: &PollConfig) -> f64 {
+        const HOUR: f64 = 3600.0;
+        f64::from(self.calls) * HOUR / self.every.interval(poll).as_secs_f64()
+    }
+}
+
+impl Every {
+    /// How much time lies between.
+    pub const fn interval(self, poll: &PollConfig) -> Duration {
+        match self {
+            Self::Interval => poll.interval,
+            Self::PolicyInterval => poll.policy_interval,
+            Self::DiscoveryInterval => poll.discovery_interval,
+            Self::Day => Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
 /// How often something is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Every {

@@ -38,7 +38,10 @@ impl Lowering<'_> {
         if account.get("discover").is_some() && account.get("instances").is_none() {
             return Ok(Vec::new());
         }
-        let expected = "a list of at least one instance (or `discover`)";
+        let expected = match account.get("instances") {
+            Some(_) => "a list of at least one instance",
+            None => "a list of at least one instance, or `discover`",
+        };
         let nodes = self.elements(account, "instances", expected);
         self.inherits_retention |= nodes.is_err();
         let mut ids = HashMap::new();
