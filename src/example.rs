@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use crate::backup::{
-    BackupSet, BackupType, Description, Listing, ListingKind, Lookback, Scope, Status,
+    BackupSet, BackupType, Description, Listing, ListingKind, Lookback, Policy, PolicySwitch,
+    RestoreWindow, RestoreWindows, Scope, Status,
 };
 use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::provider::Call;
@@ -75,6 +76,45 @@ pub(crate) fn with(status: Status, set: BackupSet) -> BackupSet {
 /// Shorthand for [`Status::Failed`].
 pub(crate) fn failed(set: BackupSet) -> BackupSet {
     with(Status::Failed, set)
+}
+
+/// A log file in another region that covers the time from so long ago to so long ago.
+pub(crate) fn log_in(region: &str, from: &str, until: &str) -> BackupSet {
+    BackupSet {
+        backup_type: BackupType::Log,
+        started: Some(ago(from)),
+        ended: Some(ago(until)),
+        recovery_point: Some(ago(until)),
+        ..copy_in(region, until)
+    }
+}
+
+/// A policy that copies sets and logs to this region, and keeps them for a week.
+pub(crate) fn policy_to(region: &str) -> Policy {
+    let switch = |backup_type| PolicySwitch {
+        scope: Scope::CrossRegion,
+        backup_region: region.to_owned(),
+        backup_type,
+        enabled: true,
+        retention: Some(std::time::Duration::from_secs(7 * 24 * 3600)),
+    };
+    Policy {
+        protected: Some(true),
+        switches: vec![switch(BackupType::Full), switch(BackupType::Log)],
+        complete: true,
+        ..Policy::default()
+    }
+}
+
+/// A policy that copies nothing, and names no region.
+pub(crate) fn policy_off() -> Policy {
+    let mut policy = policy_to("");
+    policy.protected = Some(false);
+    for switch in &mut policy.switches {
+        switch.enabled = false;
+        switch.retention = None;
+    }
+    policy
 }
 
 /// A whole listing of these sets.
@@ -183,6 +223,24 @@ impl Instance {
     pub(crate) fn found(mut self, kind: ListingKind, sets: Sets) -> Self {
         let facts = attempted("1m", Found::Sets(Arc::new(sets)));
         self.0.listings.insert(kind, facts);
+        self
+    }
+
+    /// The policy was read a minute ago.
+    pub(crate) fn with_policy(mut self, policy: Policy) -> Self {
+        let facts = attempted("1m", Found::Policy(Arc::new(policy)));
+        self.0.listings.insert(ListingKind::Policy, facts);
+        self
+    }
+
+    /// The restore windows were read a minute ago.
+    pub(crate) fn with_windows(mut self, windows: Vec<RestoreWindow>) -> Self {
+        let found = RestoreWindows {
+            windows,
+            anomalies: Vec::new(),
+        };
+        let facts = attempted("1m", Found::Windows(Arc::new(found)));
+        self.0.listings.insert(ListingKind::RestoreWindow, facts);
         self
     }
 

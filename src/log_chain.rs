@@ -162,3 +162,193 @@ impl<'a> Chain<'a> {
         base >= self.listed_from && first.is_some_and(|first| first > base + TOLERANCE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::backup::Status;
+    use crate::example::{LOOKBACK, ago, copy_in, now, with};
+
+    const REGION: &str = "cn-shanghai";
+
+    /// A log file of this region that covers the time from so many minutes ago to so many.
+    fn log_in(region: &str, from: i64, until: i64) -> BackupSet {
+        let at = |minutes| Some(now() - Duration::minutes(minutes));
+        BackupSet {
+            backup_type: BackupType::Log,
+            started: at(from),
+            ended: at(until),
+            recovery_point: at(until),
+            ..copy_in(region, "1m")
+        }
+    }
+
+    fn log(from: i64, until: i64) -> BackupSet {
+        log_in(REGION, from, until)
+    }
+
+    /// Files of ten minutes each, from so many minutes ago to so many.
+    fn logs(from: i64, until: i64) -> Vec<BackupSet> {
+        (until / 10..from / 10)
+            .map(|number| log(number * 10 + 10, number * 10))
+            .collect()
+    }
+
+    fn found(known: &[Hole], left: &[BackupSet], listed: &[BackupSet]) -> Vec<Hole> {
+        let edges = LOOKBACK.ending(now());
+        holes(known, left.iter(), listed.iter(), edges, now())
+    }
+
+    fn hole(from: i64, until: i64) -> Hole {
+        Hole {
+            backup_region: REGION.to_owned(),
+            from: now() - Duration::minutes(from),
+            until: now() - Duration::minutes(until),
+        }
+    }
+
+    fn reach(logs: &[BackupSet], holes: &[Hole], base: Option<&str>) -> (Option<i64>, u64) {
+        let edge = LOOKBACK.ending(now()).of(BackupType::Log);
+        let Reach { newest, gaps } = Chain::new(logs, holes, edge, now()).reach(base.map(ago));
+        (newest.map(|newest| (now() - newest).num_minutes()), gaps)
+    }
+
+    #[test]
+    fn files_that_follow_each_other_have_no_hole() {
+        assert_eq!(found(&[], &[], &logs(120, 0)), []);
+        let slack = [log(60, 50), log(48, 40), log(39, 30)];
+        assert_eq!(found(&[], &[], &slack), []);
+        let overlapping = [log(60, 20), log(50, 40), log(20, 10)];
+        assert_eq!(found(&[], &[], &overlapping), []);
+        assert_eq!(found(&[], &[], &[]), []);
+    }
+
+    #[test]
+    fn a_missing_file_is_a_hole_whatever_the_order_of_the_rows() {
+        let mut listed = [logs(120, 60), logs(40, 0)].concat();
+        assert_eq!(found(&[], &[], &listed), [hole(60, 40)]);
+        listed.reverse();
+        assert_eq!(found(&[], &[], &listed), [hole(60, 40)]);
+    }
+
+    #[test]
+    fn a_file_that_failed_is_missing_too() {
+        let failed = with(Status::Failed, log(60, 50));
+        let listed = [logs(120, 60), vec![failed], logs(50, 0)].concat();
+        assert_eq!(found(&[], &[], &listed), [hole(60, 50)]);
+    }
+
+    #[test]
+    fn each_region_has_holes_of_its_own() {
+        let other = log_in("cn-beijing", 100, 10);
+        let listed = [logs(120, 90), vec![other], logs(40, 0)].concat();
+        assert_eq!(found(&[], &[], &listed), [hole(90, 40)]);
+    }
+
+    #[test]
+    fn a_hole_is_remembered_when_the_files_around_it_are_no_longer_listed() {
+        let old = hole(180, 170);
+        assert_eq!(found(std::slice::from_ref(&old), &[], &logs(120, 0)), [old]);
+        let ancient = hole(32 * 24 * 60, 31 * 24 * 60 + 1);
+        assert_eq!(found(&[ancient], &[], &logs(120, 0)), []);
+    }
+
+    #[test]
+    fn a_file_that_is_copied_late_mends_the_hole() {
+        assert_eq!(found(&[hole(60, 50)], &[], &logs(120, 0)), []);
+    }
+
+    #[test]
+    fn the_files_of_the_last_poll_cover_the_time_that_has_just_left_the_look_back() {
+        // The file at the edge is seen no more, and the next one begins much later.
+        let left = [log(130, 119)];
+        let listed = logs(100, 0);
+        assert_eq!(found(&[], &left, &listed), [hole(119, 100)]);
+        // Nobody looked at what lies before the look-back.
+        assert_eq!(found(&[], &[log(300, 290)], &listed), []);
+        // What was listed the last time, lies in the look-back and is listed no more was deleted.
+        assert_eq!(found(&[], &[log(110, 105)], &listed), []);
+    }
+
+    #[test]
+    fn a_file_may_say_that_it_covers_more_than_its_last_transaction() {
+        let idle = |from, until, covers| BackupSet {
+            covers_until: Some(now() - Duration::minutes(covers)),
+            ..log(from, until)
+        };
+        let listed = [idle(60, 60, 55), idle(55, 54, 50), idle(50, 50, 45)];
+        assert_eq!(found(&[], &[], &listed), []);
+    }
+
+    #[test]
+    fn only_the_newest_holes_are_remembered() {
+        let known: Vec<_> = (0..150)
+            .map(|number| hole(1000 - number, 999 - number))
+            .collect();
+        let kept = found(&known, &[], &[]);
+        assert_eq!(kept.len(), MOST_HOLES);
+        assert_eq!(kept.last(), known.last());
+    }
+
+    #[test]
+    fn logs_restore_to_their_end_if_they_continue_a_set() {
+        assert_eq!(reach(&logs(120, 10), &[], Some("20h")), (Some(10), 0));
+        assert_eq!(reach(&logs(120, 10), &[], None), (None, 0));
+        assert_eq!(reach(&[], &[], Some("20h")), (None, 0));
+        // The set is newer than all of them.
+        assert_eq!(reach(&logs(120, 30), &[], Some("20m")), (None, 0));
+    }
+
+    #[test]
+    fn a_restore_ends_at_the_first_hole() {
+        let listed = [logs(120, 60), logs(40, 0)].concat();
+        let hole = [hole(60, 40)];
+        assert_eq!(reach(&listed, &hole, Some("20h")), (Some(60), 1));
+        // A set from after the hole needs none of the files before it.
+        assert_eq!(reach(&listed, &hole, Some("30m")), (Some(0), 0));
+        // A set from within it is continued by nothing.
+        assert_eq!(reach(&listed, &hole, Some("50m")), (None, 1));
+        assert_eq!(reach(&listed, &hole, None), (None, 1));
+        let two = [self::hole(110, 100), hole[0].clone()];
+        assert_eq!(reach(&listed, &two, Some("20h")).1, 2);
+    }
+
+    #[test]
+    fn logs_that_begin_long_after_a_set_do_not_continue_it() {
+        assert_eq!(reach(&logs(40, 0), &[], Some("1h")), (None, 1));
+        assert_eq!(reach(&logs(40, 0), &[], Some("41m")), (Some(0), 0));
+        // Of a set from before the look-back, the files in between are not listed.
+        assert_eq!(reach(&logs(40, 0), &[], Some("3h")), (Some(0), 0));
+    }
+
+    proptest! {
+        /// Files in, holes out: minute by minute, a minute between the first and the last file is covered or lies in a hole.
+        #[test]
+        fn every_minute_is_covered_or_lies_in_a_hole(
+            files in proptest::collection::vec((0_i64..110, 0_i64..20), 1..20)
+        ) {
+            let listed: Vec<_> = files.iter().map(|(until, length)| log(until + length, *until)).collect();
+            let holes = found(&[], &[], &listed);
+            let first = files.iter().map(|(until, length)| until + length).max().unwrap();
+            let last = files.iter().map(|(until, _)| *until).min().unwrap();
+            let edge = 120;
+            for minute in last..first {
+                // The middle of a minute lies on no boundary.
+                let at = now() - Duration::minutes(minute) - Duration::seconds(30);
+                let covered = listed.iter().any(|log| log.started.unwrap() <= at && at <= log.ended.unwrap());
+                let in_hole = holes.iter().any(|hole| hole.from < at && at < hole.until);
+                prop_assert!(!(covered && in_hole), "{minute}");
+                // Short breaks are let pass.
+                let near = |minutes: i64| listed.iter().any(|log| {
+                    let (from, until) = (log.started.unwrap(), log.ended.unwrap());
+                    from <= at + Duration::minutes(minutes) && at - Duration::minutes(minutes) <= until
+                });
+                if !covered && !near(2) && minute < edge {
+                    prop_assert!(in_hole, "{minute} {holes:?}");
+                }
+            }
+        }
+    }
+}

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

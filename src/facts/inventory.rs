@@ -72,3 +72,92 @@ impl RegionFacts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{ago, failure};
+    use crate::provider::error::Reason;
+
+    const GRACE: Duration = Duration::from_secs(3600);
+
+    fn list(ids: &[&str]) -> Inventory {
+        Inventory {
+            instances: ids
+                .iter()
+                .map(|id| FoundInstance {
+                    id: (*id).to_owned(),
+                    description: crate::backup::Description::default(),
+                    has_backups: true,
+                    at_work: true,
+                })
+                .collect(),
+            outlived: Vec::new(),
+            complete: true,
+        }
+    }
+
+    /// The ids that are known, each with whether it is there.
+    fn known(region: &RegionFacts) -> Vec<(&str, bool)> {
+        let instances = region.instances.iter();
+        instances
+            .map(|(id, listed)| (id.as_str(), listed.gone_since.is_none()))
+            .collect()
+    }
+
+    #[test]
+    fn an_instance_that_is_missing_is_gone_and_then_forgotten() {
+        let mut region = RegionFacts::default();
+        region.record(ago("3h"), GRACE, Ok(list(&["a", "b"])));
+        region.record(ago("2h"), GRACE, Ok(list(&["b", "c"])));
+        assert_eq!(known(&region), [("a", false), ("b", true), ("c", true)]);
+        assert_eq!(region.instances["a"].gone_since, Some(ago("2h")));
+        region.record(ago("1h 1m"), GRACE, Ok(list(&["b", "c"])));
+        assert_eq!(region.instances["a"].gone_since, Some(ago("2h")));
+        region.record(ago("1h"), GRACE, Ok(list(&["b", "c"])));
+        assert_eq!(known(&region), [("b", true), ("c", true)]);
+    }
+
+    #[test]
+    fn an_instance_that_comes_back_is_no_longer_gone() {
+        let mut region = RegionFacts::default();
+        region.record(ago("3h"), GRACE, Ok(list(&["a"])));
+        region.record(ago("2h 30m"), GRACE, Ok(list(&[])));
+        region.record(ago("2h"), GRACE, Ok(list(&["a"])));
+        assert_eq!(known(&region), [("a", true)]);
+        region.record(ago("1h 30m"), GRACE, Ok(list(&[])));
+        assert_eq!(region.instances["a"].gone_since, Some(ago("1h 30m")));
+    }
+
+    #[test]
+    fn a_failure_changes_nothing_about_what_is_known() {
+        let mut region = RegionFacts::default();
+        region.record(ago("1h"), GRACE, Err(failure(Reason::Permission)));
+        assert_eq!((known(&region), region.last_success), (vec![], None));
+        region.record(ago("50m"), GRACE, Ok(list(&["a"])));
+        for reason in Reason::ALL {
+            region.record(ago("1m"), GRACE, Err(failure(reason)));
+            assert_eq!(known(&region), [("a", true)]);
+            assert_eq!(region.last_success, Some(ago("50m")));
+            let attempt = region.last_attempt.as_ref().unwrap();
+            assert_eq!(attempt.failure.as_ref().unwrap().reason, reason);
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_list_takes_nothing_away() {
+        let mut region = RegionFacts::default();
+        let whole = Inventory {
+            outlived: vec!["z".to_owned()],
+            ..list(&["a", "b"])
+        };
+        region.record(ago("2h"), GRACE, Ok(whole));
+        let part = Inventory {
+            complete: false,
+            ..list(&["b", "c"])
+        };
+        region.record(ago("1m"), GRACE, Ok(part));
+        assert_eq!(known(&region), [("a", true), ("b", true), ("c", true)]);
+        assert_eq!(region.outlived, ["z"]);
+    }
+}

@@ -1,0 +1,356 @@
+//! What policies, protection, log files and restore windows mean.
+
+use super::*;
+use crate::backup::{PolicySwitch, RestoreWindow};
+use crate::example::{
+    HOME, Instance, LOOKBACK, ago, copy_in, instance, local, log_in, now, policy_off, policy_to,
+};
+use crate::provider::error::Reason;
+
+const AWAY: &str = "cn-shanghai";
+
+fn judged(instance: &Instance) -> Posture {
+    assess(&instance.0, LOOKBACK, now())
+}
+
+fn met(instance: &Instance, objective: Objective) -> Option<bool> {
+    let verdicts = judged(instance).verdicts;
+    verdicts
+        .into_iter()
+        .find(|verdict| verdict.objective == objective)
+        .unwrap_or_else(|| panic!("{objective:?} was not promised"))
+        .met
+}
+
+/// Both listings were read.
+fn listed(copies: Vec<BackupSet>, locals: Vec<BackupSet>) -> Instance {
+    instance()
+        .read(ListingKind::CrossRegion, copies)
+        .read(ListingKind::Local, locals)
+}
+
+fn away() -> Place {
+    Place::cross_region(AWAY)
+}
+
+#[test]
+fn an_instance_that_nobody_enabled_is_unprotected() {
+    let instance = listed(vec![], vec![local("2h")])
+        .with_policy(policy_off())
+        .promising(Objective::RecoveryPoint, "26h")
+        .promising(Objective::CopyDelay, "6h");
+    let posture = judged(&instance);
+    assert_eq!(posture.protected, Some(false));
+    assert_eq!(met(&instance, Objective::RecoveryPoint), Some(false));
+    // Nowhere to copy to.
+    assert_eq!(met(&instance, Objective::CopyDelay), None);
+    let off = Switch {
+        enabled: false,
+        retention: None,
+    };
+    let nowhere = Place::cross_region("");
+    let switches = posture.switches.into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        switches,
+        [
+            ((nowhere.clone(), BackupType::Full), off),
+            ((nowhere, BackupType::Log), off)
+        ]
+    );
+}
+
+#[test]
+fn a_switch_that_names_no_region_is_shown_where_copies_are_expected() {
+    let instance = listed(vec![], vec![])
+        .expecting(&[AWAY])
+        .with_policy(policy_off());
+    let switches: Vec<_> = judged(&instance).switches.into_keys().collect();
+    assert_eq!(
+        switches,
+        [(away(), BackupType::Full), (away(), BackupType::Log)]
+    );
+}
+
+#[test]
+fn a_policy_tells_where_copies_are_expected() {
+    let instance = listed(vec![copy_in("cn-beijing", "1h")], vec![])
+        .with_policy(policy_to(AWAY))
+        .promising(Objective::RecoveryPoint, "26h");
+    let posture = judged(&instance);
+    assert_eq!(posture.protected, Some(true));
+    let places: Vec<_> = posture
+        .copies
+        .iter()
+        .map(|copy| copy.place.clone())
+        .collect();
+    assert!(places.contains(&away()), "an explicit zero: {places:?}");
+    assert_eq!(met(&instance, Objective::RecoveryPoint), Some(false));
+    // The configuration knows better.
+    let instance = instance.expecting(&["cn-beijing"]);
+    assert_eq!(met(&instance, Objective::RecoveryPoint), Some(true));
+}
+
+#[test]
+fn a_policy_that_copies_only_logs_expects_no_sets() {
+    let mut policy = policy_to(AWAY);
+    policy.switches[0].enabled = false;
+    let instance = listed(vec![], vec![]).with_policy(policy);
+    let places: Vec<_> = judged(&instance)
+        .copies
+        .into_iter()
+        .map(|copy| copy.place.backup_region)
+        .collect();
+    assert_eq!(places, [HOME, ""]);
+}
+
+#[test]
+fn disabling_the_policy_does_not_erase_the_sets_that_remain() {
+    let on = listed(vec![copy_in(AWAY, "1h")], vec![local("2h")])
+        .with_policy(policy_to(AWAY))
+        .promising(Objective::RecoveryPoint, "26h");
+    assert_eq!(met(&on, Objective::RecoveryPoint), Some(true));
+    let off = on.clone().with_policy(policy_off());
+    assert_eq!(judged(&off).copies, judged(&on).copies);
+    assert_eq!(judged(&off).recovery_points, judged(&on).recovery_points);
+    assert_eq!(met(&off, Objective::RecoveryPoint), Some(false));
+}
+
+#[test]
+fn a_policy_that_cannot_be_read_any_more_stays_as_it_was() {
+    let instance = listed(vec![copy_in(AWAY, "1h")], vec![])
+        .with_policy(policy_to(AWAY))
+        .failing(ListingKind::Policy, Reason::Permission, false);
+    assert_eq!(judged(&instance).protected, Some(true));
+    assert_eq!(judged(&instance).switches.len(), 2);
+}
+
+#[test]
+fn what_ended_before_the_protection_began_need_not_be_copied() {
+    let mut policy = policy_to(AWAY);
+    let instance = |policy: &Policy| {
+        listed(vec![], vec![local("2h"), local("26h"), local("50h")])
+            .with_policy(policy.clone())
+            .promising(Objective::CopyDelay, "6h")
+    };
+    let uncopied = |policy: &Policy| judged(&instance(policy)).uncopied[0].clone();
+    assert_eq!(uncopied(&policy).sets, 3);
+    assert_eq!(met(&instance(&policy), Objective::CopyDelay), Some(false));
+    policy.since = Some(ago("25h"));
+    assert_eq!(
+        (uncopied(&policy).sets, uncopied(&policy).oldest),
+        (1, Some(ago("2h")))
+    );
+    assert_eq!(met(&instance(&policy), Objective::CopyDelay), Some(true));
+    policy.since = Some(ago("1h"));
+    assert_eq!(
+        (uncopied(&policy).sets, uncopied(&policy).oldest),
+        (0, None)
+    );
+}
+
+#[test]
+fn a_young_protection_cannot_keep_old_sets_but_has_to_keep_some() {
+    let mut policy = policy_to(AWAY);
+    let instance = |copies, policy: &Policy| {
+        listed(copies, vec![])
+            .with_policy(policy.clone())
+            .promising(Objective::Retention, "7d")
+    };
+    let some = || vec![copy_in(AWAY, "1h")];
+    assert_eq!(
+        met(&instance(some(), &policy), Objective::Retention),
+        Some(false)
+    );
+    policy.since = Some(ago("6d 23h"));
+    assert_eq!(
+        met(&instance(some(), &policy), Objective::Retention),
+        Some(true)
+    );
+    assert_eq!(
+        met(&instance(vec![], &policy), Objective::Retention),
+        Some(false)
+    );
+    policy.since = Some(ago("7d"));
+    assert_eq!(
+        met(&instance(some(), &policy), Objective::Retention),
+        Some(false)
+    );
+    let old = vec![copy_in(AWAY, "7d")];
+    assert_eq!(
+        met(&instance(old, &policy), Objective::Retention),
+        Some(true)
+    );
+}
+
+#[test]
+fn a_copy_that_stopped_is_uncopied_while_local_backups_go_on() {
+    let instance = listed(
+        vec![copy_in(AWAY, "49h")],
+        vec![local("1h"), local("25h"), local("49h")],
+    )
+    .with_policy(policy_to(AWAY))
+    .promising(Objective::CopyDelay, "6h");
+    let uncopied = &judged(&instance).uncopied[0];
+    assert_eq!((uncopied.sets, uncopied.oldest), (2, Some(ago("25h"))));
+    assert_eq!(met(&instance, Objective::CopyDelay), Some(false));
+}
+
+fn with_logs(copies: Vec<BackupSet>, logs: Vec<BackupSet>, holes: Vec<Hole>) -> Instance {
+    let sets = Sets {
+        listing: crate::example::listing(logs),
+        holes,
+        ..Sets::default()
+    };
+    listed(copies, vec![])
+        .with_logs()
+        .with_policy(policy_to(AWAY))
+        .found(ListingKind::CrossRegionLog, sets)
+}
+
+/// The recovery point and the gaps of the other region.
+fn reached(instance: &Instance) -> (Option<DateTime<Utc>>, Option<u64>) {
+    let posture = judged(instance);
+    (
+        posture.recovery_points.get(&away()).copied(),
+        posture.log_gaps.get(&away()).copied(),
+    )
+}
+
+#[test]
+fn a_hole_in_the_log_chain_moves_the_recovery_point_back() {
+    let logs = || {
+        vec![
+            log_in(AWAY, "90m", "60m"),
+            log_in(AWAY, "30m", "15m"),
+            log_in(AWAY, "15m", "5m"),
+        ]
+    };
+    let hole = Hole {
+        backup_region: AWAY.to_owned(),
+        from: ago("60m"),
+        until: ago("30m"),
+    };
+    let copies = || vec![copy_in(AWAY, "20h")];
+    let whole = with_logs(copies(), logs(), vec![]);
+    assert_eq!(reached(&whole), (Some(ago("5m")), Some(0)));
+    let broken = with_logs(copies(), logs(), vec![hole.clone()]);
+    assert_eq!(reached(&broken), (Some(ago("60m")), Some(1)));
+    // The next full backup begins a new chain.
+    let mended = with_logs(vec![copy_in(AWAY, "20m")], logs(), vec![hole.clone()]);
+    assert_eq!(reached(&mended), (Some(ago("5m")), Some(0)));
+    let elsewhere = Hole {
+        backup_region: "cn-beijing".to_owned(),
+        ..hole
+    };
+    let unharmed = with_logs(copies(), logs(), vec![elsewhere]);
+    assert_eq!(reached(&unharmed), (Some(ago("5m")), Some(0)));
+}
+
+#[test]
+fn log_files_without_a_usable_set_restore_nothing() {
+    let logs = || vec![log_in(AWAY, "90m", "60m")];
+    assert_eq!(reached(&with_logs(vec![], logs(), vec![])), (None, Some(0)));
+    let failed = crate::example::failed(copy_in(AWAY, "20h"));
+    let instance = with_logs(vec![failed], logs(), vec![]);
+    assert_eq!(reached(&instance), (None, Some(0)));
+    let elsewhere = with_logs(vec![copy_in("cn-beijing", "20h")], logs(), vec![]);
+    assert_eq!(reached(&elsewhere), (None, Some(0)));
+    // Without log files there is nothing to have gaps.
+    let none = with_logs(vec![copy_in(AWAY, "20h")], vec![], vec![]);
+    assert_eq!(reached(&none), (Some(ago("20h")), None));
+}
+
+#[test]
+fn the_newest_restore_window_is_shown_with_the_number_of_the_others() {
+    let window = |scope, region: &str, start, end| RestoreWindow {
+        scope,
+        backup_region: region.to_owned(),
+        start: ago(start),
+        end: ago(end),
+    };
+    let instance = instance().with_windows(vec![
+        window(Scope::CrossRegion, AWAY, "3d", "2d"),
+        window(Scope::CrossRegion, AWAY, "1d", "10m"),
+        window(Scope::CrossRegion, AWAY, "40h", "30h"),
+        window(Scope::Local, HOME, "7d", "1m"),
+    ]);
+    let local = Place {
+        scope: Scope::Local,
+        backup_region: HOME.to_owned(),
+    };
+    let shown: Vec<_> = judged(&instance)
+        .restore_windows
+        .into_iter()
+        .map(|(place, window)| (place, window.start, window.end, window.gaps))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (local, ago("7d"), ago("1m"), 0),
+            (away(), ago("1d"), ago("10m"), 2)
+        ]
+    );
+}
+
+#[test]
+fn the_switches_of_local_and_of_copied_backups_are_told_apart() {
+    let mut policy = policy_to(AWAY);
+    policy.switches.push(PolicySwitch {
+        scope: Scope::Local,
+        backup_region: HOME.to_owned(),
+        backup_type: BackupType::Full,
+        enabled: true,
+        retention: None,
+    });
+    let instance = listed(vec![], vec![]).with_policy(policy);
+    let scopes: Vec<_> = judged(&instance)
+        .switches
+        .into_iter()
+        .map(|((place, backup_type), switch)| {
+            (place.scope, backup_type, switch.retention.is_some())
+        })
+        .collect();
+    assert_eq!(
+        scopes,
+        [
+            (Scope::Local, BackupType::Full, false),
+            (Scope::CrossRegion, BackupType::Full, true),
+            (Scope::CrossRegion, BackupType::Log, true),
+        ]
+    );
+}
+
+#[test]
+fn the_name_and_engine_come_from_whoever_tells_them() {
+    let told = |name: &str, engine: &str, version: &str| Description {
+        name: Some(name.to_owned()),
+        engine: Some(engine.to_owned()),
+        engine_version: Some(version.to_owned()),
+    };
+    let mut instance = instance();
+    instance.0.description = told("found", "mysql", "8.0");
+    let posture = judged(&instance);
+    assert_eq!(
+        (&*posture.name, &*posture.engine, &*posture.engine_version),
+        ("found", "mysql", "8.0")
+    );
+    let policy = Policy {
+        description: told("told", "postgresql", "15.0"),
+        ..policy_to(AWAY)
+    };
+    let instance = instance.with_policy(policy);
+    let posture = judged(&instance);
+    assert_eq!(
+        (&*posture.name, &*posture.engine, &*posture.engine_version),
+        ("told", "postgresql", "15.0")
+    );
+}
+
+#[test]
+fn what_the_list_of_instances_lacks_is_gone() {
+    let mut instance = listed(vec![copy_in(AWAY, "1h")], vec![]);
+    assert!(!judged(&instance).gone);
+    instance.0.gone_since = Some(ago("5m"));
+    assert!(judged(&instance).gone);
+    assert_eq!(judged(&instance).recovery_points.len(), 1);
+}
