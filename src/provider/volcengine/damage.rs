@@ -13,7 +13,7 @@ use crate::backup::{BackupType, CLOCK_TOLERANCE, Scope};
 use crate::example::now;
 use crate::provider::damage::{any_garbling, any_replacements, word};
 use crate::provider::row::{Normalised, VendorRow};
-use crate::provider::scalar::Row;
+use crate::provider::scalar::{Row, Scalar};
 use crate::provider::script::answer;
 
 /// What an answer is taken for.
@@ -161,7 +161,8 @@ fn check_instances(answer: &Answer) {
     gathering.take(&mut Paging::new(PAGE_SIZE, End::RowsRead), page);
     let rows = &whole(answer)["Result"]["Instances"];
     let rows = rows.as_array().map_or(&[][..], Vec::as_slice);
-    let mut ids: Vec<_> = rows.iter().map(|row| word(row, "InstanceId")).collect();
+    let id = |row: &Value| serde_json::from_value::<Scalar>(row["InstanceId"].clone()).unwrap();
+    let mut ids: Vec<_> = rows.iter().filter_map(|row| id(row).text()).collect();
     for found in gathering.inventory().instances {
         assert!(!found.id.is_empty());
         let at = ids.iter().position(|id| *id == found.id);
