@@ -1,92 +1,52 @@
-//! Volcengine Cache for Redis, API version 2020-12-07: the cross-region and the local backup listing.
+//! Volcengine Cache for Redis, API version 2020-12-07: backup sets, policies, restore windows and instances.
 //!
-//! The only file of this provider that does I/O. Both listings are asked in the instance's own region, which is the one
-//! in the scope of the signature. One call can list a page of sets of all instances of an account, so instances of a
-//! region are read together as long as that takes no more calls than asking about each.
+//! The only file of this provider that does I/O. Everything is asked in the instance's own region, which is the one in
+//! the scope of the signature. One call can list a page of sets of all instances of an account, so instances of a region
+//! are read together as long as that takes no more calls than asking about each.
 
+mod answer;
+mod call;
 pub(super) mod credentials;
 #[cfg(test)]
 mod damage;
+mod inventory;
+mod learnt;
 mod normalise;
+mod operations;
+mod policy;
 mod refusal;
 mod sign;
 mod sorting;
 #[cfg(test)]
 mod tests;
+mod window;
 mod wire;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
-use tokio::time::Instant;
-
-use self::refusal::refused;
+use self::answer::{read_instances, read_result, read_sets};
+use self::call::{Edition, PAGE_SIZE, body};
+use self::inventory::Gathering;
+use self::learnt::Learnt;
+pub(super) use self::operations::{ACTIONS, costs, discovery_costs, operations};
 use self::sorting::Sorting;
-use self::wire::{BackupRow, Envelope};
 use super::credentials::Credential;
 use super::error::{ListError, Reason};
 use super::http::{Answer, Method, Outgoing, authority, path_of};
 use super::page::{End, Paging};
-use super::pages::{Position, Window, read_pages};
-use super::row::{Page, Subject, gather};
-use super::scalar::Row;
-use super::{
-    Call, Cost, Courier, Operations, Parameter, Premises, ReadTogether, canonical, is_read,
-    retry_after,
-};
-use crate::backup::{Inventory, Listing, ListingKind, Lookback, Reading};
+use super::pages::read_pages;
+use super::row::{Subject, gather};
+use super::{Call, Courier, Premises, ReadTogether, canonical, retry_after};
+use crate::backup::{Inventory, Listing, ListingKind, Lookback, Policy, Reading, RestoreWindows};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, EndpointTemplate};
+use crate::config::EndpointTemplate;
 use crate::target::Target;
-
-/// What the vendor's permission policies call each operation.
-pub(super) const ACTIONS: [(&str, &str); 0] = [];
-
-/// What the account's configuration asks for.
-pub(super) fn operations(account: &AccountConfig) -> Operations {
-    let listings = account.provider.listings().iter();
-    Operations {
-        listings: listings
-            .filter(|listing| is_read(account, **listing))
-            .map(|listing| (*listing, operation(*listing)))
-            .collect(),
-        discovery: Vec::new(),
-    }
-}
-
-/// One call for each listing of each region.
-pub(super) fn costs(_account: &AccountConfig, _targets: &[Arc<Target>]) -> Vec<Cost> {
-    Vec::new()
-}
-
-/// Nothing yet.
-pub(super) fn discovery_costs(_account: &AccountConfig) -> Vec<Cost> {
-    Vec::new()
-}
-
-const fn operation(listing: ListingKind) -> &'static str {
-    match listing {
-        ListingKind::CrossRegion | ListingKind::CrossRegionLog => "DescribeCrossRegionBackups",
-        ListingKind::Local => "DescribeBackups",
-        ListingKind::Policy => "DescribeCrossRegionBackupPolicy",
-        ListingKind::RestoreWindow => "DescribePitrTimeWindow",
-    }
-}
 
 const API_VERSION: &str = "2020-12-07";
 
 /// As the current SDKs write it; the pages write `Redis`. It goes into the signature.
 const SERVICE: &str = "redis";
-
-/// The largest page that both revisions of the pages allow.
-const PAGE_SIZE: usize = 100;
-
-/// So long a region is read instance by instance after reading it as a whole was denied or too dear, and so long an
-/// instance is known to exist after it has answered.
-const AN_HOUR: Duration = Duration::from_secs(3600);
 
 /// Nobody who shares the quota is asked to wait longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -97,16 +57,7 @@ pub struct Volcengine {
     clock: Clock,
     endpoint: Option<EndpointTemplate>,
     lookback: Lookback,
-    learnt: Mutex<Learnt>,
-}
-
-/// What answers have taught.
-#[derive(Debug, Default)]
-struct Learnt {
-    /// Until when a listing of a region is not read as a whole.
-    one_by_one_until: HashMap<(ListingKind, Arc<str>), Instant>,
-    /// Until when an instance need not be asked whether it exists.
-    exists_until: HashMap<Arc<str>, Instant>,
+    learnt: Learnt,
 }
 
 impl Volcengine {
@@ -116,7 +67,7 @@ impl Volcengine {
             clock: premises.clock.clone(),
             endpoint: premises.account.endpoint.clone(),
             lookback: premises.poll.lookback,
-            learnt: Mutex::default(),
+            learnt: Learnt::default(),
         }
     }
 
@@ -127,6 +78,35 @@ impl Volcengine {
         target: &Target,
         courier: &impl Courier,
     ) -> Result<Reading, ListError> {
+        match listing {
+            ListingKind::CrossRegion => {
+                let operation = operations::CROSS_REGION_BACKUPS;
+                self.sets(listing, operation, target, courier).await
+            }
+            ListingKind::Local => {
+                let operation = operations::BACKUPS;
+                self.sets(listing, operation, target, courier).await
+            }
+            ListingKind::Policy => policy_of(target, courier).await.map(Reading::from),
+            ListingKind::RestoreWindow => {
+                let windows = self.windows_of(target, courier).await?;
+                Ok(windows.into())
+            }
+            // Only whole backups are copied.
+            ListingKind::CrossRegionLog => {
+                let call = call::about(target, "no operation");
+                Err(ListError::of(&call, Reason::Unsupported))
+            }
+        }
+    }
+
+    async fn sets(
+        &self,
+        listing: ListingKind,
+        operation: &'static str,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Reading, ListError> {
         let mut gathered = Listing::default();
         let mut paging = Paging::new(PAGE_SIZE, End::RowsAskedFor);
         let region = &target.key.source_region;
@@ -134,8 +114,8 @@ impl Volcengine {
             (&self.clock, self.lookback.sets),
             courier,
             &mut paging,
-            |window, position| page_call(listing, region, Some(target), window, position),
-            |_, call, answer| read_page(call, answer),
+            |window, position| call::sets_page(operation, region, Some(target), window, position),
+            |_, call, answer| read_sets(call, answer),
             |paging, page| {
                 let subject = Subject::of(listing, target, self.clock.now());
                 gather(&mut gathered, paging, page, &subject);
@@ -143,17 +123,53 @@ impl Volcengine {
         )
         .await?;
         gathered.complete = paging.is_complete();
-        self.learn_that_it_exists(&target.key.instance_id);
+        self.learnt.met(region, [&*target.key.instance_id]);
         Ok(gathered.into())
     }
 
-    /// Lists the instances of a region.
+    async fn windows_of(
+        &self,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<RestoreWindows, ListError> {
+        let ask = || call::about(target, operations::RESTORE_WINDOW);
+        let window = unless_unsupported(courier.send(ask, read_result).await)?;
+        Ok(window.map_or_else(RestoreWindows::default, |window| {
+            window::windows(target, &window, self.clock.now())
+        }))
+    }
+
+    /// Lists the instances of a region, of both editions.
     pub async fn discover(
         &self,
-        _region: &Arc<str>,
-        _courier: &impl Courier,
+        region: &Arc<str>,
+        courier: &impl Courier,
     ) -> Result<Inventory, ListError> {
-        Ok(Inventory::default())
+        let mut gathering = Gathering::new(region);
+        for edition in Edition::ALL {
+            // What is missing here is not watched at all. So a page that is shorter than asked for does not end the list
+            // while the vendor counts more rows, although by the number of the page there should be none.
+            let mut paging = Paging::new(PAGE_SIZE, End::RowsRead);
+            let read = read_pages(
+                (&self.clock, self.lookback.sets),
+                courier,
+                &mut paging,
+                |_, position| call::instances_page(region, edition, position),
+                |position, call, answer| read_instances(position.page, call, answer),
+                |paging, page| gathering.take(paging, page),
+            )
+            .await;
+            match read {
+                Ok(()) => gathering.finish(&paging),
+                Err(error) if paging.rows_read() == 0 && edition.is_unknown(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let inventory = gathering.inventory();
+        let ids = inventory.instances.iter().map(|found| found.id.as_str());
+        self.learnt.met(region, ids);
+        self.learnt.forget_the_old();
+        Ok(inventory)
     }
 
     /// Reads one listing of several instances of a region with as few calls as possible.
@@ -170,8 +186,11 @@ impl Volcengine {
         let Some(first) = targets.first() else {
             return ReadTogether::default();
         };
+        let Some(operation) = operations::of_sets(listing) else {
+            return one_by_one();
+        };
         let region = &first.key.source_region;
-        if self.is_read_one_by_one(listing, region) {
+        if self.learnt.is_one_by_one(listing, region) {
             return one_by_one();
         }
         let mut sorting = Sorting::new(listing, targets);
@@ -182,8 +201,8 @@ impl Volcengine {
             (&self.clock, self.lookback.sets),
             courier,
             &mut paging,
-            |window, position| page_call(listing, region, None, window, position),
-            |_, call, answer| read_page(call, answer),
+            |window, position| call::sets_page(operation, region, None, window, position),
+            |_, call, answer| read_sets(call, answer),
             |paging, page| {
                 too_dear |= pages(page.total) > targets.len() as u64;
                 sorting.take(paging, page, self.clock.now());
@@ -196,13 +215,13 @@ impl Volcengine {
         match read {
             // Asking about each costs at least one call for each; that is now known to be the less.
             Ok(()) if too_dear => {
-                self.learn_to_read_one_by_one(listing, region);
+                self.learnt.read_one_by_one(listing, region);
                 one_by_one()
             }
             Ok(()) => self.sorted(sorting, paging.is_complete(), targets),
             // The key may be good for single instances, or for a project of them.
             Err(error) if error.reason == Reason::Permission => {
-                self.learn_to_read_one_by_one(listing, region);
+                self.learnt.read_one_by_one(listing, region);
                 one_by_one()
             }
             Err(error) => ReadTogether {
@@ -226,11 +245,11 @@ impl Volcengine {
         let mut together = ReadTogether::default();
         let mut listings = sorting.listings;
         for target in targets {
-            let id = &target.key.instance_id;
+            let (region, id) = (&target.key.source_region, &target.key.instance_id);
             let mut listing = listings.remove(&**id).unwrap_or_default();
             if !listing.sets.is_empty() {
-                self.learn_that_it_exists(id);
-            } else if !complete || !self.is_known_to_exist(id) {
+                self.learnt.met(region, [&**id]);
+            } else if !complete || !self.learnt.exists(region, id) {
                 together.one_by_one.push(Arc::clone(target));
                 continue;
             }
@@ -241,33 +260,6 @@ impl Volcengine {
             listing.anomalies.extend(sorting.anomalies);
         }
         together
-    }
-
-    fn is_read_one_by_one(&self, listing: ListingKind, region: &Arc<str>) -> bool {
-        let learnt = self.learnt();
-        let until = learnt.one_by_one_until.get(&(listing, Arc::clone(region)));
-        until.is_some_and(|until| Instant::now() < *until)
-    }
-
-    fn learn_to_read_one_by_one(&self, listing: ListingKind, region: &Arc<str>) {
-        let until = Instant::now() + AN_HOUR;
-        let key = (listing, Arc::clone(region));
-        self.learnt().one_by_one_until.insert(key, until);
-    }
-
-    fn is_known_to_exist(&self, id: &Arc<str>) -> bool {
-        let learnt = self.learnt();
-        let until = learnt.exists_until.get(id);
-        until.is_some_and(|until| Instant::now() < *until)
-    }
-
-    fn learn_that_it_exists(&self, id: &Arc<str>) {
-        let until = Instant::now() + AN_HOUR;
-        self.learnt().exists_until.insert(Arc::clone(id), until);
-    }
-
-    fn learnt(&self) -> MutexGuard<'_, Learnt> {
-        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signs a call.
@@ -304,6 +296,25 @@ impl Volcengine {
     }
 }
 
+/// Asks for both halves of a policy, and for the second only once the first was read: where an operation is denied, one
+/// call is enough to hear it.
+async fn policy_of(target: &Target, courier: &impl Courier) -> Result<Policy, ListError> {
+    let ask = || call::about(target, operations::CROSS_REGION_POLICY);
+    let copies = unless_unsupported(courier.send(ask, read_result).await)?;
+    let ask = || call::about(target, operations::PLAN);
+    let plan = unless_unsupported(courier.send(ask, read_result).await)?;
+    Ok(policy::policy(target, copies.as_ref(), plan.as_ref()))
+}
+
+/// What was read, or `None` where the vendor has no such thing for the instance.
+fn unless_unsupported<T>(read: Result<T, ListError>) -> Result<Option<T>, ListError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.reason == Reason::Unsupported => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// How many pages so many rows fill.
 fn pages(total: Option<u64>) -> u64 {
     total.unwrap_or_default().div_ceil(PAGE_SIZE as u64)
@@ -312,76 +323,4 @@ fn pages(total: Option<u64>) -> u64 {
 /// How long the vendor asks everybody who shares the quota to wait.
 pub fn requested_pause(answer: &Answer) -> Option<Duration> {
     retry_after(answer).map(|pause| pause.min(LONGEST_WAIT))
-}
-
-/// The question for one page, about one instance or about all of the account in the region.
-fn page_call(
-    listing: ListingKind,
-    region: &Arc<str>,
-    one: Option<&Target>,
-    window: Window,
-    position: Position,
-) -> Call {
-    let time = |time: DateTime<Utc>| Parameter::Text(time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let mut parameters = match one {
-        Some(target) => vec![
-            ("Scope", Parameter::text("OneInstance")),
-            ("InstanceId", Parameter::text(&*target.key.instance_id)),
-        ],
-        None => vec![("Scope", Parameter::text("AccountInstances"))],
-    };
-    parameters.extend([
-        // The end is a little ahead, so that a set that ends right now is not cut off.
-        ("StartTime", time(window.from())),
-        ("EndTime", time(window.now + chrono::Duration::minutes(1))),
-        // Neither comes without the other.
-        ("PageNumber", Parameter::Number(position.page.into())),
-        ("PageSize", Parameter::Number(PAGE_SIZE as u64)),
-    ]);
-    Call {
-        operation: operation(listing),
-        instance: one.map_or_else(
-            || Arc::from("all instances"),
-            |target| Arc::clone(&target.key.instance_id),
-        ),
-        region: Arc::clone(region),
-        project: None,
-        parameters,
-    }
-}
-
-fn body(parameters: &[(&'static str, Parameter)]) -> String {
-    let value = |parameter: &Parameter| match parameter {
-        Parameter::Text(text) => Value::from(text.as_str()),
-        Parameter::Number(number) => Value::from(*number),
-    };
-    let members = parameters
-        .iter()
-        .map(|(name, parameter)| ((*name).to_owned(), value(parameter)));
-    Value::Object(members.collect()).to_string()
-}
-
-/// Reads an answer as a page, or tells why it is none. An error counts whatever the status is; no list is an empty one,
-/// as long as the answer is the vendor's.
-fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError> {
-    if answer.status != 200 {
-        return Err(refused(call, answer));
-    }
-    let Row(envelope) = serde_json::from_slice::<Row<Envelope>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
-    let envelope = envelope.unwrap_or_default();
-    let metadata = envelope.response_metadata.0.as_ref();
-    let is_good = metadata.is_some_and(|metadata| metadata.error.0.is_none());
-    if !is_good {
-        return Err(refusal::of_envelope(call, answer, envelope));
-    }
-    let page = match envelope.result {
-        Some(Row(Some(page))) => page,
-        Some(Row(None)) => return Err(ListError::no_listing(call, answer.status, "no listing")),
-        None => wire::BackupsPage::default(),
-    };
-    Ok(Page {
-        rows: page.backups.unwrap_or_default(),
-        total: page.total.count().unwrap_or_default(),
-    })
 }

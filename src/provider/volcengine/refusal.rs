@@ -1,6 +1,9 @@
 //! What an answer that is no listing means. The code is read before the status: the product answers every error with
 //! 400, those that pass by themselves too (page 6293/73664).
 
+use serde::de::IgnoredAny;
+
+use super::operations::{CROSS_REGION_POLICY, RESTORE_WINDOW};
 use super::wire::Envelope;
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
@@ -9,12 +12,13 @@ use crate::provider::scalar::Row;
 
 /// The error that an answer stands for. Its message is not repeated, as it may quote what was signed.
 pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {
-    let Row(envelope) = serde_json::from_slice::<Row<Envelope>>(&answer.body).unwrap_or_default();
+    let Row(envelope) =
+        serde_json::from_slice::<Row<Envelope<IgnoredAny>>>(&answer.body).unwrap_or_default();
     of_envelope(call, answer, envelope.unwrap_or_default())
 }
 
 /// The like for an answer that was read already.
-pub(super) fn of_envelope(call: &Call, answer: &Answer, envelope: Envelope) -> ListError {
+pub(super) fn of_envelope<T>(call: &Call, answer: &Answer, envelope: Envelope<T>) -> ListError {
     let metadata = envelope.response_metadata.0.unwrap_or_default();
     let failure = metadata.error.0.unwrap_or_default();
     let code = failure.code.word().or_else(|| envelope.error_code.word());
@@ -22,7 +26,12 @@ pub(super) fn of_envelope(call: &Call, answer: &Answer, envelope: Envelope) -> L
         return ListError::no_listing(call, answer.status, "no listing");
     }
     let code_text = code.as_ref().map_or("", VendorWord::as_str);
-    let (reason, repeat) = by_code(code_text).unwrap_or_else(|| match answer.status {
+    let understood = if is_a_fact(call.operation, code_text) {
+        Some((Reason::Unsupported, Repeat::Never))
+    } else {
+        by_code(code_text)
+    };
+    let (reason, repeat) = understood.unwrap_or_else(|| match answer.status {
         // An error that nobody documents, in a good answer.
         200 => (Reason::Server, Repeat::AfterPause),
         status => by_status(status),
@@ -36,6 +45,23 @@ pub(super) fn of_envelope(call: &Call, answer: &Answer, envelope: Envelope) -> L
         retry_after: super::requested_pause(answer),
         code,
         ..ListError::of(call, reason)
+    }
+}
+
+/// Whether this page is after the last.
+pub(super) fn is_past_the_end(error: &ListError) -> bool {
+    let code = error.code.as_ref().map_or("", VendorWord::as_str);
+    code == "OffsetOutOfRange"
+}
+
+/// Whether the code tells that there is no such thing, where it would tell of an outage for every other operation.
+fn is_a_fact(operation: &str, code: &str) -> bool {
+    match operation {
+        // The enterprise edition has no such action, and neither has the vendor's international site.
+        CROSS_REGION_POLICY => code == "InvalidActionOrVersion",
+        // Data flashback has to be on; the page says so and names no code.
+        RESTORE_WINDOW => code.contains("NotEnabled") || code.contains("NotOpen"),
+        _ => false,
     }
 }
 

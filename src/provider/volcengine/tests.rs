@@ -1,16 +1,23 @@
 //! Whole answers in the shape of the vendor's samples, the traps in them, and how a region is read with few calls.
 #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 
+mod budget;
+mod inventory;
+mod policy;
+mod window;
+
 use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::damage::Kind;
 use super::*;
 use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
-use crate::config::Secret;
+use crate::config::{AccountConfig, Secret};
 use crate::example::{now, utc};
+use crate::provider::Parameter;
 use crate::provider::error::{Repeat, VendorWord};
 use crate::provider::script::{
     LongLine, Script, account, answer, changed, sets, with_header, with_premises,
@@ -29,8 +36,16 @@ const REFUSED_PRODUCT: &str =
 const REFUSED_SECOND_SHAPE: &str =
     include_str!("../../../tests/fixtures/volcengine/refused_second_shape.json");
 
-/// Every page of a listing among the fixtures.
-pub(super) const PAGES: [(ListingKind, &str); 2] = [(Away, CROSS_REGION), (AtHome, LOCAL)];
+/// Every good answer among the fixtures.
+pub(super) const ANSWERS: [(Kind, &str); 7] = [
+    (Kind::Copies, CROSS_REGION),
+    (Kind::LocalSets, LOCAL),
+    (Kind::Copying, policy::ON),
+    (Kind::Copying, policy::OFF),
+    (Kind::Plan, policy::PLAN),
+    (Kind::Window, window::WINDOW),
+    (Kind::Instances, inventory::INSTANCES),
+];
 
 pub(super) const ID: &str = "redis-example1";
 
@@ -53,7 +68,7 @@ fn target_of(id: &str, backup_regions: &[&str]) -> Target {
     }
 }
 
-fn target() -> Target {
+pub(super) fn target() -> Target {
     target_of(ID, &["cn-shanghai"])
 }
 
@@ -971,44 +986,6 @@ fn an_incomplete_reading_is_one_of_every_instance() {
             ["a", "b"].map(|id| (id, sets, anomalies.clone(), false)),
             "{case}"
         );
-    }
-}
-
-#[test]
-fn what_an_account_asks_for_follows_from_its_configuration() {
-    let both = &[Away, AtHome][..];
-    let copies = (Away, "DescribeCrossRegionBackups");
-    let local = (AtHome, "DescribeBackups");
-    for (targets, expected, least) in [
-        (vec![], vec![], vec![]),
-        (
-            vec![(both, HOME), (both, HOME), (&[AtHome], "cn-guangzhou")],
-            vec![copies, local],
-            vec![(copies.1, 1), (local.1, 2)],
-        ),
-        (vec![(&[Away], HOME)], vec![copies], vec![(copies.1, 1)]),
-        (
-            vec![(&[AtHome], HOME), (&[AtHome], "cn-guangzhou")],
-            vec![local],
-            vec![(local.1, 2)],
-        ),
-    ] {
-        let target = |(listings, region): (&[ListingKind], &str)| {
-            Arc::new(Target {
-                key: InstanceKey {
-                    source_region: region.into(),
-                    ..target().key
-                },
-                listings: listings.to_vec(),
-                ..target()
-            })
-        };
-        let account = AccountConfig {
-            targets: targets.into_iter().map(target).collect(),
-            ..account(Vendor::Volcengine)
-        };
-        assert_eq!(operations(&account).listings, expected);
-        let _ = &least;
     }
 }
 

@@ -7,9 +7,9 @@ use crate::provider::scalar::{Row, Scalar};
 /// Any answer: what was asked, and what came of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct Envelope {
+pub(super) struct Envelope<T> {
     pub response_metadata: Row<Metadata>,
-    pub result: Option<Row<BackupsPage>>,
+    pub result: Option<Row<T>>,
     /// The second shape of an error, without metadata.
     #[serde(rename = "errorcode")]
     pub error_code: Scalar,
@@ -56,4 +56,78 @@ pub(super) struct BackupRow {
 pub(super) struct InstanceInfo {
     pub instance_name: Scalar,
     pub engine_version: Scalar,
+}
+
+/// The answer to `DescribeCrossRegionBackupPolicy`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct CrossRegionPolicy {
+    pub instance_id: Scalar,
+    pub active: Switch,
+    pub cross_backup_region: Scalar,
+    #[serde(rename = "TTL")]
+    pub ttl: Scalar,
+}
+
+/// The answer to `DescribeBackupPlan`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Plan {
+    pub instance_id: Scalar,
+    pub active: Switch,
+    pub backup_type: Scalar,
+    #[serde(rename = "TTL")]
+    pub ttl: Scalar,
+}
+
+/// The answer to `DescribePitrTimeWindow`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct TimeWindow {
+    pub start_time: Scalar,
+    pub end_time: Scalar,
+}
+
+/// One page of `DescribeDBInstances`. Its total has a name of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct InstancesPage {
+    pub total_instances_num: Scalar,
+    pub instances: Option<Vec<Row<InstanceRow>>>,
+}
+
+/// An instance.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct InstanceRow {
+    pub instance_id: Scalar,
+    pub instance_name: Scalar,
+    pub instance_class: Scalar,
+    pub status: Scalar,
+    pub region_id: Scalar,
+    pub engine_version: Scalar,
+}
+
+/// A truth value, or what else came in its place.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Switch {
+    Truth(bool),
+    Other(Scalar),
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self::Other(Scalar::Absent)
+    }
+}
+
+impl Switch {
+    /// Whether it is on, where that can be told. A word does as well: vendors mix their kinds.
+    pub(super) fn is_on(&self) -> Option<bool> {
+        match self {
+            Self::Truth(truth) => Some(*truth),
+            Self::Other(other) => other.text()?.parse().ok(),
+        }
+    }
 }
