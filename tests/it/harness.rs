@@ -86,19 +86,39 @@ pub(crate) async fn clouds() -> Cloud {
     cloud
 }
 
+/// The region of a vendor's instances in tests.
+pub(crate) const fn home_of(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Alibaba => "cn-hangzhou",
+        Vendor::Huawei => "cn-north-4",
+        Vendor::Volcengine => "cn-beijing",
+    }
+}
+
+/// The region of their copies.
+pub(crate) const fn away_of(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Alibaba | Vendor::Volcengine => "cn-shanghai",
+        Vendor::Huawei => "cn-east-3",
+    }
+}
+
+/// Of a vendor: never backed up, and not copied.
+pub(crate) fn bare_at(vendor: Vendor, id: &str) -> Instance {
+    let engine = match vendor {
+        Vendor::Alibaba | Vendor::Huawei => sim::Engine::MySql,
+        Vendor::Volcengine => sim::Engine::Redis,
+    };
+    Instance::new(id, home_of(vendor))
+        .account(account_of(vendor))
+        .engine(engine, "8.0")
+}
+
 /// Of a vendor: backed up every hour, copied after ten minutes.
 pub(crate) fn hourly_at(vendor: Vendor, id: &str) -> Instance {
-    let (region, away, engine) = match vendor {
-        Vendor::Alibaba => ("cn-hangzhou", "cn-shanghai", sim::Engine::MySql),
-        Vendor::Huawei => ("cn-north-4", "cn-east-3", sim::Engine::MySql),
-        Vendor::Volcengine => ("cn-beijing", "cn-shanghai", sim::Engine::Redis),
-    };
-    let instance = Instance::new(id, region)
-        .account(account_of(vendor))
-        .engine(engine, "8.0");
-    instance
+    bare_at(vendor, id)
         .schedule(sim::Schedule::every(Duration::from_secs(3600)))
-        .copied_to(away, Duration::from_secs(600))
+        .copied_to(away_of(vendor), Duration::from_secs(600))
 }
 
 /// A configuration, written as a user would write it.
@@ -159,6 +179,17 @@ impl Configuration {
         }
     }
 
+    /// Finds the instances of the vendor's usual region instead of naming them, once a second.
+    pub(crate) fn searching(vendor: Vendor, cloud: &Cloud, more: &str) -> Self {
+        let mut configuration = Self::at(vendor, cloud, &[]);
+        configuration.poll =
+            "interval: 1s, policy_interval: 1s, discovery_interval: 1s, timeout: 5s".to_owned();
+        let region = home_of(vendor);
+        let keys = &mut configuration.more_keys;
+        keys.push(format!("discover: {{regions: [{region}]{more}}}"));
+        configuration
+    }
+
     pub(crate) fn yaml(&self) -> String {
         let (poll, account) = (&self.poll, self.account());
         format!(
@@ -183,6 +214,9 @@ impl Configuration {
         );
         for key in &self.more_keys {
             writeln!(yaml, "  {key}").unwrap();
+        }
+        if self.instances.is_empty() {
+            return yaml;
         }
         yaml.push_str("  instances:\n");
         for (id, region, more) in &self.instances {

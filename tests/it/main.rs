@@ -20,7 +20,9 @@
 mod accounts;
 mod chains;
 mod command_line;
+mod coverage;
 mod credentials;
+mod discovery;
 mod faults;
 mod harness;
 mod huawei;

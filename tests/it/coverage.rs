@@ -1,0 +1,395 @@
+//! What a listing does not show: protection, copies that stopped, broken chains of logs, restore windows.
+
+use std::time::Duration;
+
+use sim::{Trouble, Vendor};
+
+use crate::harness::{
+    Configuration, Exporter, Scrape, account_of, away_of, bare_at, clouds, home_of, hourly_at,
+};
+
+const VENDORS: [Vendor; 3] = [Vendor::Alibaba, Vendor::Huawei, Vendor::Volcengine];
+const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Polls these instances, everything about them once a second.
+fn eager(vendor: Vendor, cloud: &sim::Cloud, ids: &[&str]) -> Configuration {
+    let mut configuration = Configuration::at(vendor, cloud, ids);
+    configuration.poll = "interval: 1s, policy_interval: 1s, timeout: 5s".to_owned();
+    configuration
+}
+
+fn protected(scrape: &Scrape, id: &str) -> Option<f64> {
+    scrape.value("cloud_backup_instance_protected", &[("instance_id", id)])
+}
+
+fn met(scrape: &Scrape, id: &str, objective: &str) -> Option<f64> {
+    let labels = [("instance_id", id), ("objective", objective)];
+    scrape.value("cloud_backup_objective_met", &labels)
+}
+
+fn of_copy(scrape: &Scrape, name: &str, id: &str, region: &str, backup_type: &str) -> Option<f64> {
+    let labels = [
+        ("instance_id", id),
+        ("scope", "cross_region"),
+        ("backup_region", region),
+        ("backup_type", backup_type),
+    ];
+    scrape.value(name, &labels)
+}
+
+#[tokio::test]
+async fn an_instance_that_nobody_enabled_is_unprotected() {
+    for vendor in VENDORS {
+        let cloud = clouds().await;
+        cloud.add_instance(hourly_at(vendor, "db-good"));
+        let bare = bare_at(vendor, "db-bare").schedule(sim::Schedule::every(HOUR));
+        cloud.add_instance(bare);
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-good", "db-bare"])).await;
+        let scrape = exporter.ready().await;
+        assert_eq!(protected(&scrape, "db-good"), Some(1.0), "{vendor:?}");
+        assert_eq!(protected(&scrape, "db-bare"), Some(0.0), "{vendor:?}");
+        let away = away_of(vendor);
+        let enabled = "cloud_backup_policy_enabled";
+        assert_eq!(
+            of_copy(&scrape, enabled, "db-good", away, "full"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+        assert_eq!(
+            of_copy(&scrape, enabled, "db-bare", "", "full"),
+            Some(0.0),
+            "{vendor:?}"
+        );
+        let retention = "cloud_backup_policy_retention_seconds";
+        let retention = of_copy(&scrape, retention, "db-good", away, "full");
+        assert!(retention >= Some(24.0 * 3600.0), "{vendor:?} {retention:?}");
+        assert_eq!(
+            met(&scrape, "db-good", "recovery_point"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+        assert_eq!(
+            met(&scrape, "db-bare", "recovery_point"),
+            Some(0.0),
+            "{vendor:?}"
+        );
+        assert_eq!(
+            met(&scrape, "db-bare", "backup_age"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+        // A zero for a region that nobody knows.
+        let labels = [
+            ("instance_id", "db-bare"),
+            ("scope", "cross_region"),
+            ("status", "completed"),
+        ];
+        assert_eq!(
+            scrape.value("cloud_backup_sets", &labels),
+            Some(0.0),
+            "{vendor:?}"
+        );
+        for listing in ["cross_region", "local", "policy", "restore_window"] {
+            for id in ["db-good", "db-bare"] {
+                let success = scrape.poll_success(id, listing);
+                assert_eq!(success, Some(1.0), "{vendor:?} {id} {listing}");
+            }
+        }
+        assert_eq!(cloud.unexpected(), Vec::<String>::new(), "{vendor:?}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_stopped_while_local_backups_go_on_is_uncopied_within_one_interval() {
+    for vendor in VENDORS {
+        let cloud = clouds().await;
+        let mut stopped = hourly_at(vendor, "db-stopped");
+        stopped.trouble = vec![Trouble::CopiesStopped { since: 9 * HOUR }];
+        cloud.add_instance(stopped);
+        cloud.add_instance(hourly_at(vendor, "db-good"));
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-stopped", "db-good"])).await;
+        let scrape = exporter.ready().await;
+        let of = |name, id| {
+            let labels = [("instance_id", id), ("backup_region", away_of(vendor))];
+            scrape.value(name, &labels)
+        };
+        let uncopied = of("cloud_backup_uncopied_sets", "db-stopped");
+        assert!(
+            matches!(uncopied, Some(8.0..=10.0)),
+            "{vendor:?} {uncopied:?}"
+        );
+        assert!(
+            of(
+                "cloud_backup_oldest_uncopied_timestamp_seconds",
+                "db-stopped"
+            )
+            .is_some()
+        );
+        assert!(
+            of("cloud_backup_uncopied_sets", "db-good") <= Some(1.0),
+            "{vendor:?}"
+        );
+        assert_eq!(
+            met(&scrape, "db-stopped", "copy_delay"),
+            Some(0.0),
+            "{vendor:?}"
+        );
+        assert_eq!(
+            met(&scrape, "db-good", "copy_delay"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hole_in_the_log_chain_moves_the_recovery_point_back() {
+    for vendor in [Vendor::Alibaba, Vendor::Huawei] {
+        let cloud = clouds().await;
+        let away = away_of(vendor);
+        // Backed up once a day, so that the logs of the last hours are all there is after the set.
+        let daily = |id| {
+            let mut instance = bare_at(vendor, id)
+                .schedule(sim::Schedule::every(24 * HOUR))
+                .copied_to(away, 10 * MINUTE);
+            instance.logs.copied = true;
+            instance
+        };
+        let mut broken = daily("db-broken");
+        broken.trouble = vec![Trouble::LogsLost {
+            from: 70 * MINUTE,
+            to: 40 * MINUTE,
+        }];
+        cloud.add_instance(broken);
+        cloud.add_instance(daily("db-whole"));
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-broken", "db-whole"])).await;
+        let scrape = exporter.ready().await;
+        let of = |name, id| {
+            let labels = [
+                ("instance_id", id),
+                ("scope", "cross_region"),
+                ("backup_region", away),
+            ];
+            scrape.value(name, &labels)
+        };
+        // Unless the daily backup was made after the hole.
+        let set = of_copy(
+            &scrape,
+            "cloud_backup_last_success_age_seconds",
+            "db-broken",
+            away,
+            "full",
+        );
+        assert!(
+            set > Some(75.0 * 60.0),
+            "{vendor:?}: the clock is at a bad place: {set:?}"
+        );
+        let age = of("cloud_backup_recovery_point_age_seconds", "db-broken");
+        assert!(
+            age >= Some(68.0 * 60.0) && age < Some(90.0 * 60.0),
+            "{vendor:?} {age:?}"
+        );
+        assert_eq!(
+            of("cloud_backup_log_gaps", "db-broken"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+        let age = of("cloud_backup_recovery_point_age_seconds", "db-whole");
+        assert!(age < Some(20.0 * 60.0), "{vendor:?} {age:?}");
+        assert_eq!(
+            of("cloud_backup_log_gaps", "db-whole"),
+            Some(0.0),
+            "{vendor:?}"
+        );
+        // The newest log file itself is no secret.
+        let age = "cloud_backup_last_success_age_seconds";
+        assert!(
+            of_copy(&scrape, age, "db-broken", away, "log") < Some(20.0 * 60.0),
+            "{vendor:?}"
+        );
+        assert_eq!(cloud.unexpected(), Vec::<String>::new(), "{vendor:?}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn disabling_the_policy_does_not_erase_the_sets_that_remain() {
+    for vendor in VENDORS {
+        let cloud = clouds().await;
+        cloud.add_instance(hourly_at(vendor, "db-orders"));
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-orders"])).await;
+        let sets = |scrape: &Scrape| {
+            let labels = [
+                ("instance_id", "db-orders"),
+                ("backup_region", away_of(vendor)),
+                ("backup_type", "full"),
+                ("status", "completed"),
+            ];
+            scrape.value("cloud_backup_sets", &labels)
+        };
+        let scrape = exporter.ready().await;
+        let before = sets(&scrape);
+        assert!(before > Some(10.0), "{vendor:?} {before:?}");
+        assert_eq!(
+            met(&scrape, "db-orders", "recovery_point"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+
+        assert!(cloud.switch_policy_off("db-orders"));
+        let is_off = |scrape: &Scrape| protected(scrape, "db-orders") == Some(0.0);
+        exporter.until("the policy is off", is_off).await;
+        // Once more after it is known.
+        cloud.clear_requests();
+        let operation = match vendor {
+            Vendor::Alibaba | Vendor::Volcengine => "DescribeCrossRegionBackups",
+            Vendor::Huawei => "ListOffSiteBackups",
+        };
+        while cloud.request_count(operation) < 2 {
+            cloud.wait_for_requests(1).await;
+            tokio::task::yield_now().await;
+        }
+        let scrape = exporter.scrape().await;
+        assert!(sets(&scrape) >= before.map(|sets| sets - 1.0), "{vendor:?}");
+        assert_eq!(
+            met(&scrape, "db-orders", "recovery_point"),
+            Some(0.0),
+            "{vendor:?}"
+        );
+        let enabled = "cloud_backup_policy_enabled";
+        assert_eq!(
+            of_copy(&scrape, enabled, "db-orders", away_of(vendor), "full"),
+            Some(0.0),
+            "{vendor:?}"
+        );
+
+        assert!(cloud.switch_policy_on("db-orders"));
+        let is_on = |scrape: &Scrape| protected(scrape, "db-orders") == Some(1.0);
+        exporter.until("the policy is on again", is_on).await;
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_young_protection_is_not_blamed_for_what_came_before_it() {
+    let cloud = clouds().await;
+    let since = cloud.clock().now() - chrono::Duration::hours(3);
+    cloud.add_instance(hourly_at(Vendor::Alibaba, "db-young").protected_since(since));
+    let exporter = Exporter::start(&eager(Vendor::Alibaba, &cloud, &["db-young"])).await;
+    let scrape = exporter.ready().await;
+    for objective in ["copy_delay", "retention", "recovery_point"] {
+        assert_eq!(
+            met(&scrape, "db-young", objective),
+            Some(1.0),
+            "{objective}"
+        );
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn restore_windows_are_those_that_the_provider_tells() {
+    for vendor in VENDORS {
+        let cloud = clouds().await;
+        let mut instance = hourly_at(vendor, "db-orders");
+        instance.logs.copied = true;
+        if vendor == Vendor::Huawei {
+            instance.trouble = vec![Trouble::LogsLost {
+                from: 26 * HOUR,
+                to: 25 * HOUR,
+            }];
+        }
+        cloud.add_instance(instance);
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-orders"])).await;
+        let scrape = exporter.ready().await;
+        let of = |part: &str, scope, region| {
+            let labels = [
+                ("instance_id", "db-orders"),
+                ("scope", scope),
+                ("backup_region", region),
+            ];
+            scrape.value(&format!("cloud_backup_restore_window_{part}"), &labels)
+        };
+        let local = |part| of(part, "local", home_of(vendor));
+        let start = local("start_timestamp_seconds").unwrap();
+        let end = local("end_timestamp_seconds").unwrap();
+        assert!(start < end && local("gaps") == Some(0.0), "{vendor:?}");
+        let away = |part| of(part, "cross_region", away_of(vendor));
+        match vendor {
+            Vendor::Alibaba => assert!(away("end_timestamp_seconds").is_some()),
+            Vendor::Huawei => assert!(away("gaps") >= Some(1.0), "{:?}", away("gaps")),
+            Vendor::Volcengine => assert_eq!(away("end_timestamp_seconds"), None),
+        }
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_is_forbidden_costs_one_call_an_interval_and_takes_nothing_else_down() {
+    for (vendor, operation, listing) in [
+        (
+            Vendor::Alibaba,
+            "DescribeCrossRegionBackupDBInstance",
+            "policy",
+        ),
+        (
+            Vendor::Alibaba,
+            "DescribeLocalAvailableRecoveryTime",
+            "restore_window",
+        ),
+        (
+            Vendor::Alibaba,
+            "DescribeCrossRegionLogBackupFiles",
+            "cross_region_log",
+        ),
+        (Vendor::Huawei, "ShowOffSiteBackupPolicy", "policy"),
+        (Vendor::Huawei, "ListRestoreTimes", "restore_window"),
+        (
+            Vendor::Volcengine,
+            "DescribeCrossRegionBackupPolicy",
+            "policy",
+        ),
+        (
+            Vendor::Volcengine,
+            "DescribePitrTimeWindow",
+            "restore_window",
+        ),
+    ] {
+        let cloud = clouds().await;
+        cloud.add_instance(hourly_at(vendor, "db-orders"));
+        cloud.deny(account_of(vendor), operation);
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-orders"])).await;
+        let scrape = exporter.ready().await;
+        assert_eq!(
+            scrape.poll_success("db-orders", listing),
+            Some(0.0),
+            "{operation}"
+        );
+        assert!(
+            scrape.poll_failures(listing, "permission") >= 1.0,
+            "{operation}"
+        );
+        let failing: Vec<_> = scrape
+            .all("cloud_backup_poll_success", &[])
+            .filter(|sample| sample.value == 0.0)
+            .collect();
+        assert_eq!(failing.len(), 1, "{operation} {failing:?}");
+        let (before, start) = (cloud.request_count(operation), std::time::Instant::now());
+        let often = before + 3;
+        let asked = |_: &Scrape| cloud.request_count(operation) >= often;
+        exporter.until("it is asked again", asked).await;
+        // One call an interval of a second, with a little room for the jitter.
+        assert!(
+            start.elapsed() > Duration::from_millis(1500),
+            "{operation} {:?}",
+            start.elapsed()
+        );
+        cloud.allow(account_of(vendor), operation);
+        let is_read = |scrape: &Scrape| scrape.poll_success("db-orders", listing) == Some(1.0);
+        exporter.until("it is allowed", is_read).await;
+        exporter.stop().await;
+    }
+}
