@@ -14,7 +14,7 @@ use super::sets::{read_copies, read_local_sets, read_log_copies};
 use super::tests::{INSTANCES, PAGES};
 use super::window::read_times;
 use super::*;
-use crate::backup::{Inventory, RestoreWindows, Scope};
+use crate::backup::{BackupType, CLOCK_TOLERANCE, Inventory, PolicySwitch, RestoreWindows, Scope};
 use crate::example::{HOME, now, target};
 use crate::provider::damage::{any_garbling, any_replacements, word};
 use crate::provider::page::End;
@@ -82,7 +82,7 @@ fn check_rows<R: VendorRow>(
     };
     let rows = match listing {
         Local => &whole["Items"]["Backup"],
-        _ => &whole["Items"]["Item"],
+        CrossRegion | CrossRegionLog | Policy | RestoreWindow => &whole["Items"]["Item"],
     };
     for (at, Row(row)) in page.rows.into_iter().enumerate() {
         let Some(row) = row else { continue };
@@ -148,9 +148,7 @@ fn check_policies(answer: &Answer) {
         if policy.protected == Some(true) {
             assert!(own().any(|item| says_on(item, "BackupEnabled")), "{whole}");
         }
-        let logs = |switch: &crate::backup::PolicySwitch| {
-            switch.enabled && switch.backup_type == crate::backup::BackupType::Log
-        };
+        let logs = |switch: &PolicySwitch| switch.enabled && switch.backup_type == BackupType::Log;
         if policy.switches.iter().any(logs) {
             assert!(
                 own().any(|item| says_on(item, "LogBackupEnabled")),
@@ -161,7 +159,7 @@ fn check_policies(answer: &Answer) {
             assert!(policy.complete || own().count() > 0, "{whole}");
         }
         if let Some(since) = policy.since {
-            assert!(since <= now() + crate::backup::CLOCK_TOLERANCE);
+            assert!(since <= now() + CLOCK_TOLERANCE);
             assert_eq!(policy.protected, Some(true));
         }
     }
@@ -178,10 +176,10 @@ fn check_times(answer: &Answer) {
         now: now(),
     };
     let mut found = RestoreWindows::default();
-    super::window::take(&mut found, &times, &place);
+    window::take(&mut found, &times, &place);
     for window in found.windows {
         assert!(window.start <= window.end);
-        assert!(window.end <= now() + crate::backup::CLOCK_TOLERANCE);
+        assert!(window.end <= now() + CLOCK_TOLERANCE);
         assert!(!word(&whole, "RecoveryBeginTime").is_empty());
         assert!(!word(&whole, "RecoveryEndTime").is_empty());
     }
@@ -193,7 +191,7 @@ fn check_instances(body: impl Into<Bytes>) {
     };
     let mut inventory = Inventory::default();
     let mut paging = Paging::new(100, End::ShortPage);
-    super::inventory::take(&mut inventory, &mut paging, page);
+    inventory::take(&mut inventory, &mut paging, page);
     let mut ids: Vec<_> = inventory.instances.iter().map(|found| &found.id).collect();
     assert!(ids.iter().all(|id| !id.trim().is_empty()));
     let all = ids.len();

@@ -72,7 +72,7 @@ pub(super) fn take(inventory: &mut Inventory, paging: &mut Paging, page: Page<wi
     let rows = page.rows.len();
     let mut new_rows = 0;
     for Row(row) in page.rows {
-        let found = row.and_then(found);
+        let found = row.as_ref().and_then(found);
         // A row that names nobody may be anybody's: then who is missing is not gone.
         inventory.complete &= found.is_some();
         let id = found.as_ref().map(|found| found.id.clone());
@@ -88,7 +88,7 @@ pub(super) fn take(inventory: &mut Inventory, paging: &mut Paging, page: Page<wi
     });
 }
 
-fn found(row: wire::InstanceRow) -> Option<FoundInstance> {
+fn found(row: &wire::InstanceRow) -> Option<FoundInstance> {
     Some(FoundInstance {
         id: row.db_instance_id.text()?,
         description: description(

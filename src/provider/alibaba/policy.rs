@@ -190,7 +190,7 @@ impl Told {
                 .iter_mut()
                 .find(|(asked, _)| id.as_deref() == Some(&**asked));
             match items {
-                Some((_, items)) if is_new => items.take(&row, region, now),
+                Some((_, items)) if is_new => items.take(&row, &region, now),
                 Some((_, items)) => items.policy.anomalies.push(Anomaly::Duplicate),
                 None => {}
             }
@@ -217,14 +217,13 @@ impl Told {
 }
 
 impl Items {
-    fn take(&mut self, row: &wire::PolicyRow, region: String, now: DateTime<Utc>) {
+    fn take(&mut self, row: &wire::PolicyRow, region: &str, now: DateTime<Utc>) {
         let mut odd = Oddities::new(now);
         let policy = &mut self.policy;
         self.read = true;
         let copies_data = is_on(&row.backup_enabled);
         let copies_logs = is_on(&row.log_backup_enabled);
         match copies_data {
-            // What is in the answer of an instance that copies nothing is of an earlier time.
             Some(true) => {
                 policy.protected = Some(true);
                 let since = odd.time(row.backup_enabled_time.time());
@@ -237,6 +236,7 @@ impl Items {
                 });
                 policy.since = [policy.since, since].into_iter().flatten().min();
             }
+            // The time that may stand beside it is that of an earlier protection.
             Some(false) => policy.protected = policy.protected.or(Some(false)),
             None => {
                 self.unclear = true;
@@ -257,7 +257,7 @@ impl Items {
                 .filter_map(|(backup_type, enabled)| Some((backup_type, enabled?)))
                 .map(|(backup_type, enabled)| PolicySwitch {
                     scope: Scope::CrossRegion,
-                    backup_region: region.clone(),
+                    backup_region: region.to_owned(),
                     backup_type,
                     enabled,
                     retention,

@@ -1,7 +1,7 @@
 //! To when the vendor says that it can restore: one question about the backups of the instance's own region, and one
 //! about each region that keeps copies.
 //!
-//! Alibaba answers the first for every engine but SQL Server, and the second for MySQL on local disks only, of one set.
+//! Alibaba answers the first for every engine but SQL Server, and the second for `MySQL` on local disks only, of one set.
 //! That there is no window comes as an error.
 
 use std::sync::Arc;

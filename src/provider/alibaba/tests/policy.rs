@@ -1,8 +1,7 @@
 //! What is copied: of one instance, and of several with one question.
 
 use super::*;
-use crate::backup::Policy as Told;
-use crate::backup::{Description, PolicySwitch};
+use crate::backup::{Description, Policy as Told, PolicySwitch};
 use crate::target::InstanceKey;
 
 const SHANGHAI: &str = "cn-shanghai";
@@ -333,7 +332,11 @@ fn who_has_no_item_was_never_enabled_only_if_all_items_were_read() {
         ("a stranger's item", items(&[stranger], 1), never_enabled()),
         ("a larger total", items(&[], 1), unknown),
         // An item that names nobody may be anybody's.
-        ("a nameless item", items(&[nobody.clone()], 1), odd(1)),
+        (
+            "a nameless item",
+            items(std::slice::from_ref(&nobody), 1),
+            odd(1),
+        ),
         (
             "no items at all",
             items(&[json!(7), json!([nobody])], 2),
