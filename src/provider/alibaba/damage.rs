@@ -1,58 +1,88 @@
-//! Pages that were damaged on the way: whatever comes, nothing panics, and no set is usable that nobody called whole.
+//! Answers that were damaged on the way: whatever comes, nothing panics, no set is usable that nobody called whole, and
+//! nothing is copied that nobody called copied.
+
+use std::fmt;
 
 use bytes::Bytes;
+use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::tests::PAGES;
+use super::inventory::read_instances;
+use super::policy::{Told, read_policies};
+use super::sets::{read_copies, read_local_sets, read_log_copies};
+use super::tests::{INSTANCES, PAGES};
+use super::window::read_times;
 use super::*;
-use crate::example::{HOME, now};
+use crate::backup::{BackupType, CLOCK_TOLERANCE, Inventory, PolicySwitch, RestoreWindows, Scope};
+use crate::example::{HOME, now, target};
 use crate::provider::damage::{any_garbling, any_replacements, word};
-use crate::provider::row::Normalised;
+use crate::provider::page::End;
+use crate::provider::row::{Normalised, Subject, VendorRow};
+use crate::provider::scalar::Row;
 use crate::provider::script::answer;
 
-use ListingKind::Local;
+use ListingKind::{CrossRegion, CrossRegionLog, Local, Policy, RestoreWindow};
 
-/// Reads a body as far as it goes, and holds every usable set against what its row really says.
+/// Reads a body as far as it goes, and holds what is made of it against what it really says.
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
+    let answer = answer(200, body);
     match listing {
-        _ => check_rows(listing, read_copies, body.into()),
-        Local => check_rows(listing, read_local_sets, body.into()),
+        CrossRegion => check_rows(listing, read_copies, &answer),
+        Local => check_rows(listing, read_local_sets, &answer),
+        CrossRegionLog => check_rows(listing, read_log_copies, &answer),
+        Policy => check_policies(&answer),
+        RestoreWindow => check_times(&answer),
     }
 }
 
-fn check_rows<R: VendorRow>(
-    listing: ListingKind,
-    read: fn(&Call, &Answer) -> Result<Page<R>, ListError>,
-    body: Bytes,
-) {
-    let answer = answer(200, body);
+/// Reads the answer; an error shows nothing of what was in it.
+fn read<T>(
+    read: impl Fn(&Call, &Answer) -> Result<T, ListError>,
+    answer: &Answer,
+) -> Option<(T, Value)> {
     let call = Call {
-        operation: operation(listing),
+        operation: "DescribeBackups",
         instance: "rm-example1".into(),
         region: HOME.into(),
         project: None,
         parameters: Vec::new(),
     };
-    let page = match read(&call, &answer) {
-        Ok(page) => page,
-        Err(error) => {
-            let shown = format!("{error} {error:?}");
-            assert!(!shown.contains("NOT-A-KEY"), "{shown}");
-            return;
+    match read(&call, answer) {
+        // What is not read may hold bytes that are no text.
+        Ok(read) => {
+            let whole = serde_json::from_str(&String::from_utf8_lossy(&answer.body));
+            Some((read, whole.unwrap()))
         }
+        Err(error) => {
+            shows_no_secret(&error);
+            None
+        }
+    }
+}
+
+fn shows_no_secret(what: &impl fmt::Debug) {
+    let shown = format!("{what:?}");
+    assert!(!shown.contains("NOT-A-KEY"), "{shown}");
+}
+
+fn check_rows<R: VendorRow>(
+    listing: ListingKind,
+    read_rows: fn(&Call, &Answer) -> Result<Page<R>, ListError>,
+    answer: &Answer,
+) {
+    let Some((page, whole)) = read(read_rows, answer) else {
+        return;
     };
     let subject = Subject {
         instance_id: "rm-example1",
-        scope: crate::backup::Scope::Local,
+        scope: Scope::Local,
         backup_region: HOME,
         now: now(),
     };
-    // What is not read may hold bytes that are no text.
-    let whole: Value = serde_json::from_str(&String::from_utf8_lossy(&answer.body)).unwrap();
     let rows = match listing {
         Local => &whole["Items"]["Backup"],
-        _ => &whole["Items"]["Item"],
+        CrossRegion | CrossRegionLog | Policy | RestoreWindow => &whole["Items"]["Item"],
     };
     for (at, Row(row)) in page.rows.into_iter().enumerate() {
         let Some(row) = row else { continue };
@@ -78,9 +108,9 @@ fn check_rows<R: VendorRow>(
 fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
     let types = ["F", "I", "FullBackup", "IncrementalBackup"];
     let is_one_of = |field, words: &[&str]| words.contains(&word(row, field).as_str());
+    let has = |field| !word(row, field).is_empty();
     match listing {
-        _ => {
-            let has = |field| !word(row, field).is_empty();
+        CrossRegion => {
             let says_nothing = !has("BackupSetStatus");
             is_one_of("BackupType", &types)
                 && (is_one_of("BackupSetStatus", &["0"])
@@ -91,7 +121,83 @@ fn is_called_whole(listing: ListingKind, row: &Value) -> bool {
                 && is_one_of("BackupStatus", &["Success"])
                 && !is_one_of("IsAvail", &["0"])
         }
+        CrossRegionLog => has("LogEndTime"),
+        Policy | RestoreWindow => false,
     }
+}
+
+fn check_policies(answer: &Answer) {
+    let Some((page, whole)) = read(read_policies, answer) else {
+        return;
+    };
+    let targets = [target("rm-example1"), target("rm-example2")];
+    let mut told = Told::about(&[&targets[0], &targets[1]]);
+    let mut paging = Paging::new(30, End::ShortPage);
+    told.take(&mut paging, page, now());
+    let policies = told.policies(paging.is_complete());
+    let items = whole["Items"]["Item"].as_array();
+    for (target, policy) in targets.iter().zip(policies) {
+        let own = || {
+            let items = items.into_iter().flatten();
+            items.filter(|item| word(item, "DBInstanceId") == *target.key.instance_id)
+        };
+        let says_on = |item: &Value, field| {
+            let word = word(item, field).to_lowercase();
+            ["enable", "enabled", "1"].contains(&&*word)
+        };
+        if policy.protected == Some(true) {
+            assert!(own().any(|item| says_on(item, "BackupEnabled")), "{whole}");
+        }
+        let logs = |switch: &PolicySwitch| switch.enabled && switch.backup_type == BackupType::Log;
+        if policy.switches.iter().any(logs) {
+            assert!(
+                own().any(|item| says_on(item, "LogBackupEnabled")),
+                "{whole}"
+            );
+        }
+        if policy.protected == Some(false) {
+            assert!(policy.complete || own().count() > 0, "{whole}");
+        }
+        if let Some(since) = policy.since {
+            assert!(since <= now() + CLOCK_TOLERANCE);
+            assert_eq!(policy.protected, Some(true));
+        }
+    }
+}
+
+fn check_times(answer: &Answer) {
+    let Some((times, whole)) = read(read_times, answer) else {
+        return;
+    };
+    let place = Subject {
+        instance_id: "rm-example1",
+        scope: Scope::Local,
+        backup_region: HOME,
+        now: now(),
+    };
+    let mut found = RestoreWindows::default();
+    window::take(&mut found, &times, &place);
+    for window in found.windows {
+        assert!(window.start <= window.end);
+        assert!(window.end <= now() + CLOCK_TOLERANCE);
+        assert!(!word(&whole, "RecoveryBeginTime").is_empty());
+        assert!(!word(&whole, "RecoveryEndTime").is_empty());
+    }
+}
+
+fn check_instances(body: impl Into<Bytes>) {
+    let Some((page, _)) = read(read_instances, &answer(200, body)) else {
+        return;
+    };
+    let mut inventory = Inventory::default();
+    let mut paging = Paging::new(100, End::ShortPage);
+    inventory::take(&mut inventory, &mut paging, page);
+    let mut ids: Vec<_> = inventory.instances.iter().map(|found| &found.id).collect();
+    assert!(ids.iter().all(|id| !id.trim().is_empty()));
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
 }
 
 /// Words that mean something in some field.
@@ -102,7 +208,12 @@ const WORDS: &[&str] = &[
     "Failed",
     "success",
     "FullBackup",
+    "Enable",
+    "Disable",
+    "ReadOnly",
+    "Released",
     "rm-example1",
+    "rm-example2",
     "mssql",
 ];
 
@@ -112,6 +223,7 @@ proptest! {
         for listing in ListingKind::ALL {
             check(listing, body.clone());
         }
+        check_instances(body);
     }
 
     #[test]
@@ -120,6 +232,7 @@ proptest! {
         garbling in any_garbling(),
     ) {
         check(listing, garbling.of(page));
+        check_instances(garbling.of(INSTANCES));
     }
 
     #[test]
@@ -128,5 +241,6 @@ proptest! {
         replacements in any_replacements(WORDS),
     ) {
         check(listing, replacements.of(page).to_string());
+        check_instances(replacements.of(INSTANCES).to_string());
     }
 }

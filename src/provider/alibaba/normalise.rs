@@ -1,7 +1,7 @@
 //! From Alibaba's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
 
-use super::wire::{CrossRegionRow, LocalRow};
-use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
+use super::wire::{CrossRegionRow, LocalRow, LogRow};
+use crate::backup::{Anomaly, BackupSet, BackupType, Description, Scope, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
 use crate::provider::scalar::{Scalar, Unreadable};
 
@@ -19,6 +19,14 @@ impl VendorRow for CrossRegionRow {
     }
 
     fn normalise(self, subject: &Subject<'_>) -> Normalised {
+        let (set, odd) = self.read(subject);
+        odd.with(set)
+    }
+}
+
+impl CrossRegionRow {
+    /// The set that the row stands for, and what is odd about it.
+    pub(super) fn read(&self, subject: &Subject<'_>) -> (BackupSet, Oddities) {
         let mut odd = Oddities::new(subject.now);
         let backup_type = backup_type(&self.backup_type);
         let started = odd.time(self.backup_start_time.time());
@@ -48,10 +56,10 @@ impl VendorRow for CrossRegionRow {
             recovery_point: odd.recovery_point(consistent, started),
             expires: None,
             available: true,
-            restore_regions: self.restore_regions.0,
+            restore_regions: self.restore_regions.0.clone(),
             covers_until: None,
         };
-        odd.with(set)
+        (set, odd)
     }
 }
 
@@ -105,6 +113,67 @@ impl VendorRow for LocalRow {
             covers_until: None,
         };
         odd.with(set)
+    }
+}
+
+impl VendorRow for LogRow {
+    /// What tells this row from the others. Two hosts of an instance may give their files the same names, and a file
+    /// may be copied to two regions.
+    fn identity(&self) -> Option<String> {
+        let id = self.cross_log_backup_id.text().filter(|id| id != "0");
+        id.or_else(|| {
+            let text = |field: &Scalar| field.text().unwrap_or_default();
+            let times = || Some((self.log_begin_time.text()?, self.log_end_time.text()?));
+            let name = self.log_file_name.text();
+            let name = name.or_else(|| times().map(|(begin, end)| format!("{begin} {end}")))?;
+            let region = text(&self.cross_backup_region);
+            Some(format!("{name} {region} {}", text(&self.instance_id)))
+        })
+    }
+
+    /// Only its files are listed.
+    fn origin(&self) -> Origin {
+        Origin::default()
+    }
+
+    fn normalise(self, subject: &Subject<'_>) -> Normalised {
+        let mut odd = Oddities::new(subject.now);
+        let started = odd.time(self.log_begin_time.time());
+        let ended = odd.time(self.log_end_time.time());
+        // There is no status. A file whose last transaction is known was written to the end.
+        let status = match ended {
+            Some(_) => Status::Completed,
+            None => Status::Unknown,
+        };
+        let recovery_point = odd.recovery_point(Ok(ended), None);
+        let set = BackupSet {
+            scope: Scope::CrossRegion,
+            backup_region: self
+                .cross_backup_region
+                .text()
+                .unwrap_or_else(|| subject.backup_region.to_owned()),
+            backup_type: BackupType::Log,
+            status: odd.status(status, Some(BackupType::Log), started, ended),
+            started,
+            ended,
+            size_bytes: odd.size(&self.cross_log_backup_size),
+            recovery_point,
+            expires: None,
+            available: true,
+            restore_regions: Vec::new(),
+            covers_until: recovery_point,
+        };
+        odd.with(set)
+    }
+}
+
+/// What a row says of its instance, where it names it as well.
+pub(super) fn description(name: &Scalar, engine: &Scalar, version: &Scalar) -> Description {
+    let origin = origin(engine, version);
+    Description {
+        name: name.text(),
+        engine: origin.engine,
+        engine_version: origin.engine_version,
     }
 }
 

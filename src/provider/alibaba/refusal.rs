@@ -61,6 +61,22 @@ pub(super) fn is_missing_instance(code: &str) -> bool {
     )
 }
 
+/// Whether the code says that what a restore would begin with, or go on with, is not there.
+pub(super) fn is_without_window(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidBinlog.NotFound" | "InvalidBackup.NotFound" | "InvalidBackupSetID.NotFound"
+    )
+}
+
+/// Whether the code speaks of one instance in such a way that it says nothing of others in the same question.
+pub(super) fn is_about_one_instance(code: &str) -> bool {
+    matches!(
+        code,
+        "Forbidden.InstanceNotFound" | "IncorrectDBInstanceState" | "IncorrectDBInstanceLockMode"
+    )
+}
+
 /// Whether the code says that the asked page lies past the end.
 pub(super) fn is_past_the_end(code: &str) -> bool {
     code.eq_ignore_ascii_case("InvalidPage.NotFound")
@@ -95,6 +111,8 @@ fn by_code(code: &str) -> Option<(Reason, Repeat)> {
         | "InvalidDBInstanceId.NotFound"
         | "InvalidBackupSetID.NotFound"
         | "InvalidBackupId.NotFound"
+        | "InvalidBackup.NotFound"
+        | "InvalidBinlog.NotFound"
         | "Request.NotFound"
         | "HostInfo.NotFound"
         | "InvalidUser.NotFound"
@@ -111,6 +129,7 @@ fn by_code(code: &str) -> Option<(Reason, Repeat)> {
         | "CloudSSDNotSupport"
         | "LogBackupNotEnabled"
         | "NoAvailableLogBackup"
+        | "NoAvailableDisasterRestoreBakset"
         | "RegionDissolvedEOM" => (R::Unsupported, Never),
 
         // The instance is being changed or is locked; that lasts longer than an interval has room for repeats.
@@ -145,6 +164,7 @@ mod tests {
     use Repeat::{Afresh, AfterPause, Never};
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
     fn every_error_code_of_the_vendors_pages_has_its_class() {
         for (status, code, expected) in [
             (400, "Throttling", (R::Throttled, AfterPause)),
@@ -188,6 +208,8 @@ mod tests {
             (400, "InvalidDBInstanceId.NotFound", (R::NotFound, Never)),
             (404, "InvalidBackupSetID.NotFound", (R::NotFound, Never)),
             (404, "InvalidBackupId.NotFound", (R::NotFound, Never)),
+            (404, "InvalidBackup.NotFound", (R::NotFound, Never)),
+            (404, "InvalidBinlog.NotFound", (R::NotFound, Never)),
             (404, "InvalidPage.notFound", (R::NotFound, Never)),
             (404, "Request.NotFound", (R::NotFound, Never)),
             (404, "HostInfo.NotFound", (R::NotFound, Never)),
@@ -211,6 +233,11 @@ mod tests {
             (403, "CloudSSDNotSupport", (R::Unsupported, Never)),
             (400, "LogBackupNotEnabled", (R::Unsupported, Never)),
             (404, "NoAvailableLogBackup", (R::Unsupported, Never)),
+            (
+                400,
+                "NoAvailableDisasterRestoreBakset",
+                (R::Unsupported, Never),
+            ),
             (400, "RegionDissolvedEOM", (R::Unsupported, Never)),
             (403, "IncorrectDBInstanceState", (R::Server, Never)),
             (403, "IncorrectDBInstanceLockMode", (R::Server, Never)),

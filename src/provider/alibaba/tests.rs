@@ -1,22 +1,30 @@
 //! Whole answers in the shape of the vendor's samples, the traps in them, and the requests that page through them.
 #![expect(clippy::too_many_lines, reason = "a table is as long as it has rows")]
 
+mod budget;
+mod inventory;
+mod log_copies;
+mod policy;
+mod window;
+
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
+use super::sets::{COPIES, LOCAL_SETS, LOG_COPIES, page_call};
 use super::*;
-use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
+use crate::backup::{Anomaly, BackupSet, BackupType, Listing, Scope, Status};
 use crate::example::{HOME, LOOKBACK, ago, now, utc};
-use crate::provider::error::{Reason, Repeat};
+use crate::provider::Parameter;
+use crate::provider::error::{Reason, Repeat, VendorWord};
 use crate::provider::script::{
     LongLine, Script, account, answer, changed, sets, with_header, with_premises,
 };
 use crate::vendor::Vendor;
 
-use ListingKind::{CrossRegion, CrossRegionLog, Local};
+use ListingKind::{CrossRegion, CrossRegionLog, Local, Policy, RestoreWindow};
 
 const CROSS_REGION_2019: &str =
     include_str!("../../../tests/fixtures/alibaba/cross_region_2019.json");
@@ -26,15 +34,30 @@ const CROSS_REGION_SQLSERVER: &str =
     include_str!("../../../tests/fixtures/alibaba/cross_region_sqlserver.json");
 const LOCAL_2019: &str = include_str!("../../../tests/fixtures/alibaba/local_2019.json");
 const LOCAL_2026: &str = include_str!("../../../tests/fixtures/alibaba/local_2026.json");
+const LOGS_2019: &str = include_str!("../../../tests/fixtures/alibaba/logs_2019.json");
+const LOGS_2024: &str = include_str!("../../../tests/fixtures/alibaba/logs_2024.json");
+const POLICIES_2019: &str = include_str!("../../../tests/fixtures/alibaba/policies_2019.json");
+const POLICIES_2024: &str = include_str!("../../../tests/fixtures/alibaba/policies_2024.json");
+const TIMES: &str = include_str!("../../../tests/fixtures/alibaba/recovery_times.json");
+const LOCAL_TIMES: &str = include_str!("../../../tests/fixtures/alibaba/local_recovery_times.json");
 const REFUSED_POLICY: &str = include_str!("../../../tests/fixtures/alibaba/refused_policy.json");
 
+/// The instances of a region.
+pub(super) const INSTANCES: &str = include_str!("../../../tests/fixtures/alibaba/instances.json");
+
 /// Every page of a listing among the fixtures.
-pub(super) const PAGES: [(ListingKind, &str); 5] = [
+pub(super) const PAGES: [(ListingKind, &str); 11] = [
     (CrossRegion, CROSS_REGION_2019),
     (CrossRegion, CROSS_REGION_2026),
     (CrossRegion, CROSS_REGION_SQLSERVER),
     (Local, LOCAL_2019),
     (Local, LOCAL_2026),
+    (CrossRegionLog, LOGS_2019),
+    (CrossRegionLog, LOGS_2024),
+    (Policy, POLICIES_2019),
+    (Policy, POLICIES_2024),
+    (RestoreWindow, TIMES),
+    (RestoreWindow, LOCAL_TIMES),
 ];
 
 fn target() -> Target {
@@ -45,12 +68,22 @@ fn client(clock: &Clock) -> Alibaba {
     with_premises(&account(Vendor::Alibaba), clock, Alibaba::new)
 }
 
-/// Reads a listing from these answers, and fails if any is left over. Tells the calls too.
+/// Reads a listing of sets from these answers, and fails if any is left over. Tells the calls too.
 fn play(
     listing: ListingKind,
     target: &Target,
     answers: impl IntoIterator<Item = Answer>,
 ) -> (Result<Listing, ListError>, Vec<Call>) {
+    let (listed, calls) = ask(listing, target, answers);
+    (listed.map(sets), calls)
+}
+
+/// Reads any listing from these answers, and fails if any is left over. Tells the calls too.
+fn ask(
+    listing: ListingKind,
+    target: &Target,
+    answers: impl IntoIterator<Item = Answer>,
+) -> (Result<Reading, ListError>, Vec<Call>) {
     static CLIENT: OnceLock<Alibaba> = OnceLock::new();
     let client = CLIENT.get_or_init(|| client(&Clock::set_by_hand(now())));
     let script = Script::of(answers);
@@ -58,7 +91,7 @@ fn play(
         .list(listing, target, &script)
         .now_or_never()
         .expect("the script never waits");
-    (listed.map(sets), script.calls())
+    (listed, script.calls())
 }
 
 /// What one page with a 200 comes to.
@@ -76,15 +109,16 @@ fn read_row(listing: ListingKind, row: &Value) -> (BackupSet, Vec<Anomaly>) {
 fn page(listing: ListingKind, rows: &[Value], total: u64) -> String {
     let name = match listing {
         Local => "Backup",
-        _ => "Item",
+        CrossRegion | CrossRegionLog => "Item",
+        Policy | RestoreWindow => panic!("no sets"),
     };
     json!({"TotalRecordCount": total, "Items": {name: rows}}).to_string()
 }
 
-/// A good row of either listing with some fields changed; `null` stands for a field that is not there at all.
+/// A good row of a listing of sets with some fields changed; `null` stands for a field that is not there at all.
 fn row(listing: ListingKind, changes: &Value) -> Value {
     let row = match listing {
-        _ => json!({
+        CrossRegion => json!({
             "BackupSetStatus": 0, "BackupType": "F", "CrossBackupId": 7, "CrossBackupSetSize": 1000,
             "CrossBackupRegion": "cn-shanghai", "Engine": "mysql", "EngineVersion": "8.0",
             "CrossBackupSetFile": "cn-hangzhou_rm-example1_7.xb",
@@ -95,6 +129,12 @@ fn row(listing: ListingKind, changes: &Value) -> Value {
             "DBInstanceId": "rm-example1", "Engine": "MySQL", "EngineVersion": "8.0",
             "BackupStartTime": "2026-06-12T01:00:00Z", "BackupEndTime": "2026-06-12T01:10:00Z",
         }),
+        CrossRegionLog => json!({
+            "CrossLogBackupId": 7, "CrossLogBackupSize": 1000, "CrossBackupRegion": "cn-shanghai",
+            "LogFileName": "mysql-bin.000007", "InstanceId": 4_200_001,
+            "LogBeginTime": "2026-06-12T11:00:00Z", "LogEndTime": "2026-06-12T11:10:00Z",
+        }),
+        Policy | RestoreWindow => panic!("no sets"),
     };
     changed(row, changes)
 }
@@ -153,7 +193,6 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         vec![BackupSet {
             size_bytes: Some(2_100_100),
             restore_regions: names(&["cn-hangzhou", "cn-zhangjiakou"]),
-            covers_until: None,
             ..away(
                 "cn-zhangjiakou",
                 "2026-06-11T17:00:40Z",
@@ -172,7 +211,6 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
                 size_bytes: Some(5_300_000),
                 recovery_point: Some(utc("2026-06-12T02:22:54Z")),
                 restore_regions: names(&["cn-hangzhou", "cn-shanghai"]),
-                covers_until: None,
                 ..away(
                     "cn-shanghai",
                     "2026-06-12T02:22:45Z",
@@ -200,7 +238,6 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             BackupSet {
                 size_bytes: Some(9_100_000),
                 restore_regions: names(&["cn-shenzhen"]),
-                covers_until: None,
                 ..away(
                     "cn-shenzhen",
                     "2026-06-12T02:03:24Z",
@@ -792,7 +829,9 @@ fn full_page(listing: ListingKind, first: u64, total: Option<u64>) -> Answer {
 fn part(listing: ListingKind, ids: std::ops::Range<u64>, total: Option<u64>) -> Answer {
     let field = match listing {
         Local => "BackupId",
-        _ => "CrossBackupId",
+        CrossRegion => "CrossBackupId",
+        CrossRegionLog => "CrossLogBackupId",
+        Policy | RestoreWindow => panic!("no sets"),
     };
     let rows: Vec<_> = ids.map(|id| row(listing, &json!({field: id}))).collect();
     let mut body: Value = serde_json::from_str(&page(listing, &rows, 0)).unwrap();
@@ -930,20 +969,30 @@ fn a_failure_on_a_later_page_fails_the_listing() {
 
 #[test]
 fn requests_ask_for_whole_minutes_in_the_spelling_of_their_page() {
-    for (listing, operation, start, end) in [
+    for (question, operation, lookback, start, end) in [
         (
-            CrossRegion,
+            COPIES,
             "DescribeCrossRegionBackups",
+            LOOKBACK.sets,
             "2026-05-12T12:00:00Z",
             "2026-06-12T12:01:00Z",
         ),
         (
-            Local,
+            LOCAL_SETS,
             "DescribeBackups",
+            LOOKBACK.sets,
             "2026-05-12T12:00Z",
             "2026-06-12T12:01Z",
         ),
+        (
+            LOG_COPIES,
+            "DescribeCrossRegionLogBackupFiles",
+            LOOKBACK.logs,
+            "2026-06-12T10:00:00Z",
+            "2026-06-12T12:01:00Z",
+        ),
     ] {
+        let listing = question.listing;
         let answers = [
             full_page(listing, 1, Some(101)),
             part(listing, 101..102, Some(101)),
@@ -972,10 +1021,11 @@ fn requests_ask_for_whole_minutes_in_the_spelling_of_their_page() {
         // A moment earlier, the minute before is asked for as well, and the end is this minute's.
         let window = Window {
             now: now() - chrono::Duration::milliseconds(1),
-            lookback: LOOKBACK.sets,
+            lookback,
         };
-        let query = page_call(listing, &target(), window, 1).parameters;
-        assert_eq!(query[2].1.to_string(), start.replace("12:00", "11:59"));
+        let query = page_call(question, &target(), window, 1).parameters;
+        let a_minute_before = start.replace("12:00", "11:59").replace("10:00", "09:59");
+        assert_eq!(query[2].1.to_string(), a_minute_before);
         assert_eq!(query[3].1.to_string(), end.replace("12:01", "12:00"));
     }
 }

@@ -1,7 +1,7 @@
 //! The fields that we read of Alibaba's answers, and nothing else.
 //!
 //! Everything is optional, unknown fields are ignored, and the download links (`CrossBackupDownloadLink`,
-//! `BackupDownloadURL`), which carry a signature, are not even declared.
+//! `CrossDownloadLink`, `BackupDownloadURL`), which carry a signature, are not even declared.
 
 use serde::Deserialize;
 
@@ -70,6 +70,109 @@ pub(super) struct LocalRow {
     pub engine_version: Scalar,
     pub expect_expire_time: Scalar,
     pub is_avail: Scalar,
+}
+
+/// One page of `DescribeCrossRegionLogBackupFiles`, or an error in its place.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct LogPage {
+    pub total_record_count: Scalar,
+    pub items: Row<LogItems>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LogItems {
+    #[serde(rename = "Item")]
+    pub rows: Option<Vec<Row<LogRow>>>,
+}
+
+/// A log file in another region. There is no status, and in the sample of 2019 neither an id nor a name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct LogRow {
+    pub cross_backup_region: Scalar,
+    pub cross_log_backup_id: Scalar,
+    pub cross_log_backup_size: Scalar,
+    pub instance_id: Scalar,
+    pub log_begin_time: Scalar,
+    pub log_end_time: Scalar,
+    pub log_file_name: Scalar,
+}
+
+/// One page of `DescribeCrossRegionBackupDBInstance`, or an error in its place. It counts its items under another name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct PoliciesPage {
+    pub total_records: Scalar,
+    pub items: Row<PolicyItems>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PolicyItems {
+    #[serde(rename = "Item")]
+    pub rows: Option<Vec<Row<PolicyRow>>>,
+}
+
+/// What one instance copies to one region.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct PolicyRow {
+    pub backup_enabled: Scalar,
+    pub backup_enabled_time: Scalar,
+    pub cross_backup_region: Scalar,
+    #[serde(rename = "DBInstanceDescription")]
+    pub db_instance_description: Scalar,
+    #[serde(rename = "DBInstanceId")]
+    pub db_instance_id: Scalar,
+    pub engine: Scalar,
+    pub engine_version: Scalar,
+    pub log_backup_enabled: Scalar,
+    pub retention: Scalar,
+}
+
+/// The answer of `DescribeAvailableRecoveryTime` and of `DescribeLocalAvailableRecoveryTime`, or an error in its place.
+/// The id of the set is 0 in the vendor's sample, and not read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct RecoveryTimes {
+    #[serde(alias = "code")]
+    pub code: Scalar,
+    #[serde(rename = "DBInstanceId")]
+    pub db_instance_id: Scalar,
+    pub recovery_begin_time: Scalar,
+    pub recovery_end_time: Scalar,
+    pub request_id: Scalar,
+}
+
+/// One page of `DescribeDBInstances`, or an error in its place.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct InstancesPage {
+    pub total_record_count: Scalar,
+    pub items: Row<InstanceItems>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct InstanceItems {
+    #[serde(rename = "DBInstance")]
+    pub rows: Option<Vec<Row<InstanceRow>>>,
+}
+
+/// An instance.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct InstanceRow {
+    #[serde(rename = "DBInstanceDescription")]
+    pub db_instance_description: Scalar,
+    #[serde(rename = "DBInstanceId")]
+    pub db_instance_id: Scalar,
+    #[serde(rename = "DBInstanceStatus")]
+    pub db_instance_status: Scalar,
+    #[serde(rename = "DBInstanceType")]
+    pub db_instance_type: Scalar,
+    pub engine: Scalar,
+    pub engine_version: Scalar,
+    pub lock_mode: Scalar,
 }
 
 /// The body of an error. The SDKs accept both spellings of the keys.
