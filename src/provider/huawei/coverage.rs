@@ -18,7 +18,7 @@ const FEWEST: usize = 3;
 /// Says of each log up to when it covers its instance.
 pub(super) fn cover(sets: &mut [BackupSet]) {
     let mut begins: BTreeMap<String, Vec<DateTime<Utc>>> = BTreeMap::new();
-    for log in sets.iter().filter(is_log) {
+    for log in sets.iter().filter(|set| is_log(set)) {
         let begins = begins.entry(log.backup_region.clone()).or_default();
         begins.extend(log.started);
     }
@@ -26,7 +26,7 @@ pub(super) fn cover(sets: &mut [BackupSet]) {
         .into_iter()
         .map(|(region, begins)| (region, step(begins)))
         .collect();
-    for log in sets.iter_mut().filter(|set| is_log(&&**set)) {
+    for log in sets.iter_mut().filter(|set| is_log(set)) {
         let step = steps.get(&log.backup_region).copied().unwrap_or(STEP);
         let next = log
             .started
@@ -35,7 +35,7 @@ pub(super) fn cover(sets: &mut [BackupSet]) {
     }
 }
 
-fn is_log(set: &&BackupSet) -> bool {
+fn is_log(set: &BackupSet) -> bool {
     set.backup_type == BackupType::Log
 }
 

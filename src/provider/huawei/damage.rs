@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 
 use super::answer::{read_instances, read_off_site_instances, read_project, read_sets};
 use super::inventory::instance;

@@ -80,11 +80,10 @@ fn part(row: &PolicyPart, anomalies: &mut Vec<Anomaly>) -> Option<Part> {
         }
     };
     let retention = match days {
-        Ok(None | Some(0)) => None,
-        Ok(Some(days)) => u32::try_from(days)
+        Ok(Some(days @ 1..)) => u32::try_from(days)
             .ok()
             .and_then(|days| A_DAY.checked_mul(days)),
-        Err(_) => None,
+        Ok(_) | Err(_) => None,
     };
     if retention.is_none() && is_on && row.keep_days != Scalar::Absent {
         anomalies.push(Anomaly::BadTime);

@@ -1683,6 +1683,50 @@ fn credential(token: Option<&str>) -> Credential {
 }
 
 #[test]
+fn each_operation_has_its_path_and_is_signed_for_its_project() {
+    let client = client(&account_with(&[]), &Clock::set_by_hand(now()));
+    for (operation, path) in [
+        (LIST_BACKUPS, "/v3/p1/backups"),
+        (LIST_INSTANCES, "/v3/p1/instances"),
+        (LIST_OFF_SITE_BACKUPS, "/v3/p1/offsite-backups"),
+        // Its path names no project, so that the header alone tells.
+        (
+            LIST_OFF_SITE_INSTANCES,
+            "/v3/backups/offsite-backup-instance",
+        ),
+        (LIST_RESTORE_TIMES, "/v3/p1/instances/i%2F1/restore-time"),
+        (
+            LIST_OFF_SITE_RESTORE_TIMES,
+            "/v3/p1/instances/i%2F1/offsite-restore-time",
+        ),
+        (
+            SHOW_OFF_SITE_POLICY,
+            "/v3/p1/instances/i%2F1/backups/offsite-policy",
+        ),
+    ] {
+        let call = Call {
+            operation,
+            instance: "i/1".into(),
+            region: HOME.into(),
+            project: Some("p1".into()),
+            parameters: vec![("offset", Parameter::Number(100))],
+        };
+        let outgoing = client.outgoing(&call, &credential(None));
+        let expected = format!("https://rds.cn-north-4.myhuaweicloud.com{path}?offset=100");
+        assert_eq!(outgoing.url, expected);
+        let header = |name: &str| {
+            let mut headers = outgoing.headers.iter();
+            headers
+                .find(|(of, _)| *of == name)
+                .map(|(_, value)| &**value)
+        };
+        assert_eq!(header("x-project-id"), Some("p1"), "{operation}");
+        let signed = header("authorization").unwrap_or_default();
+        assert!(signed.contains("host;x-project-id;x-sdk-date,"), "{signed}");
+    }
+}
+
+#[test]
 fn iam_is_asked_at_the_host_that_knows_the_region() {
     let client = client(&account_with(&[]), &Clock::set_by_hand(now()));
     for (region, host) in [

@@ -338,11 +338,10 @@ async fn where_the_policy_may_not_be_asked_the_list_of_protected_instances_says_
 async fn where_neither_may_be_asked_the_listing_fails_and_the_policy_is_tried_once_a_round() {
     let client = client_with_projects();
     let target = target_in(&[]);
-    for listing in [CrossRegion, CrossRegionLog] {
-        let answers = match listing {
-            CrossRegion => vec![denied(), denied()],
-            _ => Vec::new(),
-        };
+    for (listing, answers) in [
+        (CrossRegion, vec![denied(), denied()]),
+        (CrossRegionLog, vec![]),
+    ] {
         let error = list(&client, listing, &target, answers).await.unwrap_err();
         assert_eq!(
             (error.operation, error.reason),

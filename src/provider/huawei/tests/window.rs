@@ -174,9 +174,9 @@ fn nothing_to_restore_from_is_a_fact_and_anything_else_is_a_failure() {
         (times(&json!({})), Some(Reason::Malformed)),
     ] {
         let body = answer.body.clone();
-        for (first, second) in [(true, false), (false, true)] {
+        for is_local in [true, false] {
             let other = times(&json!([{"start_time": 1000, "end_time": 2000}]));
-            let answers = match (first, expected) {
+            let answers = match (is_local, expected) {
                 (true, Some(_)) => vec![answer.clone()],
                 (true, None) => vec![answer.clone(), other],
                 (false, _) => vec![other, answer.clone()],
@@ -186,7 +186,7 @@ fn nothing_to_restore_from_is_a_fact_and_anything_else_is_a_failure() {
                 None => assert_eq!(
                     windows(found.unwrap()).windows.len(),
                     1,
-                    "{body:?} {second}"
+                    "{body:?} {is_local}"
                 ),
                 Some(reason) => assert_eq!(found.unwrap_err().reason, reason, "{body:?}"),
             }
