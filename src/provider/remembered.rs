@@ -1,4 +1,4 @@
-//! Answers that change seldom, so that they are not asked for with each listing: project ids, destinations of copies.
+//! Answers that change seldom, so that they are not asked for with each listing: project ids, policies.
 //!
 //! Whoever needs one while it is being asked for waits for that answer. What failed is remembered as well, for a part of
 //! the interval: with hundreds of instances in line, asking again for each would eat up the quota.
@@ -19,12 +19,22 @@ pub(super) struct Remembered<V> {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot<V>>>>,
 }
 
-type Slot<V> = tokio::sync::Mutex<Option<Answered<V>>>;
+type Slot<V> = tokio::sync::Mutex<Answers<V>>;
 
+/// The last of each kind. A failure does not spoil the answer before it for those who may use one that old.
 #[derive(Debug)]
-struct Answered<V> {
-    outcome: Result<V, ListError>,
-    until: Instant,
+struct Answers<V> {
+    good: Option<(V, Instant)>,
+    failure: Option<(ListError, Instant)>,
+}
+
+impl<V> Default for Answers<V> {
+    fn default() -> Self {
+        Self {
+            good: None,
+            failure: None,
+        }
+    }
 }
 
 impl<V: Clone> Remembered<V> {
@@ -36,7 +46,7 @@ impl<V: Clone> Remembered<V> {
         }
     }
 
-    /// The answer, from memory or by asking; `keep` says for how long a good one holds.
+    /// The answer, from memory or by asking; `keep` says for how long a good one holds in the eyes of who asks.
     pub(super) async fn get(
         &self,
         key: &Arc<str>,
@@ -48,22 +58,30 @@ impl<V: Clone> Remembered<V> {
             Arc::clone(slots.entry(Arc::clone(key)).or_default())
         };
         let mut slot = slot.lock().await;
-        if let Some(answered) = &*slot
-            && Instant::now() < answered.until
+        if let Some((value, at)) = &slot.good
+            && at.elapsed() < keep(value)
         {
-            return answered.outcome.clone();
+            return Ok(value.clone());
+        }
+        if let Some((error, at)) = &slot.failure
+            && at.elapsed() < self.failures
+        {
+            return Err(error.clone());
         }
         let outcome = ask.await;
-        let held = match &outcome {
-            Ok(value) => Some(keep(value)),
+        match &outcome {
+            Ok(value) => {
+                *slot = Answers {
+                    good: Some((value.clone(), Instant::now())),
+                    failure: None,
+                }
+            }
             // Only what the vendor said is worth remembering: what was not even sent has cost nothing.
-            Err(error) if error.status.is_some() => Some(self.failures),
-            Err(_) => None,
-        };
-        *slot = held.map(|held| Answered {
-            outcome: outcome.clone(),
-            until: Instant::now() + held,
-        });
+            Err(error) if error.status.is_some() => {
+                slot.failure = Some((error.clone(), Instant::now()));
+            }
+            Err(_) => slot.failure = None,
+        }
         outcome
     }
 }
@@ -94,8 +112,17 @@ mod tests {
         }
 
         async fn ask(&self, key: &str, failure: Option<ListError>) -> Result<u32, ListError> {
+            self.ask_for(HOUR, key, failure).await
+        }
+
+        async fn ask_for(
+            &self,
+            oldest: Duration,
+            key: &str,
+            failure: Option<ListError>,
+        ) -> Result<u32, ListError> {
             self.remembered
-                .get(&key.into(), |_| HOUR, async {
+                .get(&key.into(), |_| oldest, async {
                     let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     failure.map_or(Ok(number), Err)
@@ -128,5 +155,22 @@ mod tests {
         assert_eq!(ask(None).await, Err(refused));
         tokio::time::advance(MINUTE).await;
         assert_eq!(ask(None).await, Ok(3));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn each_asker_says_how_old_an_answer_may_be_and_a_failure_spoils_none() {
+        let oracle = Oracle::new();
+        assert_eq!(oracle.ask("policy", None).await, Ok(1));
+        tokio::time::advance(MINUTE).await;
+        let refused = ListError {
+            status: Some(500),
+            ..failure(Reason::Server)
+        };
+        let afresh = oracle.ask_for(MINUTE, "policy", Some(refused.clone()));
+        assert_eq!(afresh.await, Err(refused.clone()));
+        assert_eq!(oracle.ask("policy", None).await, Ok(1));
+        assert_eq!(oracle.ask_for(MINUTE, "policy", None).await, Err(refused));
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(oracle.ask_for(MINUTE, "policy", None).await, Ok(3));
+        assert_eq!(oracle.ask("policy", None).await, Ok(3));
     }
 }

@@ -1,102 +1,74 @@
-//! What an answer says: a page of sets, where copies go, which project is meant; or why it says nothing. Pure.
+//! What an answer says: a page of rows, which project is meant; or why it says nothing. Pure.
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use super::refusal::refused;
-use super::wire::{self, BackupRow, BackupsPage, OffSitePolicy, PolicyPart, Projects};
+use super::wire::{
+    BackupRow, BackupsPage, InstanceRow, InstancesPage, OffSiteInstanceRow, OffSiteInstancesPage,
+    Projects,
+};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::Answer;
 use crate::provider::row::Page;
-use crate::provider::scalar::Row;
-use crate::target::is_region;
+use crate::provider::scalar::{Row, Scalar};
 
-/// Where an instance's backups are copied to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Destination {
-    pub region: Arc<str>,
-    /// `None` where only IAM knows it.
-    pub project: Option<Arc<str>>,
-    /// Whether the policy copies this; without a policy at hand it is asked for all the same.
-    pub sets: bool,
-    pub logs: bool,
-}
-
-/// Reads an answer as a page, or tells why it is none. A 200 without the list is no empty list: a portal's page and half
-/// an answer look like that.
-pub(super) fn read_page(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError> {
+/// Reads a good answer's object; one that is no object has none of its fields.
+pub(super) fn read_object<T: DeserializeOwned + Default>(
+    call: &Call,
+    answer: &Answer,
+) -> Result<T, ListError> {
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
-    let Row(page) = serde_json::from_slice::<Row<BackupsPage>>(&answer.body)
+    let Row(object) = serde_json::from_slice::<Row<T>>(&answer.body)
         .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
-    let page = page.unwrap_or_default();
-    let rows = page.backups.ok_or_else(|| refused(call, answer))?;
+    Ok(object.unwrap_or_default())
+}
+
+/// A page of these rows. A 200 without the list is no empty list: a portal's page and half an answer look like that.
+fn page<R>(
+    rows: Option<Vec<Row<R>>>,
+    total: &Scalar,
+    (call, answer): (&Call, &Answer),
+) -> Result<Page<R>, ListError> {
     Ok(Page {
-        rows,
-        total: page.total_count.count().unwrap_or_default(),
+        rows: rows.ok_or_else(|| refused(call, answer))?,
+        total: total.count().unwrap_or_default(),
     })
 }
 
-/// Reads the policy as the regions to which it copies; none while it is off.
-pub(super) fn read_policy(call: &Call, answer: &Answer) -> Result<Arc<[Destination]>, ListError> {
-    if answer.status != 200 {
-        return Err(refused(call, answer));
-    }
-    let Row(policy) = serde_json::from_slice::<Row<OffSitePolicy>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
-    let policy = policy.unwrap_or_default().policy_para;
-    let wire::OneOrMany(parts) = policy.ok_or_else(|| refused(call, answer))?;
-    let mut destinations: Vec<Destination> = Vec::new();
-    for Row(part) in parts {
-        let Some(part) = part else {
-            return Err(ListError::no_listing(call, answer.status, "no policy"));
-        };
-        if !is_on(&part) {
-            continue;
-        }
-        let region = part.destination_region.text();
-        // It becomes a part of a host name that signed requests are sent to.
-        let Some(region) = region.filter(|region| is_region(region)) else {
-            return Err(ListError::no_listing(
-                call,
-                answer.status,
-                "the policy is on and names no destination",
-            ));
-        };
-        let is_log = part.backup_type.text().as_deref() == Some("incremental");
-        let known = destinations
-            .iter_mut()
-            .find(|known| *known.region == *region);
-        if let Some(known) = known {
-            known.logs |= is_log;
-            known.sets |= !is_log;
-        } else {
-            destinations.push(Destination {
-                region: region.into(),
-                project: part.destination_project_id.text().map(Arc::from),
-                sets: !is_log,
-                logs: is_log,
-            });
-        }
-    }
-    Ok(destinations.into())
+/// Reads a page of backup sets.
+pub(super) fn read_sets(call: &Call, answer: &Answer) -> Result<Page<BackupRow>, ListError> {
+    let read: BackupsPage = read_object(call, answer)?;
+    page(read.backups, &read.total_count, (call, answer))
 }
 
-/// Days of 0 mean that nothing is copied.
-fn is_on(part: &PolicyPart) -> bool {
-    part.keep_days.count() != Ok(Some(0))
+/// Reads a page of the region's instances.
+pub(super) fn read_instances(call: &Call, answer: &Answer) -> Result<Page<InstanceRow>, ListError> {
+    let read: InstancesPage = read_object(call, answer)?;
+    page(read.instances, &read.total_count, (call, answer))
+}
+
+/// Reads a page of instances that have copies in another region.
+pub(super) fn read_off_site_instances(
+    call: &Call,
+    answer: &Answer,
+) -> Result<Page<OffSiteInstanceRow>, ListError> {
+    let read: OffSiteInstancesPage = read_object(call, answer)?;
+    let rows = read
+        .offsite_backup_instances
+        .or(read.offsite_backup_instance);
+    page(rows, &read.total_count, (call, answer))
 }
 
 /// Reads the project of a region. Projects that a user has made within the region have longer names.
 pub(super) fn read_project(call: &Call, answer: &Answer) -> Result<Arc<str>, ListError> {
-    if answer.status != 200 {
-        return Err(refused(call, answer));
-    }
-    let Row(projects) = serde_json::from_slice::<Row<Projects>>(&answer.body)
-        .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
-    let projects = projects.unwrap_or_default().projects;
-    let ids: Vec<_> = projects
+    let read: Projects = read_object(call, answer)?;
+    let ids: Vec<_> = read
+        .projects
         .ok_or_else(|| refused(call, answer))?
         .into_iter()
         .filter_map(|Row(project)| project)

@@ -5,12 +5,19 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::tests::{ID, PAGES, POLICY_OFF, POLICY_ON};
+use chrono::DateTime;
+
+use super::answer::{read_instances, read_off_site_instances, read_project, read_sets};
+use super::inventory::instance;
+use super::place::OffSiteInstance;
+use super::policy::read_policy;
+use super::tests::{ID, INSTANCES, OFF_SITE_INSTANCES, PAGES};
+use super::window::{Keeper, gather, read_restore_times};
 use super::*;
-use crate::backup::{BackupType, Scope};
+use crate::backup::{BackupType, CLOCK_TOLERANCE, RestoreWindows, Scope};
 use crate::example::{HOME, now};
 use crate::provider::damage::{any_garbling, any_replacements, word};
-use crate::provider::row::{Normalised, VendorRow};
+use crate::provider::row::{Normalised, Subject, VendorRow};
 use crate::provider::scalar::Row;
 use crate::provider::script::answer;
 use crate::target::is_region;
@@ -28,16 +35,18 @@ fn call(operation: &'static str) -> Call {
 fn check(listing: ListingKind, body: impl Into<Bytes>) {
     match listing {
         ListingKind::Local => check_rows(Scope::Local, body.into()),
-        _ => {
+        ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
             check_rows(Scope::CrossRegion, body.into());
         }
+        ListingKind::Policy => check_policy(body),
+        ListingKind::RestoreWindow => check_windows(body),
     }
 }
 
 /// Reads a body as far as it goes, and holds every usable set against what its row really says.
 fn check_rows(scope: Scope, body: Bytes) {
     let answer = answer(200, body);
-    let Ok(page) = read_page(&call(LIST_OFF_SITE_BACKUPS), &answer) else {
+    let Ok(page) = read_sets(&call(LIST_OFF_SITE_BACKUPS), &answer) else {
         return;
     };
     let subject = Subject {
@@ -83,9 +92,16 @@ fn is_called_whole(backup_type: BackupType, row: &Value) -> bool {
 /// A policy is off, on with destinations that it names, or none at all.
 fn check_policy(body: impl Into<Bytes>) {
     let answer = answer(200, body);
-    let Ok(destinations) = read_policy(&call(SHOW_OFF_SITE_POLICY), &answer) else {
+    let Ok(told) = read_policy(&call(SHOW_OFF_SITE_POLICY), &answer) else {
         return;
     };
+    let destinations = told.destinations();
+    let policy = told.reading();
+    assert_eq!(policy.protected, Some(!destinations.is_empty()));
+    let enabled = policy.switches.iter().filter(|switch| switch.enabled);
+    for switch in enabled {
+        assert!(is_region(&switch.backup_region), "{switch:?}");
+    }
     let whole: Value = serde_json::from_str(&String::from_utf8_lossy(&answer.body)).unwrap();
     let parts = match &whole["policy_para"] {
         Value::Array(parts) => parts.as_slice(),
@@ -97,10 +113,61 @@ fn check_policy(body: impl Into<Bytes>) {
         destinations.is_empty(),
         parts.iter().filter(is_on).count() == 0
     );
-    for destination in destinations.iter() {
+    for destination in &destinations {
         assert!(is_region(&destination.region) && (destination.sets || destination.logs));
         let names = |part: &Value| word(part, "destination_region") == *destination.region;
         assert!(parts.iter().filter(is_on).any(names), "{whole}");
+    }
+}
+
+/// Every window is one that the answer names, does not end before it starts nor reach into the future.
+fn check_windows(body: impl Into<Bytes>) {
+    let answer = answer(200, body);
+    let Ok(rows) = read_restore_times(&call(LIST_RESTORE_TIMES), &answer) else {
+        return;
+    };
+    let count = rows.len();
+    let mut found = RestoreWindows::default();
+    let keeper = Keeper {
+        scope: Scope::Local,
+        region: HOME,
+        now: now(),
+    };
+    gather(&mut found, rows, &keeper);
+    assert_eq!(found.windows.len() + found.anomalies.len(), count);
+    let whole = String::from_utf8_lossy(&answer.body).into_owned();
+    for window in &found.windows {
+        assert!(DateTime::UNIX_EPOCH < window.start && window.start <= window.end);
+        assert!(window.end <= now() + CLOCK_TOLERANCE);
+        for time in [window.start, window.end] {
+            assert!(
+                whole.contains(&time.timestamp_millis().to_string()),
+                "{whole}"
+            );
+        }
+    }
+}
+
+/// Every instance has an id that the answer names; what is protected names a region that can be asked or none.
+fn check_instances(body: impl Into<Bytes>) {
+    let answer = answer(200, body);
+    let rows = read_instances(&call(LIST_INSTANCES), &answer)
+        .map_or_else(|_| Vec::new(), |page| page.rows);
+    for found in rows.iter().filter_map(|Row(row)| instance(row.as_ref()?)) {
+        assert!(!found.id.trim().is_empty());
+    }
+    let page = read_off_site_instances(&call(LIST_OFF_SITE_INSTANCES), &answer);
+    let rows = page.map_or_else(|_| Vec::new(), |page| page.rows);
+    for found in rows
+        .iter()
+        .filter_map(|Row(row)| OffSiteInstance::of(row.as_ref()?))
+    {
+        assert!(!found.id.trim().is_empty());
+        assert!(
+            found
+                .copies()
+                .is_none_or(|copies| is_region(&copies.region))
+        );
     }
 }
 
@@ -124,6 +191,8 @@ proptest! {
     fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         check(ListingKind::Local, body.clone());
         check_policy(body.clone());
+        check_windows(body.clone());
+        check_instances(body.clone());
         let _read = read_project(&call(LIST_PROJECTS), &answer(200, body));
     }
 
@@ -144,12 +213,12 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_policy_names_its_destinations_or_is_none(
-        policy in proptest::sample::select(vec![POLICY_ON, POLICY_OFF]),
+    fn damaged_lists_of_instances_are_read_or_refused(
+        list in proptest::sample::select(vec![INSTANCES, OFF_SITE_INSTANCES]),
         replacements in any_replacements(WORDS),
         garbling in any_garbling(),
     ) {
-        check_policy(replacements.of(policy).to_string());
-        check_policy(garbling.of(policy));
+        check_instances(replacements.of(list).to_string());
+        check_instances(garbling.of(list));
     }
 }

@@ -1,6 +1,6 @@
 //! From Huawei's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
 
-use super::wire::BackupRow;
+use super::wire::{BackupRow, Datastore};
 use crate::backup::{Anomaly, BackupSet, BackupType, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
 use crate::provider::scalar::{Scalar, Unreadable};
@@ -19,13 +19,17 @@ impl VendorRow for BackupRow {
     }
 }
 
-/// The page writes `sqlserver` where the models write `SQLServer`.
+/// The engine in our spelling. The page writes `sqlserver` where the models write `SQLServer`.
+pub(super) fn engine(datastore: &Datastore) -> Option<String> {
+    datastore.engine.text().map(|name| name.to_lowercase())
+}
+
 fn origin(row: &BackupRow) -> Origin {
     let Some(datastore) = &row.datastore.0 else {
         return Origin::default();
     };
     Origin {
-        engine: datastore.engine.text().map(|name| name.to_lowercase()),
+        engine: engine(datastore),
         engine_version: datastore.version.text(),
         name: None,
     }
@@ -54,11 +58,17 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
         Some(BackupType::Log) => Ok(ended),
         _ => Ok(None),
     };
+    // So it may lie before the beginning, which is not odd then.
+    let believed_end = ended.filter(|ended| {
+        let is_idle_log =
+            backup_type == Some(BackupType::Log) && started.is_some_and(|started| *ended < started);
+        !is_idle_log
+    });
     let set = BackupSet {
         scope: subject.scope,
         backup_region: subject.backup_region.to_owned(),
         backup_type: backup_type.unwrap_or(BackupType::Full),
-        status: odd.status(status, backup_type, started, ended),
+        status: odd.status(status, backup_type, started, believed_end),
         started,
         ended,
         size_bytes: size_bytes(&mut odd, &row.size),

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
+use crate::backup::{Anomaly, BackupSet, BackupType, Listing, Scope, Status};
 use crate::config::AccountConfig;
 use crate::config::Secret;
 use crate::example::{LOOKBACK, now, utc};
@@ -19,7 +19,13 @@ use crate::provider::script::{
 use crate::target::InstanceKey;
 use crate::vendor::Vendor;
 
-use ListingKind::{CrossRegion, CrossRegionLog, Local};
+use ListingKind::{CrossRegion, CrossRegionLog, Local, Policy, RestoreWindow};
+
+mod budget;
+mod inventory;
+mod place;
+mod policy;
+mod window;
 
 const OFF_SITE_MYSQL: &str = include_str!("../../../tests/fixtures/huawei/off_site_mysql.json");
 const OFF_SITE_POSTGRESQL: &str =
@@ -28,9 +34,13 @@ const OFF_SITE_SQLSERVER: &str =
     include_str!("../../../tests/fixtures/huawei/off_site_sqlserver.json");
 const OFF_SITE_LOGS: &str = include_str!("../../../tests/fixtures/huawei/off_site_logs.json");
 const LOCAL_EDGES: &str = include_str!("../../../tests/fixtures/huawei/local_edges.json");
-pub(super) const POLICY_ON: &str = include_str!("../../../tests/fixtures/huawei/policy_on.json");
-pub(super) const POLICY_OFF: &str = include_str!("../../../tests/fixtures/huawei/policy_off.json");
+const POLICY_ON: &str = include_str!("../../../tests/fixtures/huawei/policy_on.json");
+const POLICY_OFF: &str = include_str!("../../../tests/fixtures/huawei/policy_off.json");
 const PROJECTS: &str = include_str!("../../../tests/fixtures/huawei/projects.json");
+const RESTORE_TIMES: &str = include_str!("../../../tests/fixtures/huawei/restore_times.json");
+pub(super) const INSTANCES: &str = include_str!("../../../tests/fixtures/huawei/instances.json");
+pub(super) const OFF_SITE_INSTANCES: &str =
+    include_str!("../../../tests/fixtures/huawei/off_site_instances.json");
 const REFUSED_DDM: &str = include_str!("../../../tests/fixtures/huawei/refused_rds_ddm.json");
 const REFUSED_KEYSTONE: &str = include_str!("../../../tests/fixtures/huawei/refused_keystone.json");
 const REFUSED_LOCKED: &str = include_str!("../../../tests/fixtures/huawei/refused_locked.json");
@@ -43,13 +53,16 @@ const REFUSED_SIGNATURE: &str =
 const REFUSED_THROTTLED: &str =
     include_str!("../../../tests/fixtures/huawei/refused_throttled.json");
 
-/// Every page of a listing among the fixtures.
-pub(super) const PAGES: [(ListingKind, &str); 5] = [
+/// Every answer to a listing among the fixtures.
+pub(super) const PAGES: [(ListingKind, &str); 8] = [
     (CrossRegion, OFF_SITE_MYSQL),
     (CrossRegion, OFF_SITE_POSTGRESQL),
     (CrossRegion, OFF_SITE_SQLSERVER),
     (CrossRegionLog, OFF_SITE_LOGS),
     (Local, LOCAL_EDGES),
+    (Policy, POLICY_ON),
+    (Policy, POLICY_OFF),
+    (RestoreWindow, RESTORE_TIMES),
 ];
 
 pub(super) const ID: &str = "00000000000000000000000000000001in01";
@@ -95,20 +108,31 @@ fn client(account: &AccountConfig, clock: &Clock) -> Huawei {
     with_premises(account, clock, Huawei::new)
 }
 
-/// Reads a listing from these answers, and fails if any is left over. Tells the calls too.
+/// Reads a listing of sets from these answers, and fails if any is left over. Tells the calls too.
 fn play(
     projects: &[(&str, &str)],
     listing: ListingKind,
     target: &Target,
     answers: impl IntoIterator<Item = Answer>,
 ) -> (Result<Listing, ListError>, Vec<Call>) {
+    let (listed, calls) = ask(projects, listing, target, answers);
+    (listed.map(sets), calls)
+}
+
+/// Reads any listing in the same way.
+fn ask(
+    projects: &[(&str, &str)],
+    listing: ListingKind,
+    target: &Target,
+    answers: impl IntoIterator<Item = Answer>,
+) -> (Result<Reading, ListError>, Vec<Call>) {
     let client = client(&account_with(projects), &Clock::set_by_hand(now()));
     let script = Script::of(answers);
     let listed = client
         .list(listing, target, &script)
         .now_or_never()
         .expect("the script never waits");
-    (listed.map(sets), script.calls())
+    (listed, script.calls())
 }
 
 /// What one page with a 200 comes to; a local listing has another that is empty.
@@ -206,6 +230,8 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
                 backup_type: BackupType::Log,
                 // The commit of the last transaction in the file.
                 recovery_point: Some(utc("2026-06-12T11:54:58Z")),
+                // The next is begun by then.
+                covers_until: Some(utc("2026-06-12T11:55:00Z")),
                 ..away(12_288, "2026-06-12T11:50:00Z", "2026-06-12T11:54:58Z")
             }],
             "mysql",
@@ -245,7 +271,8 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             protected: None,
             destinations: match kind {
                 Local => Vec::new(),
-                _ => names(&[AWAY]),
+                CrossRegion | CrossRegionLog => names(&[AWAY]),
+                Policy | RestoreWindow => unreachable!("it lists no sets"),
             },
         };
         assert_eq!(read(kind, body).unwrap(), expected, "{body}");
@@ -449,7 +476,7 @@ fn a_log_reaches_to_its_last_transaction() {
         (
             json!("2026-06-11T22:00:00+0000"),
             "2026-06-11T22:00:00Z",
-            &[Anomaly::BadTime],
+            &[],
         ),
         (json!(""), start, &[]),
         (Value::Null, start, &[]),
@@ -463,6 +490,8 @@ fn a_log_reaches_to_its_last_transaction() {
         let (set, found) = read_row(&json!({"type": "incremental", "end_time": end}));
         assert_eq!(set.recovery_point, Some(utc(expected)), "{end}");
         assert_eq!(found, anomalies, "{end}");
+        let until = Some(utc("2026-06-12T01:05:00Z"));
+        assert_eq!(set.covers_until, until.max(set.ended), "{end}");
     }
 }
 
@@ -1059,101 +1088,8 @@ fn copies_are_kept_where_they_were_found() {
     }
 }
 
-/// Lists on a client that goes on living, and fails if it asks for anything that is not in the answers or leaves one
-/// over.
-async fn list(
-    client: &Huawei,
-    listing: ListingKind,
-    target: &Target,
-    answers: impl IntoIterator<Item = Answer>,
-) -> Result<Listing, ListError> {
-    let script = Script::of(answers);
-    let listed = client.list(listing, target, &script).await;
-    script.calls();
-    listed.map(sets)
-}
-
-fn client_in_time() -> Huawei {
-    client(&account_with(&[]), &Clock::set_by_hand(now()))
-}
-
 async fn pass(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn projects_and_policies_are_asked_for_once_and_remembered() {
-    let empty = || answer(200, EMPTY);
-    let client = client_in_time();
-    let one = target_in(&[]);
-    let other = Target {
-        key: InstanceKey {
-            instance_id: "other".into(),
-            ..one.key.clone()
-        },
-        ..one.clone()
-    };
-    let answers = [answer(200, PROJECTS), answer(200, POLICY_ON), empty()];
-    list(&client, CrossRegion, &one, answers).await.unwrap();
-    list(&client, CrossRegionLog, &one, [empty()])
-        .await
-        .unwrap();
-    list(&client, Local, &one, [empty(), empty()])
-        .await
-        .unwrap();
-    // Another instance has a policy of its own, and the same project.
-    let answers = [answer(200, POLICY_OFF)];
-    list(&client, CrossRegion, &other, answers).await.unwrap();
-    list(&client, CrossRegionLog, &other, []).await.unwrap();
-    // What is off is looked at again after ten minutes.
-    pass(599).await;
-    list(&client, CrossRegion, &other, []).await.unwrap();
-    pass(1).await;
-    let answers = [answer(200, POLICY_ON), empty()];
-    list(&client, CrossRegion, &other, answers).await.unwrap();
-    // What is on holds for an hour, and a project for a day.
-    pass(2999).await;
-    list(&client, CrossRegion, &one, [empty()]).await.unwrap();
-    pass(1).await;
-    let answers = || [answer(200, POLICY_ON), empty()];
-    list(&client, CrossRegion, &one, answers()).await.unwrap();
-    pass(23 * 3600 - 1).await;
-    list(&client, CrossRegion, &one, answers()).await.unwrap();
-    pass(1).await;
-    let answers = [answer(200, PROJECTS), empty(), empty()];
-    list(&client, Local, &one, answers).await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_question_for_projects_or_policies_is_not_repeated_for_every_instance() {
-    let client = client_in_time();
-    let target = target_in(&[]);
-    let refused = || answer(403, r#"{"error_code":"APIGW.0302"}"#);
-    let error = list(&client, CrossRegion, &target, [refused()]).await;
-    let error = error.unwrap_err();
-    assert_eq!(
-        (error.operation, error.reason),
-        ("KeystoneListProjects", Reason::Permission)
-    );
-    for listing in ListingKind::ALL {
-        let again = list(&client, listing, &target, []).await;
-        assert_eq!(again.unwrap_err(), error);
-    }
-    pass(300).await;
-    let answers = [answer(200, PROJECTS), refused()];
-    let error = list(&client, CrossRegion, &target, answers).await;
-    let error = error.unwrap_err();
-    assert_eq!(
-        (error.operation, &*error.instance),
-        ("ShowOffSiteBackupPolicy", ID)
-    );
-    let again = list(&client, CrossRegionLog, &target, []).await;
-    assert_eq!(again.unwrap_err(), error);
-    pass(300).await;
-    let answers = [answer(200, POLICY_OFF)];
-    list(&client, CrossRegionLog, &target, answers)
-        .await
-        .unwrap();
 }
 
 #[test]
@@ -1254,118 +1190,6 @@ fn an_answer_about_policies_or_projects_that_is_none_is_an_error() {
         );
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("not-a-secret"), "{shown}");
-    }
-}
-
-#[test]
-fn what_an_account_asks_for_follows_from_its_configuration() {
-    let policy = |listing| (listing, "ShowOffSiteBackupPolicy");
-    let iam = |listing| (listing, "KeystoneListProjects");
-    let off_site = |listing| (listing, "ListOffSiteBackups");
-    let local = (Local, "ListBackups");
-    let home = &BOTH_PROJECTS[..1];
-    let away = &BOTH_PROJECTS[1..];
-    let all = &[CrossRegion, Local, CrossRegionLog][..];
-    let calls = |off_site: u32, local: u32| {
-        [("ListOffSiteBackups", off_site), ("ListBackups", local)]
-            .into_iter()
-            .filter(|(_, calls)| *calls > 0)
-            .collect::<Vec<_>>()
-    };
-    for (case, projects, targets, expected, least) in [
-        ("no instances", BOTH_PROJECTS, vec![], vec![], calls(0, 0)),
-        (
-            "all is configured",
-            BOTH_PROJECTS,
-            vec![(all, &[AWAY][..])],
-            vec![off_site(CrossRegion), local, off_site(CrossRegionLog)],
-            calls(2, 2),
-        ),
-        (
-            "nothing is",
-            &[],
-            vec![(all, &[])],
-            vec![
-                off_site(CrossRegion),
-                policy(CrossRegion),
-                iam(CrossRegion),
-                local,
-                iam(Local),
-                off_site(CrossRegionLog),
-                policy(CrossRegionLog),
-                iam(CrossRegionLog),
-            ],
-            calls(2, 2),
-        ),
-        (
-            "only local sets, and the project of the other region",
-            away,
-            vec![(&[Local], &[AWAY])],
-            vec![local, iam(Local)],
-            calls(0, 2),
-        ),
-        (
-            "only copies, and the project of their region",
-            away,
-            vec![(&[CrossRegion], &[AWAY])],
-            vec![off_site(CrossRegion)],
-            calls(1, 0),
-        ),
-        (
-            "only copies, and the project of the source",
-            home,
-            vec![(&[CrossRegion], &[AWAY])],
-            vec![off_site(CrossRegion), iam(CrossRegion)],
-            calls(1, 0),
-        ),
-        (
-            "the policy, and the project that it is asked of",
-            home,
-            vec![(&[CrossRegionLog], &[])],
-            vec![
-                off_site(CrossRegionLog),
-                policy(CrossRegionLog),
-                iam(CrossRegionLog),
-            ],
-            calls(1, 0),
-        ),
-        (
-            "two regions, of which one has a project",
-            BOTH_PROJECTS,
-            vec![(&[CrossRegion], &[AWAY, "cn-south-1"])],
-            vec![off_site(CrossRegion), iam(CrossRegion)],
-            calls(2, 0),
-        ),
-        (
-            "several instances that ask for different things",
-            BOTH_PROJECTS,
-            vec![(&[CrossRegion], &[AWAY]), (all, &[]), (&[Local], &[])],
-            vec![
-                off_site(CrossRegion),
-                policy(CrossRegion),
-                iam(CrossRegion),
-                local,
-                off_site(CrossRegionLog),
-                policy(CrossRegionLog),
-                iam(CrossRegionLog),
-            ],
-            calls(3, 4),
-        ),
-    ] {
-        let account = AccountConfig {
-            targets: targets
-                .into_iter()
-                .map(|(listings, regions)| {
-                    Arc::new(Target {
-                        listings: listings.to_vec(),
-                        ..target_in(regions)
-                    })
-                })
-                .collect(),
-            ..account_with(projects)
-        };
-        assert_eq!(operations(&account).listings, expected, "{case}");
-        let _ = &least;
     }
 }
 
@@ -1855,6 +1679,50 @@ fn credential(token: Option<&str>) -> Credential {
         access_key_id: secret("HWAKEXAMPLE000000001"),
         access_key_secret: secret("hwSkExampleSecretKey0000000000000000000001"),
         security_token: token.map(secret),
+    }
+}
+
+#[test]
+fn each_operation_has_its_path_and_is_signed_for_its_project() {
+    let client = client(&account_with(&[]), &Clock::set_by_hand(now()));
+    for (operation, path) in [
+        (LIST_BACKUPS, "/v3/p1/backups"),
+        (LIST_INSTANCES, "/v3/p1/instances"),
+        (LIST_OFF_SITE_BACKUPS, "/v3/p1/offsite-backups"),
+        // Its path names no project, so that the header alone tells.
+        (
+            LIST_OFF_SITE_INSTANCES,
+            "/v3/backups/offsite-backup-instance",
+        ),
+        (LIST_RESTORE_TIMES, "/v3/p1/instances/i%2F1/restore-time"),
+        (
+            LIST_OFF_SITE_RESTORE_TIMES,
+            "/v3/p1/instances/i%2F1/offsite-restore-time",
+        ),
+        (
+            SHOW_OFF_SITE_POLICY,
+            "/v3/p1/instances/i%2F1/backups/offsite-policy",
+        ),
+    ] {
+        let call = Call {
+            operation,
+            instance: "i/1".into(),
+            region: HOME.into(),
+            project: Some("p1".into()),
+            parameters: vec![("offset", Parameter::Number(100))],
+        };
+        let outgoing = client.outgoing(&call, &credential(None));
+        let expected = format!("https://rds.cn-north-4.myhuaweicloud.com{path}?offset=100");
+        assert_eq!(outgoing.url, expected);
+        let header = |name: &str| {
+            let mut headers = outgoing.headers.iter();
+            headers
+                .find(|(of, _)| *of == name)
+                .map(|(_, value)| &**value)
+        };
+        assert_eq!(header("x-project-id"), Some("p1"), "{operation}");
+        let signed = header("authorization").unwrap_or_default();
+        assert!(signed.contains("host;x-project-id;x-sdk-date,"), "{signed}");
     }
 }
 

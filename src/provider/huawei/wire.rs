@@ -74,6 +74,71 @@ pub(super) struct PolicyPart {
     pub destination_project_id: Scalar,
 }
 
+/// The answer of `restore-time` and `offsite-restore-time`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RestoreTimes {
+    /// `null` is an empty list here, while a missing one is none.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub restore_time: Option<Vec<Row<RestoreTime>>>,
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Row<RestoreTime>>>, D::Error> {
+    Option::deserialize(deserializer)
+        .map(Option::unwrap_or_default)
+        .map(Some)
+}
+
+/// A stretch of time, in milliseconds of the Unix epoch.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RestoreTime {
+    pub start_time: Scalar,
+    pub end_time: Scalar,
+}
+
+/// One page of `instances`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct InstancesPage {
+    pub instances: Option<Vec<Row<InstanceRow>>>,
+    pub total_count: Scalar,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct InstanceRow {
+    pub id: Scalar,
+    pub name: Scalar,
+    pub status: Scalar,
+    #[serde(rename = "type")]
+    pub kind: Scalar,
+    pub datastore: Row<Datastore>,
+}
+
+/// One page of `offsite-backup-instance`. The schema has the list under one name and the example under the other.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OffSiteInstancesPage {
+    pub offsite_backup_instances: Option<Vec<Row<OffSiteInstanceRow>>>,
+    pub offsite_backup_instance: Option<Vec<Row<OffSiteInstanceRow>>>,
+    pub total_count: Scalar,
+}
+
+/// An instance that has copies in another region.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OffSiteInstanceRow {
+    pub id: Scalar,
+    pub source_region: Scalar,
+    pub source_project_id: Scalar,
+    pub destination_region: Scalar,
+    pub destination_project_id: Scalar,
+    pub keep_days: Scalar,
+}
+
 /// The answer of IAM to the question for projects.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
