@@ -251,7 +251,8 @@ impl Report {
                     dash(region.error.as_deref().unwrap_or_default()),
                 ]);
             }
-            tables.push_str(&format!("\n{regions}"));
+            let written = write!(tables, "\n{regions}");
+            debug_assert!(written.is_ok());
         }
         tables
     }

@@ -503,7 +503,7 @@ pub const CATALOGUE: &[Row] = &[
         labels: Labels::Only(&["provider", "account", "source_region"]),
         help: "When the instances of this region were last listed, in Unix seconds; absent until the first time.",
         samples: |scrape, family| {
-            each_region(scrape, family, |region| region.last_success.map(unix))
+            each_region(scrape, family, |region| region.last_success.map(unix));
         },
     },
     Row {

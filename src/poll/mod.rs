@@ -165,7 +165,7 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
         let account = Arc::new(new_account(ground, account_config, &config.poll, never));
         let searches = assign(ground, &account, account_config).into_iter();
         let searches = searches.filter(|errand| matches!(errand, Errand::Discover(_)));
-        join_all(searches.map(async |errand| run(ground, &account, &errand).await)).await;
+        join_all(searches.map(async |errand| Box::pin(run(ground, &account, &errand)).await)).await;
         // What was found is known only now.
         for errand in assign(ground, &account, account_config) {
             if matches!(errand, Errand::Discover(_)) {
@@ -174,7 +174,7 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
             all += errand.listings();
             let (ground, account) = (ground.clone(), Arc::clone(&account));
             tasks.spawn(async move {
-                run(&ground, &account, &errand).await;
+                Box::pin(run(&ground, &account, &errand)).await;
                 errand.listings()
             });
         }
@@ -231,7 +231,8 @@ async fn run_for_ever(
     stop: CancellationToken,
 ) {
     loop {
-        let went_well = run(&crew.ground, &crew.account, &errand).await;
+        // In a box, which is gone while the errand waits for its next turn: there are thousands of them.
+        let went_well = Box::pin(run(&crew.ground, &crew.account, &errand)).await;
         if matches!(errand, Errand::Discover(_)) {
             crew.muster();
         }
@@ -248,7 +249,7 @@ async fn run_for_ever(
 async fn run(ground: &Ground, account: &Account, errand: &Errand) -> bool {
     match errand {
         Errand::Discover(region) => discovery::run(ground, account, region).await,
-        Errand::One(key) => poll_listing(ground, account, key).await,
+        Errand::One(key) => Box::pin(poll_listing(ground, account, key)).await,
         Errand::Together { kind, instances } => {
             poll_together(ground, account, *kind, instances).await
         }

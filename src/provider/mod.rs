@@ -224,7 +224,7 @@ pub struct Provider {
 #[derive(Debug)]
 enum Client {
     Alibaba(Alibaba),
-    Huawei(Huawei),
+    Huawei(Box<Huawei>),
     Volcengine(Volcengine),
 }
 
@@ -259,7 +259,7 @@ impl Provider {
                 alibaba::credentials::chain,
             ),
             Vendor::Huawei => (
-                Client::Huawei(Huawei::new(premises)),
+                Client::Huawei(Box::new(Huawei::new(premises))),
                 huawei::credentials::chain,
             ),
             Vendor::Volcengine => (

@@ -154,8 +154,8 @@ impl Site {
         let mut answer = format!("{attempted} of {} instances attempted\n", facts.len());
         if !regions.is_empty() {
             let all = regions.len();
-            let searches = format!("{searched} of {all} regions searched for instances\n");
-            answer.push_str(&searches);
+            let regions = [&searched.to_string(), " of ", &all.to_string()].concat();
+            answer.push_str(&(regions + " regions searched for instances\n"));
         }
         text(status, answer)
     }

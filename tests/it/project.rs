@@ -94,11 +94,15 @@ fn sources() -> BTreeMap<String, Vec<(PathBuf, String)>> {
         .collect();
     let mut modules: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (path, text) in &files {
-        let name = path.file_stem().unwrap().to_str().unwrap();
         let relative = path.strip_prefix(&source).unwrap();
+        // A module for tests may have modules of its own below it.
+        let mut names = relative.iter().map(|name| {
+            let name = Path::new(name).file_stem().unwrap();
+            name.to_str().unwrap()
+        });
         let first = relative.components().next().unwrap().as_os_str();
         let module = first.to_str().unwrap().trim_end_matches(".rs");
-        if !only_for_tests.contains(name) {
+        if !names.any(|name| only_for_tests.contains(name)) {
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
             let module = modules.entry(module.to_owned()).or_default();
             module.push((path.clone(), code.to_owned()));
