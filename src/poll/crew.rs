@@ -68,7 +68,7 @@ impl Crew {
         if work.is_over {
             return;
         }
-        let errands = assign(&self.ground, &self.account, &work.config);
+        let errands = assign(&self.ground, &self.account, &work.config, work.tasks.keys());
         let interval = |errand: &Errand| errand.interval(&self.account.poll);
         let mut of_interval: HashMap<Duration, usize> = HashMap::new();
         for errand in &errands {
@@ -113,7 +113,14 @@ impl Crew {
 }
 
 /// Takes on the instances that are to be watched, and tells everything that has to be asked.
-pub(super) fn assign(ground: &Ground, account: &Account, config: &AccountConfig) -> Vec<Errand> {
+///
+/// `before` is what was asked before.
+pub(super) fn assign<'a>(
+    ground: &Ground,
+    account: &Account,
+    config: &AccountConfig,
+    before: impl Iterator<Item = &'a Errand>,
+) -> Vec<Errand> {
     let key = account_key(config);
     let searches = searches(config);
     let key = (key.provider, &*key.account);
@@ -126,7 +133,8 @@ pub(super) fn assign(ground: &Ground, account: &Account, config: &AccountConfig)
     ground.facts.adopt(key, watched);
     account.set_targets(&targets, &searches);
     let searches = searches.into_iter().map(Errand::Discover);
-    searches.chain(errands(config.provider, &targets)).collect()
+    let errands = errands(config.provider, &targets, before);
+    searches.chain(errands).collect()
 }
 
 /// The instances that are watched: those of the configuration, and those that were found and are selected.

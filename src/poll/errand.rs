@@ -1,7 +1,7 @@
 //! What is polled in one go: one listing of one instance, or of several instances of a region where one call answers for
 //! them, or the instances of a region themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,14 @@ pub(super) fn searches(config: &AccountConfig) -> Vec<RegionKey> {
 }
 
 /// Everything that has to be asked about these instances. What changes often comes first, as it matters most.
-pub(super) fn errands(provider: Vendor, targets: &[Arc<Target>]) -> Vec<Errand> {
+///
+/// `before` are the errands of before: a batch that is full stays as it is, so that one new instance does not make a new
+/// batch of each.
+pub(super) fn errands<'a>(
+    provider: Vendor,
+    targets: &[Arc<Target>],
+    before: impl Iterator<Item = &'a Errand>,
+) -> Vec<Errand> {
     let mut errands = Vec::new();
     let mut regions: BTreeMap<(Arc<str>, ListingKind), Vec<InstanceKey>> = BTreeMap::new();
     for (instance, kind) in listing_keys(targets) {
@@ -77,16 +84,37 @@ pub(super) fn errands(provider: Vendor, targets: &[Arc<Target>]) -> Vec<Errand> 
             regions.entry((region, kind)).or_default().push(instance);
         }
     }
-    for ((_, kind), mut instances) in regions {
+    let asked: HashSet<ListingKey> = regions
+        .iter()
+        .flat_map(|((_, kind), instances)| {
+            instances.iter().map(|instance| (instance.clone(), *kind))
+        })
+        .collect();
+    let mut settled: HashSet<ListingKey> = HashSet::new();
+    for errand in before {
+        let Errand::Together { kind, instances } = errand else {
+            continue;
+        };
+        let keys = || instances.iter().map(|instance| (instance.clone(), *kind));
+        let is_full = provider.together(*kind) == Together::UpTo(instances.len());
+        if is_full && keys().all(|key| asked.contains(&key)) {
+            settled.extend(keys());
+            errands.push(errand.clone());
+        }
+    }
+    for ((_, kind), instances) in regions {
         let most = match provider.together(kind) {
             Together::UpTo(most) => most,
             Together::None | Together::All => instances.len(),
         };
-        while !instances.is_empty() {
-            let rest = instances.split_off(most.min(instances.len()));
-            errands.push(Errand::Together { kind, instances });
-            instances = rest;
-        }
+        errands.extend(
+            instances
+                .chunks(most.max(1))
+                .map(|instances| Errand::Together {
+                    kind,
+                    instances: instances.to_vec(),
+                }),
+        );
     }
     errands.sort_by_key(|errand| match errand {
         Errand::Discover(_) => false,
@@ -124,21 +152,52 @@ mod tests {
             targets(31, "cn-hangzhou", Vendor::Alibaba),
             targets(60, "cn-shanghai", Vendor::Alibaba),
         ];
-        let alibaba = errands(Vendor::Alibaba, &alibaba.concat());
+        let alibaba = errands(Vendor::Alibaba, &alibaba.concat(), [].iter());
         assert_eq!(sizes(&alibaba, ListingKind::Policy), [30, 1, 30, 30]);
         assert_eq!(sizes(&alibaba, ListingKind::CrossRegion), [1; 91]);
         let volcengine = [
             targets(150, "cn-beijing", Vendor::Volcengine),
             targets(1, "cn-shanghai", Vendor::Volcengine),
         ];
-        let volcengine = errands(Vendor::Volcengine, &volcengine.concat());
+        let volcengine = errands(Vendor::Volcengine, &volcengine.concat(), [].iter());
         assert_eq!(sizes(&volcengine, ListingKind::Local), [150, 1]);
         assert_eq!(sizes(&volcengine, ListingKind::Policy), [1; 151]);
     }
 
     #[test]
+    fn a_new_instance_makes_one_new_batch_and_a_lost_one_too() {
+        let batches = |targets: &[Arc<Target>], before: &[Errand]| -> Vec<Errand> {
+            let errands = errands(Vendor::Alibaba, targets, before.iter());
+            let together = errands.into_iter();
+            together
+                .filter(|errand| matches!(errand, Errand::Together { .. }))
+                .collect()
+        };
+        let new = |before: &[Errand], after: &[Errand]| {
+            let is_new = |errand: &&Errand| !before.contains(errand);
+            after.iter().filter(is_new).count()
+        };
+        let all = targets(100, "cn-hangzhou", Vendor::Alibaba);
+        // The newest comes first in the list, and would move all others.
+        let (newest, old) = all.split_last().unwrap();
+        let before = batches(old, &[]);
+        assert_eq!(sizes(&before, ListingKind::Policy), [30, 30, 30, 9]);
+        let with_newest = [std::slice::from_ref(newest), old].concat();
+        let after = batches(&with_newest, &before);
+        assert_eq!(sizes(&after, ListingKind::Policy), [30, 30, 30, 10]);
+        assert_eq!(new(&before, &after), 1);
+        // One of a full batch leaves: its others move up to those that are left.
+        let without = batches(&old[1..], &before);
+        assert_eq!(sizes(&without, ListingKind::Policy), [30, 30, 30, 8]);
+        assert_eq!(new(&before, &without), 2);
+        // Nothing has changed.
+        assert_eq!(new(&before, &batches(old, &before)), 0);
+    }
+
+    #[test]
     fn what_changes_often_is_asked_first() {
-        let errands = errands(Vendor::Huawei, &targets(3, "cn-north-4", Vendor::Huawei));
+        let targets = targets(3, "cn-north-4", Vendor::Huawei);
+        let errands = errands(Vendor::Huawei, &targets, [].iter());
         let slow: Vec<_> = errands
             .iter()
             .map(|errand| errand.interval(&crate::config::DEFAULT_POLL))

@@ -19,6 +19,7 @@ mod schedule;
 mod sweep;
 
 use std::collections::HashMap;
+use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,11 +164,11 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
     for account_config in &config.accounts {
         let never = CancellationToken::new();
         let account = Arc::new(new_account(ground, account_config, &config.poll, never));
-        let searches = assign(ground, &account, account_config).into_iter();
+        let searches = assign(ground, &account, account_config, iter::empty()).into_iter();
         let searches = searches.filter(|errand| matches!(errand, Errand::Discover(_)));
         join_all(searches.map(async |errand| Box::pin(run(ground, &account, &errand)).await)).await;
         // What was found is known only now.
-        for errand in assign(ground, &account, account_config) {
+        for errand in assign(ground, &account, account_config, iter::empty()) {
             if matches!(errand, Errand::Discover(_)) {
                 continue;
             }

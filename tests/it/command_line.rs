@@ -40,10 +40,12 @@ async fn once_gives_the_same_facts_as_table_as_json_and_as_metrics() {
             copies += 1;
             let label = |name: &str| copy[name].as_str().unwrap().to_owned();
             let (scope, region) = (label("scope"), label("backup_region"));
+            let backup_type = label("backup_type");
             let labels = [
                 ("instance_id", id),
                 ("scope", scope.as_str()),
                 ("backup_region", region.as_str()),
+                ("backup_type", backup_type.as_str()),
             ];
             let sets: BTreeMap<String, f64> = serde_json::from_value(copy["sets"].clone()).unwrap();
             for (status, sets) in sets {
@@ -57,13 +59,15 @@ async fn once_gives_the_same_facts_as_table_as_json_and_as_metrics() {
             let seconds = parsed.map(|time| time.timestamp() as f64);
             assert_eq!(timestamp, seconds);
             let row = table.lines().find(|line| {
-                line.starts_with(id) && line.contains(&scope) && !line.contains("yes")
+                let words: Vec<_> = line.split_whitespace().collect();
+                line.starts_with(id) && words.contains(&&*scope) && words.contains(&&*backup_type)
             });
             let row = row.unwrap_or_else(|| panic!("{id} {scope} is missing in\n{table}"));
             assert!(row.contains(ended.unwrap_or(" - ")), "{row}");
         }
     }
-    assert_eq!(copies, 4);
+    // Full sets here and there, and there the log files as well.
+    assert_eq!(copies, 5);
 }
 
 #[tokio::test]
@@ -186,7 +190,7 @@ async fn check_warns_when_a_sweep_does_not_fit_the_interval() {
     let cloud = cloud().await;
     let ids: Vec<_> = (0..50).map(|number| format!("rm-{number}")).collect();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    let mut configuration = Configuration::of(&cloud, &ids);
+    let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
     configuration.poll = "interval: 1m".to_owned();
     configuration.rate_limit = "60/m".to_owned();
     let folder = Folder::new();

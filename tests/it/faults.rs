@@ -168,7 +168,8 @@ async fn pages_that_repeat_themselves_end_and_are_counted_once() {
     let scrape = exporter.ready().await;
     assert_eq!(cloud.request_count("DescribeBackups"), 2);
     for (scope, listing) in [("local", "local"), ("cross_region", "cross_region")] {
-        let completed = [("scope", scope), ("status", "completed")];
+        let full = ("backup_type", "full");
+        let completed = [("scope", scope), full, ("status", "completed")];
         assert_eq!(scrape.value("cloud_backup_sets", &completed), Some(100.0));
         let duplicates = [("listing", listing), ("kind", "duplicate")];
         assert_eq!(

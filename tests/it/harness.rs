@@ -179,6 +179,14 @@ impl Configuration {
         }
     }
 
+    /// Reads only these listings of each instance.
+    pub(crate) fn reading(mut self, listings: &str) -> Self {
+        for (_, _, more) in &mut self.instances {
+            *more = format!("listings: [{listings}]");
+        }
+        self
+    }
+
     /// Finds the instances of the vendor's usual region instead of naming them, once a second.
     pub(crate) fn searching(vendor: Vendor, cloud: &Cloud, more: &str) -> Self {
         let mut configuration = Self::at(vendor, cloud, &[]);

@@ -101,7 +101,7 @@ async fn requests_leave_evenly_spaced_also_at_the_start() {
         cloud.add_instance(sim::Instance::new(id, "cn-hangzhou").account("test"));
     }
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    let mut configuration = Configuration::of(&cloud, &ids);
+    let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
     configuration.rate_limit = "10/s".to_owned();
     configuration.poll = "interval: 1h".to_owned();
     let exporter = Exporter::start(&configuration).await;
@@ -126,7 +126,8 @@ async fn each_listing_is_read_once_an_interval() {
     for id in ids(3) {
         cloud.add_instance(sim::Instance::new(&id, "cn-hangzhou").account("test"));
     }
-    let mut configuration = Configuration::of(&cloud, &["rm-0", "rm-1", "rm-2"]);
+    let ids = ["rm-0", "rm-1", "rm-2"];
+    let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
     configuration.poll = "interval: 2s".to_owned();
     let exporter = Exporter::start(&configuration).await;
     exporter.ready().await;
