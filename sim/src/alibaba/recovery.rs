@@ -26,7 +26,6 @@ pub(super) fn cross_region(question: &Question<'_>) -> Result<Value, Refusal> {
             .because(format!("CrossBackupId is {id:?}"))
     })?;
     let set = set(question, id)?;
-    let instance = &set.holding.instance;
     // All that is kept: a set may be older than most of the logs behind it.
     let always = DateTime::<Utc>::MIN_UTC..=DateTime::<Utc>::MAX_UTC;
     let logs = set.holding.copied_logs(&set.region, always, question.now);
@@ -37,8 +36,7 @@ pub(super) fn cross_region(question: &Question<'_>) -> Result<Value, Refusal> {
     })?;
     Ok(json!({
         "CrossBackupId": number,
-        "DBInstanceId": instance.id,
-        "RegionId": instance.region,
+        "RegionId": set.holding.instance.region,
         "RecoveryBeginTime": spell(set.consistent),
         "RecoveryEndTime": spell(end.end),
     }))

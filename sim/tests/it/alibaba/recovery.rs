@@ -240,6 +240,11 @@ async fn a_copied_set_can_be_restored_up_to_the_end_of_its_logs() {
         (&json["CrossBackupId"], &json["RegionId"]),
         (&newest["CrossBackupId"], &json!("cn-hangzhou"))
     );
+    assert_eq!(
+        json.get("DBInstanceId"),
+        None,
+        "no page and no client has it"
+    );
     let by_id_alone = away(&cloud, "", &newest["CrossBackupId"]).with("RegionId", "");
     assert_eq!(window(&by_id_alone.send(&cloud).await).1, end);
 
