@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sim::{Cloud, Instance, Scenario, Vendor};
+use sim::{Cloud, Instance, Scenario, Trouble, Vendor};
 
 use super::{ConfigSource, say};
 use crate::provider::Environment;
@@ -50,31 +50,55 @@ fn greet(addresses: &[SocketAddr]) -> anyhow::Result<()> {
 /// A promise that the default asks for, and that an instance which keeps its backups for less cannot hold.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The configuration that a user of these clouds would write.
+/// The configuration that a user of these clouds would write: instances are found, and only those are named of which more
+/// has to be said.
 fn config_for(scenario: &Scenario, cloud: &Cloud) -> Result<String, std::fmt::Error> {
-    let mut yaml = String::from("poll: {interval: 5s}\naccounts:\n");
+    let mut yaml = String::from(
+        "poll: {interval: 5s, policy_interval: 15s, discovery_interval: 15s}\naccounts:\n",
+    );
     for account in &scenario.accounts {
+        let mine = |instance: &&Instance| instance.account == account.name;
+        let instances = || scenario.instances.iter().filter(mine);
+        let regions: BTreeSet<_> = instances()
+            .map(|instance| instance.region.as_str())
+            .collect();
+        let regions: Vec<_> = regions.into_iter().collect();
         write!(
             yaml,
             "- name: {}\n  provider: {}\n  endpoint: {}\n  rate_limit: 50/s\n  \
-             credentials: {{access_key_id: {}, access_key_secret: {}}}\n",
+             credentials: {{access_key_id: {}, access_key_secret: {}}}\n  \
+             discover: {{regions: [{}]}}\n",
             account.name,
             account.vendor.name(),
             cloud.url_of(account.vendor),
             account.access_key_id,
-            account.access_key_secret
+            account.access_key_secret,
+            regions.join(", ")
         )?;
-        let mine = |instance: &&Instance| instance.account == account.name;
-        let instances = || scenario.instances.iter().filter(mine);
         if account.vendor == Vendor::Huawei {
             write_projects(&mut yaml, &account.name, instances())?;
         }
-        yaml.push_str("  instances:\n");
-        for instance in instances() {
+        let named: Vec<_> = instances()
+            .filter(|instance| keeps_little(instance) || is_released(instance))
+            .collect();
+        if !named.is_empty() {
+            yaml.push_str("  instances:\n");
+        }
+        for instance in named {
             write_instance(&mut yaml, instance)?;
         }
     }
     Ok(yaml)
+}
+
+fn keeps_little(instance: &Instance) -> bool {
+    instance.retention < DEFAULT_RETENTION
+}
+
+/// Somebody has deleted it, and left it in the configuration.
+fn is_released(instance: &Instance) -> bool {
+    let mut trouble = instance.trouble.iter();
+    trouble.any(|trouble| matches!(trouble, Trouble::Released { .. }))
 }
 
 fn write_projects<'a>(
@@ -99,21 +123,14 @@ fn write_projects<'a>(
 }
 
 fn write_instance(yaml: &mut String, instance: &Instance) -> std::fmt::Result {
-    let destinations = instance.destinations.iter();
-    let regions: Vec<_> = destinations
-        .map(|destination| destination.region.as_str())
-        .collect();
-    let objectives = if instance.retention < DEFAULT_RETENTION {
+    let objectives = if keeps_little(instance) {
         ", objectives: {retention: off}"
     } else {
         ""
     };
     writeln!(
         yaml,
-        "  - {{id: {}, region: {}, name: {}, backup_regions: [{}]{objectives}}}",
-        instance.id,
-        instance.region,
-        instance.name,
-        regions.join(", ")
+        "  - {{id: {}, region: {}, name: {}{objectives}}}",
+        instance.id, instance.region, instance.name
     )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::account::ListingKey;
-use crate::backup::Reading;
+use crate::backup::{ListingKind, Reading};
 use crate::facts::Failure;
 use crate::provider::error::{ListError, Reason};
 use crate::tally::AccountKey;
@@ -53,6 +53,8 @@ impl Changes {
         match outcome {
             // A fact, not an outage.
             Err(error) if error.reason == Reason::Unsupported => {}
+            // Said once, of the listings that are asked most, is enough.
+            Err(error) if error.missing_instance && is_told_elsewhere(listing.1) => {}
             Err(error) if reason_before != Some(error.reason) => {
                 self.few(account, Some(error.reason), || {
                     tell_failure(account, listing, error);
@@ -94,6 +96,10 @@ impl Changes {
             _ => Telling::NotAtAll,
         }
     }
+}
+
+fn is_told_elsewhere(kind: ListingKind) -> bool {
+    kind.is_slow() || kind == ListingKind::CrossRegionLog
 }
 
 fn tell_failure(account: &AccountKey, listing: &ListingKey, error: &ListError) {

@@ -107,14 +107,12 @@ pub(super) fn errands<'a>(
             Together::UpTo(most) => most,
             Together::None | Together::All => instances.len(),
         };
-        errands.extend(
-            instances
-                .chunks(most.max(1))
-                .map(|instances| Errand::Together {
-                    kind,
-                    instances: instances.to_vec(),
-                }),
-        );
+        let open: Vec<_> = instances
+            .into_iter()
+            .filter(|instance| !settled.contains(&(instance.clone(), kind)))
+            .collect();
+        let batches = open.chunks(most.max(1)).map(<[InstanceKey]>::to_vec);
+        errands.extend(batches.map(|instances| Errand::Together { kind, instances }));
     }
     errands.sort_by_key(|errand| match errand {
         Errand::Discover(_) => false,

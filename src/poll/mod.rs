@@ -45,6 +45,9 @@ use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, opera
 use crate::tally::{AccountKey, AccountScope, Tally};
 use crate::target::{InstanceKey, Target};
 
+/// So many intervals go by before an instance is asked for again that the vendor did not know.
+const WHILE_MISSING: u32 = 10;
+
 /// What polling needs, and where it leaves what it found.
 #[derive(Debug, Clone)]
 pub struct Ground {
@@ -267,7 +270,7 @@ async fn poll_together(
     let watched = instances
         .iter()
         .filter_map(|instance| ground.facts.of(instance))
-        .filter(|facts| is_worth_asking(facts, kind));
+        .filter(|facts| is_asked(ground, account, facts, kind));
     // A call that names an instance which does not exist is refused as a whole.
     let (missing, present): (Vec<_>, Vec<_>) =
         watched.partition(|facts| kind.is_slow() && facts.is_gone());
@@ -300,9 +303,32 @@ async fn poll_together(
     all_went_well && one_by_one.into_iter().all(|went_well| went_well)
 }
 
-/// What is known to be gone has nothing left to ask about, but for the copies that may outlive it.
-fn is_worth_asking(facts: &InstanceFacts, kind: ListingKind) -> bool {
-    facts.gone_since.is_none() || kind == ListingKind::CrossRegion
+/// Whether there is anything to ask about; if not, that was its part of the round.
+///
+/// Of what is known to be gone only the copies are left, which may outlive it. What the vendor does not know is asked for
+/// again after a while: that it does not exist is a state, and no error that would go on for ever.
+fn is_asked(ground: &Ground, account: &Account, facts: &InstanceFacts, kind: ListingKind) -> bool {
+    let is_gone = facts.gone_since.is_some() && kind != ListingKind::CrossRegion;
+    let missing_since = facts.listings.get(&kind).and_then(|listing| {
+        let attempt = &listing.last_attempt;
+        let failure = attempt.failure.as_ref()?;
+        failure.missing_instance.then_some(attempt.at)
+    });
+    let is_asked = !is_gone
+        && missing_since.is_none_or(|at| {
+            let since = ground.clock.now() - at;
+            since.to_std().unwrap_or_default() >= account.poll.interval * WHILE_MISSING
+        });
+    if !is_asked {
+        end_of_round(ground, account, &(facts.target.key.clone(), kind));
+    }
+    is_asked
+}
+
+fn end_of_round(ground: &Ground, account: &Account, key: &ListingKey) {
+    if let Some(took) = account.end(key) {
+        ground.tally.sweep(&account.key, took);
+    }
 }
 
 /// One attempt at one listing, recorded whatever comes of it.
@@ -314,7 +340,7 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) -> b
     let Some(facts) = ground.facts.of(instance) else {
         return true;
     };
-    if !is_worth_asking(&facts, *kind) {
+    if !is_asked(ground, account, &facts, *kind) {
         return true;
     }
     account.begin(*kind);
@@ -365,9 +391,7 @@ fn record(
     if *kind == ListingKind::CrossRegion {
         account.copies_were_asked_for(instance);
     }
-    if let Some(took) = account.end(key) {
-        ground.tally.sweep(&account.key, took);
-    }
+    end_of_round(ground, account, key);
     went_well
 }
 

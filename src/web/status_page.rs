@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::backup::Scope;
+use crate::backup::{BackupType, Scope};
 use crate::facts::{RegionFacts, RegionKey};
 use crate::metrics::Assessed;
 use crate::posture::Posture;
@@ -109,12 +109,13 @@ fn newest(posture: &Posture, scope: Scope, now: DateTime<Utc>) -> String {
     for copy in posture
         .copies
         .iter()
-        .filter(|copy| copy.place.scope == scope)
+        .filter(|copy| copy.place.scope == scope && copy.backup_type != BackupType::Log)
     {
         let ended = copy.last_success.map(|success| success.ended);
         let newest = regions.entry(&copy.place.backup_region).or_insert(ended);
         *newest = ended.max(*newest);
     }
+    let has_any = regions.values().any(Option::is_some);
     let described: Vec<_> = regions
         .into_iter()
         .map(|(region, ended)| {
@@ -129,11 +130,14 @@ fn newest(posture: &Posture, scope: Scope, now: DateTime<Utc>) -> String {
         })
         .collect();
     let is_off = scope == Scope::CrossRegion && posture.protected == Some(false);
-    match (is_off, described.is_empty()) {
-        (true, true) => "none: not copied to other regions".to_owned(),
-        (true, false) => format!("{}; no longer copied", described.join("; ")),
-        (false, true) => "not known".to_owned(),
-        (false, false) => described.join("; "),
+    if is_off && !has_any {
+        "none: not copied to other regions".to_owned()
+    } else if described.is_empty() {
+        "not known".to_owned()
+    } else if is_off {
+        format!("{}; no longer copied", described.join("; "))
+    } else {
+        described.join("; ")
     }
 }
 
@@ -148,6 +152,8 @@ fn trouble(posture: &Posture) -> String {
         .listings
         .iter()
         .filter_map(|listing| listing.failure.as_ref())
+        // Said once is enough.
+        .filter(|failure| !(posture.gone && failure.missing_instance))
         .map(|failure| failure.message.clone());
     let gone = posture
         .gone

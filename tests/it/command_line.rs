@@ -1,6 +1,6 @@
 //! The commands, their output and their exit codes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -260,7 +260,7 @@ async fn the_demo_needs_nothing_and_shows_healthy_and_troubled_instances() {
     let scrape = exporter.ready().await;
     // Each vendor's instances, with the listings that it has.
     for (provider, instances, listings) in
-        [("alibaba", 12, 2), ("huawei", 4, 3), ("volcengine", 4, 2)]
+        [("alibaba", 15, 5), ("huawei", 4, 5), ("volcengine", 4, 4)]
     {
         let of = [("provider", provider)];
         let count = |name| scrape.all(name, &of).count();
@@ -270,9 +270,39 @@ async fn the_demo_needs_nothing_and_shows_healthy_and_troubled_instances() {
             instances * listings,
             "{provider}"
         );
-        let failures = scrape.sum("cloud_backup_poll_failures_total", &of);
-        assert_eq!(failures, 0.0, "{provider}");
+        // But for the instance that was deleted.
+        let failing = scrape.all("cloud_backup_poll_success", &of);
+        let failing: BTreeSet<_> = failing
+            .filter(|sample| sample.value == 0.0)
+            .map(|sample| sample.labels["instance_id"].as_str())
+            .collect();
+        let deleted = provider == "alibaba";
+        assert_eq!(
+            failing.len(),
+            usize::from(deleted),
+            "{provider} {failing:?}"
+        );
     }
+    // The kinds of trouble that no listing shows by itself.
+    for (name, state, least) in [
+        ("cloud_backup_instances", ("state", "gone"), 1.0),
+        ("cloud_backup_instances", ("state", "unmonitored"), 1.0),
+        ("cloud_backup_log_gaps", ("scope", "cross_region"), 1.0),
+        (
+            "cloud_backup_restore_window_gaps",
+            ("scope", "cross_region"),
+            1.0,
+        ),
+        ("cloud_backup_uncopied_sets", ("provider", "alibaba"), 3.0),
+    ] {
+        let sum = scrape.sum(name, &[state]);
+        assert!(sum >= least, "{name} {state:?}: {sum}");
+    }
+    let unprotected = scrape
+        .all("cloud_backup_instance_protected", &[])
+        .filter(|sample| sample.value == 0.0)
+        .count();
+    assert!(unprotected >= 4, "{unprotected}");
     let met = scrape.sum("cloud_backup_objective_met", &[]);
     let verdicts = scrape.all("cloud_backup_objective_met", &[]).count();
     assert!(met >= 20.0 && verdicts >= 40, "{met} of {verdicts}");
