@@ -39,8 +39,8 @@ fn yaml(rate_limit: &str) -> String {
     yaml
 }
 
-/// The gateway behind a client, at the time that has been simulated so far.
-fn client_of(cloud: Arc<Cloud>, start: Instant) -> HttpClient {
+/// The gateway of a vendor behind a client, at the time that has been simulated so far.
+fn client_of(vendor: Vendor, cloud: Arc<Cloud>, start: Instant) -> HttpClient {
     let begun = cloud.clock().now();
     HttpClient::in_memory(move |outgoing: Outgoing| {
         cloud.clock().set(begun + start.elapsed());
@@ -54,13 +54,7 @@ fn client_of(cloud: Arc<Cloud>, start: Instant) -> HttpClient {
         headers.push(("host", host));
         let method = outgoing.method.as_str();
         let answer = cloud
-            .ask(
-                Vendor::Huawei,
-                method,
-                path,
-                &headers,
-                outgoing.body.as_bytes(),
-            )
+            .ask(vendor, method, path, &headers, outgoing.body.as_bytes())
             .unwrap();
         let pairs = answer.headers.iter().map(|(name, value)| {
             let name: HeaderName = name.parse().unwrap();
@@ -74,26 +68,31 @@ fn client_of(cloud: Arc<Cloud>, start: Instant) -> HttpClient {
     })
 }
 
-/// Polls for an hour and counts the answers by their status.
-async fn poll_for_an_hour(rate_limit: &str) -> BTreeMap<u16, usize> {
-    let cloud = Arc::new(Cloud::start(scenario()).await.unwrap());
+/// Polls for so long.
+async fn poll(vendor: Vendor, cloud: &Arc<Cloud>, yaml: &str, time: Duration) {
     let start = Instant::now();
     let clock = Clock::set_by_hand(cloud.clock().now());
     let ground = Ground {
         facts: Arc::default(),
         tally: Arc::default(),
         clock: clock.clone(),
-        http: client_of(Arc::clone(&cloud), start),
+        http: client_of(vendor, Arc::clone(cloud), start),
         environment: Arc::default(),
     };
     let mut poller = Poller::new(ground);
-    poller.apply(&Config::parse(&yaml(rate_limit), []).unwrap());
-    while start.elapsed() < HOUR {
+    poller.apply(&Config::parse(yaml, []).unwrap());
+    while start.elapsed() < time {
         tokio::time::sleep(Duration::from_secs(1)).await;
         clock.advance(Duration::from_secs(1));
     }
     poller.stop(Duration::ZERO).await;
     assert_eq!(cloud.unexpected(), Vec::<String>::new());
+}
+
+/// Polls for an hour and counts the answers by their status.
+async fn poll_for_an_hour(rate_limit: &str) -> BTreeMap<u16, usize> {
+    let cloud = Arc::new(Cloud::start(scenario()).await.unwrap());
+    poll(Vendor::Huawei, &cloud, &yaml(rate_limit), HOUR).await;
     let mut statuses = BTreeMap::new();
     for request in cloud.requests() {
         *statuses.entry(request.verdict.status.unwrap()).or_default() += 1;
@@ -141,4 +140,126 @@ async fn one_call_more_than_the_limit_is_refused() {
         statuses.get(&429).is_some_and(|refused| *refused > 0),
         "{statuses:?}"
     );
+}
+
+/// Healthy instances of one vendor in two regions, and an account that finds them.
+fn account_of(vendor: Vendor, instances: usize) -> (Scenario, String) {
+    let (regions, away, engine) = match vendor {
+        Vendor::Alibaba => (
+            ["cn-hangzhou", "cn-beijing"],
+            "cn-shanghai",
+            sim::Engine::MySql,
+        ),
+        Vendor::Huawei => (
+            ["cn-north-4", "cn-south-1"],
+            "cn-east-3",
+            sim::Engine::MySql,
+        ),
+        Vendor::Volcengine => (
+            ["cn-beijing", "cn-guangzhou"],
+            "cn-shanghai",
+            sim::Engine::Redis,
+        ),
+    };
+    let (id, secret) = KEY;
+    let account = sim::Account {
+        name: ACCOUNT.to_owned(),
+        vendor,
+        access_key_id: id.to_owned(),
+        access_key_secret: secret.to_owned(),
+        ..sim::Account::default()
+    };
+    let instances = (0..instances).map(|number| {
+        let mut instance = sim::Instance::new(format!("db-{number}"), regions[number % 2])
+            .account(ACCOUNT)
+            .engine(engine, "8.0")
+            .schedule(sim::Schedule::every(Duration::from_secs(24 * 3600)))
+            .copied_to(away, Duration::from_secs(600));
+        instance.logs.copied = true;
+        // What is budgeted fits on one page of each list.
+        instance.retention = Duration::from_secs(3 * 24 * 3600);
+        instance
+    });
+    let scenario = Scenario {
+        accounts: vec![account],
+        instances: instances.collect(),
+        ..Scenario::empty()
+    };
+    // Where the copies are is found out while polling, unless somebody says it; a budget is made before.
+    let more = if vendor == Vendor::Huawei {
+        let projects = [regions[0], regions[1], away].map(|region| {
+            let id = sim::huawei::project_id(ACCOUNT, region);
+            format!("{region}: \"{id}\"")
+        });
+        format!(
+            "  projects: {{{}}}\n  instances: [{{id: db-0, region: {}, backup_regions: [{away}]}}]\n",
+            projects.join(", "),
+            regions[0]
+        )
+    } else {
+        String::new()
+    };
+    let yaml = format!(
+        "accounts:\n- name: {ACCOUNT}\n  provider: {}\n  endpoint: http://api.simulated.test\n{more}  \
+         credentials: {{access_key_id: {id}, access_key_secret: {secret}}}\n  \
+         discover: {{regions: [{}]}}\n",
+        vendor.name(),
+        regions.join(", ")
+    );
+    (scenario, yaml)
+}
+
+/// What `check` says, held against what the vendors' gateways count.
+#[tokio::test(start_paused = true)]
+async fn an_hour_costs_the_calls_that_were_budgeted() {
+    const INSTANCES: usize = 24;
+    const HOURS: u32 = 2;
+    for vendor in [Vendor::Alibaba, Vendor::Huawei, Vendor::Volcengine] {
+        let (scenario, yaml) = account_of(vendor, INSTANCES);
+        let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+        let begun = cloud.clock().now();
+        poll(vendor, &cloud, &yaml, HOUR * (HOURS + 1)).await;
+        // The first hour begins with everything at once.
+        let mut counted: BTreeMap<String, u32> = BTreeMap::new();
+        for request in cloud.requests() {
+            if request.at >= begun + HOUR {
+                *counted.entry(request.operation).or_default() += 1;
+            }
+        }
+
+        let config = Config::parse(&yaml, []).unwrap();
+        let account = &config.accounts[0];
+        let discover = account.discover.as_ref().unwrap();
+        let found = (0..INSTANCES).map(|number| {
+            let key = InstanceKey {
+                provider: account.provider.label(),
+                account: Arc::clone(&account.name),
+                source_region: Arc::clone(&discover.regions[number % 2]),
+                instance_id: format!("db-{number}").into(),
+            };
+            Arc::new(discover.target(account.provider, key))
+        });
+        let found: Vec<_> = found.collect();
+        let mut budget: BTreeMap<String, f64> = BTreeMap::new();
+        let costs = crate::provider::costs(account, &found).into_iter();
+        for cost in costs.chain(crate::provider::discovery_costs(account)) {
+            let calls = cost.an_hour(&config.poll) * f64::from(HOURS);
+            *budget.entry(cost.operation.to_owned()).or_default() += calls;
+        }
+        let operations = |calls: Vec<&String>| calls.into_iter().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            operations(counted.keys().collect()),
+            operations(budget.keys().collect()),
+            "{vendor:?}"
+        );
+        for (operation, budgeted) in &budget {
+            let difference = f64::from(counted[operation]) - budgeted;
+            // One may stand on either edge of the time that was counted.
+            assert!(
+                difference.abs() <= 2.0,
+                "{vendor:?} {operation}: {} and not {budgeted}",
+                counted[operation]
+            );
+        }
+    }
 }
