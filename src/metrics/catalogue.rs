@@ -70,7 +70,9 @@ pub fn markdown() -> String {
          To write it anew: `UPDATE_DOCS=1 cargo test --lib docs`.\n\n\
          Sizes are in bytes, times in Unix seconds, durations and ages in seconds.\n\
          Ages are computed at the scrape, from facts that `poll` read in the background: they go on growing while polls fail.\n\
-         Beside these, the standard `process_*` metrics are served.\n\n\
+         Beside these, the standard `process_*` metrics are served.\n\
+         Which call of which vendor feeds a metric is said in [coverage.md](coverage.md), what to alert on in \
+         [recovery-points.md](recovery-points.md).\n\n\
          | name | type | labels | meaning |\n|---|---|---|---|\n",
     );
     for row in CATALOGUE {

@@ -376,3 +376,63 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
     let seconds = value.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds)).filter(|pause| !pause.is_zero())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// The operations that this account names, in its listings and to find instances.
+    fn named_by(vendor: Vendor, watched: &str) -> BTreeSet<&'static str> {
+        let provider = vendor.label();
+        let yaml = format!("accounts: [{{name: a, provider: {provider}, {watched}}}]");
+        let config = Config::parse(&yaml, []).unwrap();
+        operations(&config.accounts[0]).all().collect()
+    }
+
+    #[test]
+    fn the_actions_are_those_of_the_operations_that_an_account_may_name() {
+        let instances = "instances: [{id: db-1, region: cn-a}]";
+        let copies = "instances: [{id: db-1, region: cn-a, backup_regions: [cn-b]}]";
+        let discover = "discover: {regions: [cn-a]}";
+        for vendor in Vendor::ALL {
+            let operations = actions(vendor).iter().map(|(operation, _)| *operation);
+            let allowed: BTreeSet<_> = operations.collect();
+            assert_eq!(allowed.len(), actions(vendor).len(), "{vendor:?}");
+            let both = format!("{discover}, {copies}");
+            let mut named = BTreeSet::new();
+            for watched in [instances, copies, discover, &both] {
+                let of_account = named_by(vendor, watched);
+                assert!(of_account.is_subset(&allowed), "{vendor:?} {watched}");
+                named.extend(of_account);
+            }
+            // Nobody has to allow more than is ever asked.
+            assert_eq!(named, allowed, "{vendor:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_account_costs_is_made_of_operations_that_it_names() {
+        for vendor in Vendor::ALL {
+            let provider = vendor.label();
+            for watched in [
+                "instances: [{id: db-1, region: cn-a}]",
+                "discover: {regions: [cn-a]}, instances: [{id: db-1, region: cn-b}]",
+            ] {
+                let yaml = format!("accounts: [{{name: a, provider: {provider}, {watched}}}]");
+                let config = Config::parse(&yaml, []).unwrap();
+                let account = &config.accounts[0];
+                let operations = operations(account);
+                let named: BTreeSet<_> = operations.all().collect();
+                let mut costs = costs(account, &account.targets);
+                costs.extend(discovery_costs(account));
+                assert!(!costs.is_empty(), "{vendor:?} {watched}");
+                for cost in costs {
+                    assert!(named.contains(cost.operation), "{vendor:?} {cost:?}");
+                }
+            }
+        }
+    }
+}

@@ -3,6 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use cloud_backup_exporter::config::Config;
+use cloud_backup_exporter::metrics::catalogue::CATALOGUE;
+use cloud_backup_exporter::provider::actions;
+use cloud_backup_exporter::vendor::Vendor;
+
 /// Which module of the exporter may name which; the same table stands in ARCHITECTURE.md.
 const MAY_NAME: [(&str, &[&str]); 17] = [
     ("backup", &[]),
@@ -62,6 +67,11 @@ const MUST_NOT_USE: [(&str, &[&str]); 10] = [
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(name: &str) -> String {
+    let path = root().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -195,7 +205,7 @@ fn one_provider_does_not_name_another() {
 
 #[test]
 fn the_architecture_page_carries_the_same_table() {
-    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let page = page("ARCHITECTURE.md");
     for (module, may_name) in MAY_NAME {
         let named = may_name
             .iter()
@@ -213,10 +223,7 @@ fn the_architecture_page_carries_the_same_table() {
 
 #[test]
 fn every_metric_that_a_document_names_exists() {
-    let catalogue: BTreeSet<_> = cloud_backup_exporter::metrics::catalogue::CATALOGUE
-        .iter()
-        .map(|row| row.name)
-        .collect();
+    let catalogue: BTreeSet<_> = CATALOGUE.iter().map(|row| row.name).collect();
     let mut pages = vec![
         root().join("README.md"),
         root().join("ARCHITECTURE.md"),
@@ -224,8 +231,7 @@ fn every_metric_that_a_document_names_exists() {
     ];
     pages.extend(files_below(&root().join("docs"), "md"));
     for page in pages {
-        let text = std::fs::read_to_string(&page);
-        let text = text.unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+        let text = self::page(page.to_str().unwrap());
         for rest in words_after(&text, "cloud_backup_").filter(|rest| !rest.is_empty()) {
             let name = format!("cloud_backup_{rest}");
             let family = ["_bucket", "_sum", "_count"]
@@ -237,5 +243,107 @@ fn every_metric_that_a_document_names_exists() {
                 || name.ends_with('_');
             assert!(known, "{} names {name}", page.display());
         }
+    }
+}
+
+/// The contents of a page's code blocks in this language, without their indentation.
+fn code_blocks(page: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some((indent, found)) = line.split_once("```") else {
+            continue;
+        };
+        let block: Vec<_> = lines
+            .by_ref()
+            .take_while(|line| line.trim() != "```")
+            .map(|line| line.strip_prefix(indent).unwrap_or(line))
+            .collect();
+        if found == language {
+            blocks.push(block.join("\n"));
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_policies_of_the_front_page_allow_what_is_asked_and_no_more() {
+    let page = page("README.md");
+    for vendor in Vendor::ALL {
+        let name = vendor.label();
+        let marked = page.split_once(&format!("<!-- policy: {name} -->"));
+        let (_, rest) = marked.unwrap_or_else(|| panic!("README.md has no policy for {name}"));
+        let (policies, _) = rest.split_once("<!-- end of policy -->").unwrap();
+        let mut allowed = BTreeSet::new();
+        for policy in code_blocks(policies, "json") {
+            let policy: serde_json::Value = serde_json::from_str(&policy).unwrap();
+            for statement in policy["Statement"].as_array().unwrap() {
+                assert_eq!(statement["Effect"], "Allow");
+                let actions = statement["Action"].as_array().unwrap().iter();
+                allowed.extend(actions.map(|action| action.as_str().unwrap().to_owned()));
+            }
+        }
+        let asked = actions(vendor).iter().map(|(_, action)| *action);
+        let asked: BTreeSet<_> = asked.map(str::to_owned).collect();
+        assert_eq!(allowed, asked, "{name}");
+    }
+}
+
+#[test]
+fn the_configurations_that_documents_show_are_good() {
+    for name in ["README.md", "docs/providers.md", "docs/credentials.md"] {
+        for block in code_blocks(&page(name), "yaml") {
+            // The reader has such a file, the test has none.
+            let block = block.replace("_file: /run/secrets/", ": ");
+            if block.starts_with("accounts:") || block.starts_with("poll:") {
+                let config = Config::parse(&block, []);
+                assert!(config.is_ok(), "{name}: {:?}\n{block}", config.err());
+            }
+        }
+    }
+}
+
+/// The names in backticks.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_coverage_page_says_of_every_metric_which_call_feeds_it() {
+    let page = page("docs/coverage.md");
+    let tables: Vec<Vec<&str>> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'))
+        .map(|row| row.split('|').map(str::trim).collect())
+        .collect();
+    let header = Vendor::ALL.map(|vendor| format!("`{}`", vendor.label()));
+    let mut covered = Vec::new();
+    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let rows = tables
+        .iter()
+        .filter(|row| names(row[0]).any(|name| name.starts_with("cloud_backup_")));
+    for row in rows {
+        covered.extend(names(row[0]));
+        // The metrics of the exporter itself stand in a row without vendors.
+        if row.len() == 2 {
+            continue;
+        }
+        assert_eq!(row.len(), 1 + Vendor::ALL.len(), "{row:?}");
+        for (vendor, cell) in Vendor::ALL.iter().zip(&row[1..]) {
+            assert!(!cell.is_empty(), "{row:?}");
+            let known: BTreeSet<_> = actions(*vendor).iter().map(|(name, _)| *name).collect();
+            for operation in names(cell) {
+                assert!(known.contains(operation), "{row:?}");
+                told.entry(vendor.label()).or_default().insert(operation);
+            }
+        }
+    }
+    let vendors = tables.iter().filter(|row| row[1..] == header).count();
+    assert!(vendors > 0, "no table has the vendors in their order");
+    let catalogue: Vec<_> = CATALOGUE.iter().map(|row| row.name).collect();
+    assert_eq!(covered, catalogue, "each metric once, in their order");
+    for vendor in Vendor::ALL {
+        let asked: BTreeSet<_> = actions(vendor).iter().map(|(name, _)| *name).collect();
+        assert_eq!(told[vendor.label()], asked, "each call feeds something");
     }
 }
