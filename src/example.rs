@@ -166,6 +166,7 @@ pub(crate) fn instance() -> Instance {
         target: Arc::new(target("rm-1")),
         description: Description::default(),
         gone_since: None,
+        is_found: false,
         listings: std::collections::BTreeMap::new(),
     })
 }

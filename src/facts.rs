@@ -40,6 +40,8 @@ pub struct InstanceFacts {
     pub description: Description,
     /// Since when the provider's list of instances no longer has it.
     pub gone_since: Option<DateTime<Utc>>,
+    /// Whether it was found by looking for it rather than named.
+    pub is_found: bool,
     /// Its listings; one that was never attempted is missing.
     pub listings: BTreeMap<ListingKind, ListingFacts>,
 }
@@ -128,6 +130,7 @@ impl Facts {
             target,
             description,
             gone_since,
+            is_found,
         } in watched
         {
             let mut listings = before
@@ -139,6 +142,7 @@ impl Facts {
                 target,
                 description,
                 gone_since,
+                is_found,
                 listings,
             };
             known.instances.insert(key, Arc::new(facts));
@@ -254,6 +258,8 @@ pub struct Watched {
     pub description: Description,
     /// Since when the provider's list of instances no longer has it.
     pub gone_since: Option<DateTime<Utc>>,
+    /// Whether it was found by looking for it rather than named.
+    pub is_found: bool,
 }
 
 impl From<Arc<Target>> for Watched {
@@ -262,11 +268,17 @@ impl From<Arc<Target>> for Watched {
             target,
             description: Description::default(),
             gone_since: None,
+            is_found: false,
         }
     }
 }
 
 impl InstanceFacts {
+    /// Whether there is anything to ask about. Of what is known to be gone only the copies are left, which may outlive it.
+    pub fn is_asked_for(&self, kind: ListingKind) -> bool {
+        self.gone_since.is_none() || kind == ListingKind::CrossRegion
+    }
+
     /// Whether each of its listings was attempted at least once, or need not be.
     pub fn is_attempted(&self) -> bool {
         self.gone_since.is_some() || self.listings.len() == self.target.listings.len()

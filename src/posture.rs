@@ -184,11 +184,17 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
         restorable_sets: view.restorable_sets(),
         copies,
         uncopied,
-        verdicts,
+        // Of what no longer exists nothing is promised, and only its copies are still asked for.
+        verdicts: if facts.gone_since.is_some() {
+            Vec::new()
+        } else {
+            verdicts
+        },
         listings: facts
             .target
             .listings
             .iter()
+            .filter(|kind| facts.is_asked_for(**kind))
             .map(|kind| ListingPosture::of(*kind, facts.listings.get(kind)))
             .collect(),
     }

@@ -32,7 +32,18 @@ pub struct AccountScope {
     /// The vendor's operations.
     pub operations: Operations,
     /// How often each listing is read.
-    pub poll_interval: Duration,
+    pub intervals: Intervals,
+}
+
+/// How often an account is asked, by what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Intervals {
+    /// What changes often.
+    pub poll: Duration,
+    /// What changes seldom.
+    pub policy: Duration,
+    /// Which instances there are, where they are looked for.
+    pub discovery: Option<Duration>,
 }
 
 /// The counters; cheap to share.
@@ -62,7 +73,7 @@ pub struct AccountCounts {
     /// How long the last full round took.
     pub last_sweep: Option<Duration>,
     /// How often each listing is read.
-    pub poll_interval: Duration,
+    pub intervals: Intervals,
 }
 
 /// A histogram over [`DURATION_BOUNDS`].
@@ -104,7 +115,7 @@ impl Tally {
                 }
             }
             let account = counts.accounts.entry(scope.key.clone()).or_default();
-            account.poll_interval = scope.poll_interval;
+            account.intervals = scope.intervals;
             for operation in scope.operations.all() {
                 account.requests.entry(operation).or_default();
                 for reason in Reason::ALL {
@@ -193,6 +204,12 @@ mod tests {
 
     const OPERATION: &str = "DescribeBackups";
 
+    const INTERVALS: Intervals = Intervals {
+        poll: Duration::from_secs(300),
+        policy: Duration::from_secs(3600),
+        discovery: None,
+    };
+
     fn key(account: &str) -> AccountKey {
         AccountKey {
             provider: "alibaba",
@@ -207,7 +224,7 @@ mod tests {
                 listings: vec![(ListingKind::Local, OPERATION)],
                 discovery: Vec::new(),
             },
-            poll_interval: Duration::from_secs(300),
+            intervals: INTERVALS,
         }
     }
 
@@ -228,7 +245,7 @@ mod tests {
             .chain(counts.anomalies.values());
         assert_eq!(zeros.sum::<u64>(), 0);
         assert_eq!(account.last_sweep, None);
-        assert_eq!(account.poll_interval, Duration::from_secs(300));
+        assert_eq!(account.intervals, INTERVALS);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an account's configuration costs in API calls, and whether that fits its limit. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::target::{InstanceKey, Target};
 /// What the polling of an account costs when every list fits on one page of 100 rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Budget {
-    /// The instances that this was computed for: those that are named, and one in each region in which instances are
+    /// The instances that this was computed for: those that are named, and one in each other region in which instances are
     /// looked for.
     pub(super) instances: usize,
     /// Calls an hour, by operation.
@@ -28,7 +28,12 @@ impl Budget {
     /// Computes it; nothing is asked.
     pub(super) fn of(account: &AccountConfig, poll: &PollConfig) -> Self {
         let mut targets = account.targets.clone();
-        targets.extend(found(account, 1));
+        let named: BTreeSet<_> = targets
+            .iter()
+            .map(|target| Arc::clone(&target.key.source_region))
+            .collect();
+        let found = found(account, 1).into_iter();
+        targets.extend(found.filter(|found| !named.contains(&found.key.source_region)));
         let mut all = costs(account, &targets);
         all.extend(discovery_costs(account));
         let hourly = sums(&all, |cost| cost.an_hour(poll));

@@ -52,7 +52,7 @@ fn describe(
         let regions = discover.regions.join(", ");
         writeln!(
             summary,
-            "  others are looked for in {regions}; counted here with one in each region"
+            "  others are looked for in {regions}; counted here with one in each region where none is named"
         )?;
     }
     for (operation, calls) in &budget.hourly {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regex_lite::Regex;
 
+use crate::backup::ListingKind;
 use crate::target::{InstanceKey, Objectives, Target};
 use crate::vendor::Vendor;
 
@@ -18,6 +19,8 @@ pub struct Discover {
     pub exclude: Vec<Pattern>,
     /// What is promised for each.
     pub objectives: Objectives,
+    /// Which listings are read of each.
+    pub listings: Vec<ListingKind>,
 }
 
 /// A regular expression. Two are the same when they are written the same.
@@ -69,7 +72,7 @@ impl Discover {
             name: None,
             backup_regions: Vec::new(),
             objectives: self.objectives,
-            listings: vendor.listings().to_vec(),
+            listings: self.listings.clone(),
         }
     }
 }

@@ -970,6 +970,11 @@ fn instances_may_be_looked_for_instead_of_being_named() {
             .unwrap()
             .selects("x", None)
     );
+    let all = all.accounts[0].discover.clone().unwrap();
+    assert_eq!(all.listings, ListingKind::ALL);
+    let some = parse(&account("discover: {regions: [cn-a], listings: [local]}"));
+    let some = some.accounts[0].discover.clone().unwrap();
+    assert_eq!(some.listings, [ListingKind::Local]);
     let both = parse(&account(
         "discover: {regions: [cn-a]}, instances: [{id: rm-1, region: cn-a}]",
     ));

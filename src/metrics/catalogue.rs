@@ -525,10 +525,34 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_poll_interval_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
-        help: "How often each listing is read, from the configuration; policies and restore windows are read once every poll.policy_interval.",
+        help: "How often each listing is read, from the configuration; but for policies and restore windows.",
         samples: |scrape, family| {
             each_account(scrape, family, |account, family, labels| {
-                family.sample(&[labels], account.poll_interval.as_secs_f64());
+                family.sample(&[labels], account.intervals.poll.as_secs_f64());
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_policy_interval_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&["provider", "account"]),
+        help: "How often policies and restore windows are read, from the configuration.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                family.sample(&[labels], account.intervals.policy.as_secs_f64());
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_discovery_interval_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&["provider", "account"]),
+        help: "How often instances are looked for, from the configuration; absent where they are not.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                if let Some(interval) = account.intervals.discovery {
+                    family.sample(&[labels], interval.as_secs_f64());
+                }
             });
         },
     },

@@ -8,14 +8,19 @@ use proptest::prelude::*;
 use super::catalogue::{CATALOGUE, Row, markdown};
 use super::exposition::{Exposition, Format, MetricType};
 use super::*;
-use crate::backup::{Anomaly, BackupSet, ListingKind};
-use crate::example::{
-    HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, local, now,
+use crate::backup::{
+    Anomaly, BackupSet, Description, FoundInstance, Inventory, ListingKind, RestoreWindow, Scope,
 };
+use crate::example::{
+    HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, listing, local, log_in,
+    now, policy_to,
+};
+use crate::facts::Sets;
+use crate::log_chain::Hole;
 use crate::posture::assess;
 use crate::provider::Operations;
 use crate::provider::error::Reason;
-use crate::tally::{AccountKey, AccountScope, Tally};
+use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::Objective;
 
 const FORMATS: [Format; 2] = [Format::Text, Format::OpenMetrics];
@@ -283,7 +288,11 @@ impl Story {
                 ],
                 discovery: vec!["DescribeDBInstances"],
             },
-            poll_interval: Duration::from_secs(300),
+            intervals: Intervals {
+                poll: Duration::from_secs(300),
+                policy: Duration::from_secs(3600),
+                discovery: Some(Duration::from_secs(600)),
+            },
         }]);
         let assessed = |Instance(facts)| Assessed {
             posture: assess(&facts, LOOKBACK, now()),
@@ -291,7 +300,7 @@ impl Story {
         };
         Self {
             instances: instances.into_iter().map(assessed).collect(),
-            regions: Vec::new(),
+            regions: vec![searched()],
             tally,
         }
     }
@@ -309,6 +318,30 @@ impl Story {
         };
         render(&scrape, &ProcessMetrics::default(), format)
     }
+}
+
+/// A region with an instance that is watched and one that is not, and with a third that only another region still lists.
+fn searched() -> (RegionKey, Arc<RegionFacts>) {
+    let key = RegionKey {
+        provider: "alibaba",
+        account: "prod".into(),
+        region: HOME.into(),
+    };
+    let facts = crate::facts::Facts::default();
+    facts.adopt_regions(("alibaba", "prod"), std::slice::from_ref(&key));
+    let found = |id: &str| FoundInstance {
+        id: id.to_owned(),
+        description: Description::default(),
+        has_backups: true,
+        at_work: true,
+    };
+    let inventory = Inventory {
+        instances: vec![found("rm-1"), found("rm-9")],
+        outlived: vec!["rm-0".to_owned(), "rm-1".to_owned()],
+        complete: true,
+    };
+    facts.record_inventory(&key, ago("1m"), Duration::from_secs(3600), Ok(inventory));
+    facts.regions().remove(0)
 }
 
 fn account() -> AccountKey {
@@ -330,6 +363,21 @@ fn eventful() -> Instance {
         ended: None,
         ..local("1m")
     };
+    let logs = Sets {
+        listing: listing(vec![log_in("cn-shanghai", "50m", "40m")]),
+        holes: vec![Hole {
+            backup_region: "cn-shanghai".to_owned(),
+            from: ago("5h"),
+            until: ago("4h"),
+        }],
+        ..Sets::default()
+    };
+    let window = RestoreWindow {
+        scope: Scope::Local,
+        backup_region: HOME.to_owned(),
+        start: ago("2h"),
+        end: ago("1h"),
+    };
     Objective::ALL.into_iter().fold(
         instance()
             .expecting(&["cn-shanghai"])
@@ -337,7 +385,11 @@ fn eventful() -> Instance {
                 ListingKind::CrossRegion,
                 vec![restorable, failed(copy_in("cn-shanghai", "1h"))],
             )
-            .read(ListingKind::Local, vec![local("1h"), running]),
+            .read(ListingKind::Local, vec![local("1h"), running])
+            .with_logs()
+            .found(ListingKind::CrossRegionLog, logs)
+            .with_policy(policy_to("cn-shanghai"))
+            .with_windows(vec![window]),
         |instance, objective| instance.promising(objective, "26h"),
     )
 }
@@ -375,7 +427,22 @@ fn a_scrape_says_what_is_known_line_by_line() {
         format!(r#"cloud_backup_instance_info{{{one},product="rds",engine="",engine_version="",name=""}} 1"#),
         format!("cloud_backup_instance_protected{{{two}}} 0"),
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="monitored"} 2"#.to_owned(),
-        r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="gone"} 0"#.to_owned(),
+        r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="unmonitored"} 1"#.to_owned(),
+        r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="gone"} 1"#.to_owned(),
+        format!("cloud_backup_instance_protected{{{one}}} 1"),
+        // The hole lies between the set and the log file, which therefore restores nothing.
+        format!("cloud_backup_log_gaps{{{away}}} 1"),
+        format!("cloud_backup_recovery_point_age_seconds{{{away}}} 90000"),
+        format!("cloud_backup_restore_window_start_timestamp_seconds{{{home}}} 1781258400"),
+        format!("cloud_backup_restore_window_end_timestamp_seconds{{{home}}} 1781262000"),
+        format!("cloud_backup_restore_window_gaps{{{home}}} 0"),
+        format!("cloud_backup_policy_enabled{{{away},{full}}} 1"),
+        format!(r#"cloud_backup_policy_enabled{{{away},backup_type="log"}} 1"#),
+        format!("cloud_backup_policy_retention_seconds{{{away},{full}}} 604800"),
+        r#"cloud_backup_discovery_success{provider="alibaba",account="prod",source_region="cn-hangzhou"} 1"#.to_owned(),
+        r#"cloud_backup_last_discovery_success_timestamp_seconds{provider="alibaba",account="prod",source_region="cn-hangzhou"} 1781265540"#.to_owned(),
+        r#"cloud_backup_policy_interval_seconds{provider="alibaba",account="prod"} 3600"#.to_owned(),
+        r#"cloud_backup_discovery_interval_seconds{provider="alibaba",account="prod"} 600"#.to_owned(),
         // now is 2026-06-12T12:00:00Z = 1781265600.
         format!("cloud_backup_last_success_timestamp_seconds{{{away},{full}}} 1781175600"),
         format!("cloud_backup_last_success_age_seconds{{{away},{full}}} 90000"),
@@ -439,10 +506,9 @@ fn a_family_is_written_as_the_catalogue_describes_it() {
                 }
                 _ => row.name,
             };
-            let Some(family) = families.get(name) else {
-                assert_eq!(row.name, "cloud_backup_instance_protected");
-                continue;
-            };
+            let family = families
+                .get(name)
+                .unwrap_or_else(|| panic!("{name} has no sample"));
             described += 1;
             assert_eq!(family.help, row.help);
             assert_eq!(family.metric_type, row.metric_type.label());
@@ -500,6 +566,18 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "P",
     ),
     ("cloud_backup_recovery_point_age_seconds", "gauge", "P"),
+    ("cloud_backup_log_gaps", "gauge", "P"),
+    (
+        "cloud_backup_restore_window_start_timestamp_seconds",
+        "gauge",
+        "P",
+    ),
+    (
+        "cloud_backup_restore_window_end_timestamp_seconds",
+        "gauge",
+        "P",
+    ),
+    ("cloud_backup_restore_window_gaps", "gauge", "P"),
     ("cloud_backup_restorable_sets", "gauge", "I restore_region"),
     ("cloud_backup_uncopied_sets", "gauge", "I backup_region"),
     (
@@ -507,6 +585,8 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "gauge",
         "I backup_region",
     ),
+    ("cloud_backup_policy_enabled", "gauge", "C"),
+    ("cloud_backup_policy_retention_seconds", "gauge", "C"),
     ("cloud_backup_objective_seconds", "gauge", "I objective"),
     ("cloud_backup_objective_met", "gauge", "I objective"),
     ("cloud_backup_poll_success", "gauge", "I listing"),
@@ -542,12 +622,32 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "provider operation",
     ),
     (
+        "cloud_backup_discovery_success",
+        "gauge",
+        "provider account source_region",
+    ),
+    (
+        "cloud_backup_last_discovery_success_timestamp_seconds",
+        "gauge",
+        "provider account source_region",
+    ),
+    (
         "cloud_backup_sweep_duration_seconds",
         "gauge",
         "provider account",
     ),
     (
         "cloud_backup_poll_interval_seconds",
+        "gauge",
+        "provider account",
+    ),
+    (
+        "cloud_backup_policy_interval_seconds",
+        "gauge",
+        "provider account",
+    ),
+    (
+        "cloud_backup_discovery_interval_seconds",
         "gauge",
         "provider account",
     ),

@@ -187,6 +187,7 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
                 target: same.map_or(target, |known| Arc::clone(&known.target)),
                 description,
                 gone_since: listed.gone_since,
+                is_found: true,
             });
         }
     }

@@ -42,7 +42,7 @@ use crate::facts::{Facts, InstanceFacts};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
 use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
-use crate::tally::{AccountKey, AccountScope, Tally};
+use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::{InstanceKey, Target};
 
 /// So many intervals go by before an instance is asked for again that the vendor did not know.
@@ -207,7 +207,11 @@ fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
     AccountScope {
         key: account_key(config),
         operations: operations(config),
-        poll_interval: poll.interval,
+        intervals: Intervals {
+            poll: poll.interval,
+            policy: poll.policy_interval,
+            discovery: config.discover.as_ref().map(|_| poll.discovery_interval),
+        },
     }
 }
 
@@ -305,16 +309,15 @@ async fn poll_together(
 
 /// Whether there is anything to ask about; if not, that was its part of the round.
 ///
-/// Of what is known to be gone only the copies are left, which may outlive it. What the vendor does not know is asked for
-/// again after a while: that it does not exist is a state, and no error that would go on for ever.
+/// What the vendor does not know is asked for again after a while: that it does not exist is a state, and no error that
+/// would go on for ever.
 fn is_asked(ground: &Ground, account: &Account, facts: &InstanceFacts, kind: ListingKind) -> bool {
-    let is_gone = facts.gone_since.is_some() && kind != ListingKind::CrossRegion;
     let missing_since = facts.listings.get(&kind).and_then(|listing| {
         let attempt = &listing.last_attempt;
         let failure = attempt.failure.as_ref()?;
         failure.missing_instance.then_some(attempt.at)
     });
-    let is_asked = !is_gone
+    let is_asked = facts.is_asked_for(kind)
         && missing_since.is_none_or(|at| {
             let since = ground.clock.now() - at;
             since.to_std().unwrap_or_default() >= account.poll.interval * WHILE_MISSING

@@ -147,7 +147,9 @@ fn readers(targets: &[Arc<Target>], listing: ListingKind) -> u32 {
 
 /// Whether the listing of any instance is read, of those that have yet to be found included.
 fn is_read(account: &AccountConfig, listing: ListingKind) -> bool {
-    account.discover.is_some() || readers(&account.targets, listing) > 0
+    let discover = account.discover.as_ref();
+    discover.is_some_and(|discover| discover.listings.contains(&listing))
+        || readers(&account.targets, listing) > 0
 }
 
 /// One request, before it is signed.

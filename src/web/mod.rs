@@ -8,6 +8,7 @@ pub mod negotiate;
 pub mod server;
 mod status_page;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::header::{
@@ -37,6 +38,7 @@ pub struct Site {
     process: ProcessMetrics,
     settings: RwLock<Settings>,
     reload: mpsc::Sender<ReloadRequest>,
+    was_ready: AtomicBool,
 }
 
 /// What a reload changes.
@@ -64,6 +66,7 @@ impl Site {
             process: ProcessMetrics::default(),
             settings: RwLock::new(settings),
             reload,
+            was_ready: AtomicBool::new(false),
         }
     }
 
@@ -144,9 +147,15 @@ impl Site {
     fn readiness(&self) -> Response<Body> {
         let (facts, regions) = (self.facts.all(), self.facts.regions());
         let attempted = facts.iter().filter(|facts| facts.is_attempted()).count();
+        // What is found later on is polled at once, and does not make the rest less ready.
+        let was_ready = self.was_ready.load(Ordering::Relaxed);
+        let is_awaited =
+            |facts: &&Arc<InstanceFacts>| !(facts.is_attempted() || facts.is_found && was_ready);
+        let awaited = facts.iter().filter(is_awaited).count();
         let is_searched = |(_, found): &&(_, Arc<RegionFacts>)| found.last_attempt.is_some();
         let searched = regions.iter().filter(is_searched).count();
-        let status = if attempted == facts.len() && searched == regions.len() {
+        let status = if awaited == 0 && searched == regions.len() {
+            self.was_ready.store(true, Ordering::Relaxed);
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE

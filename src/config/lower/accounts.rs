@@ -60,7 +60,7 @@ impl Lowering<'_> {
         let rate_limit = self.optional(&account, "rate_limit", RateLimit::parse);
         let ca_file = self.ca_file(&account);
         let projects = self.projects(&account, provider);
-        let discover = self.discover(&account, promises);
+        let discover = self.discover(&account, provider, promises);
         let targets = self.targets(&account, name.as_ref(), provider, promises);
         Ok(AccountConfig {
             name: name?,

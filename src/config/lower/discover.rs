@@ -7,14 +7,16 @@ use super::super::{Discover, Pattern};
 use super::instances::REGION;
 use super::objectives::Promises;
 use super::{Lowering, all};
+use crate::vendor::Vendor;
 
-pub(crate) const DISCOVER_KEYS: [&str; 3] = ["regions", "include", "exclude"];
+pub(crate) const DISCOVER_KEYS: [&str; 4] = ["regions", "include", "exclude", "listings"];
 
 impl Lowering<'_> {
     /// Reads where instances are looked for, if they are.
     pub(super) fn discover(
         &mut self,
         account: &Mapping<'_>,
+        provider: Read<Vendor>,
         promises: Promises,
     ) -> Read<Option<Discover>> {
         let Some(node) = account.get("discover") else {
@@ -26,11 +28,13 @@ impl Lowering<'_> {
         let regions = self.regions(&discover);
         let include = self.patterns(&discover, "include");
         let exclude = self.patterns(&discover, "exclude");
+        let listings = self.listings(&discover, provider);
         Ok(Some(Discover {
             regions: regions?,
             include: include?,
             exclude: exclude?,
             objectives: promises.objectives,
+            listings: listings?,
         }))
     }
 

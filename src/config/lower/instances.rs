@@ -127,7 +127,7 @@ impl Lowering<'_> {
         }))
     }
 
-    fn listings(
+    pub(super) fn listings(
         &mut self,
         instance: &Mapping<'_>,
         provider: Read<Vendor>,

@@ -49,7 +49,12 @@ pub(in crate::provider) fn operations(account: &AccountConfig) -> Operations {
         .filter(|listing| is_read(account, **listing))
         .map(|listing| (*listing, operation(*listing)))
         .collect();
-    if account.discover.is_some() || account.targets.iter().any(|target| asks_of_copies(target)) {
+    let found = account.discover.as_ref();
+    let of_found = found.is_some_and(|discover| {
+        let kinds = [ListingKind::CrossRegion, ListingKind::RestoreWindow];
+        kinds.iter().all(|kind| discover.listings.contains(kind))
+    });
+    if of_found || account.targets.iter().any(|target| asks_of_copies(target)) {
         listings.push((ListingKind::RestoreWindow, DESCRIBE_TIMES));
     }
     let discovery = account.discover.iter();

@@ -26,6 +26,7 @@ fn finding(regions: &[&str]) -> AccountConfig {
             regions: regions.iter().map(|region| (*region).into()).collect(),
             include: Vec::new(),
             exclude: Vec::new(),
+            listings: Vendor::Alibaba.listings().to_vec(),
             objectives: Objectives {
                 recovery_point: None,
                 backup_age: None,

@@ -25,6 +25,7 @@ fn looking_into(regions: &[&str], account: AccountConfig) -> AccountConfig {
             regions: regions.iter().map(|region| Arc::from(*region)).collect(),
             include: Vec::new(),
             exclude: Vec::new(),
+            listings: Vendor::Huawei.listings().to_vec(),
             objectives: target(ID).objectives,
         }),
         ..account

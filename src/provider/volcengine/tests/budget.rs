@@ -22,6 +22,7 @@ fn discovering(regions: &[&str]) -> Discover {
         regions: regions.iter().copied().map(Arc::from).collect(),
         include: Vec::new(),
         exclude: Vec::new(),
+        listings: Vendor::Volcengine.listings().to_vec(),
         objectives: Objectives {
             recovery_point: nothing,
             backup_age: nothing,
