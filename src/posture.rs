@@ -2,12 +2,15 @@
 //!
 //! Pure: no I/O, no clock, no provider. Run at every scrape, so that a poll that is stuck shows as a growing age.
 
+mod copies;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod policy_tests;
+mod recovery;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,12 +20,7 @@ use crate::backup::{
     BackupSet, BackupType, Description, Edges, ListingKind, Lookback, Policy, Scope, Status,
 };
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
-use crate::log_chain::{Chain, Hole, Reach};
 use crate::target::Objective;
-
-/// How much older than its local set the data of a copy may be and still count as its copy: the vendor may make a copy
-/// from a snapshot that it took a little earlier.
-const COPY_TOLERANCE: Duration = Duration::minutes(10);
 
 /// One instance, judged at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -359,316 +357,6 @@ impl<'a> View<'a> {
         }
         description
     }
-
-    fn copies(&self) -> Vec<Copy> {
-        let mut by_copy: BTreeMap<(Place, BackupType), Vec<&BackupSet>> = BTreeMap::new();
-        for place in self.places_with_zeros() {
-            by_copy.insert((place, BackupType::Full), Vec::new());
-        }
-        for kind in ListingKind::ALL {
-            for set in self.sets(kind) {
-                let copy = (Place::of(set), set.backup_type);
-                by_copy.entry(copy).or_default().push(set);
-            }
-        }
-        by_copy
-            .into_iter()
-            .map(|((place, backup_type), sets)| self.copy(place, backup_type, &sets))
-            .collect()
-    }
-
-    /// Where a full copy shows as an explicit zero even though no set was ever seen there.
-    fn places_with_zeros(&self) -> Vec<Place> {
-        let mut places = Vec::new();
-        if self.read(ListingKind::CrossRegion).is_some() {
-            let regions = self.expected_regions.iter().copied();
-            // Nothing declared and nothing seen: the zero is there all the same, with an empty region.
-            let nowhere = self.expected_regions.is_empty().then_some("");
-            places.extend(regions.chain(nowhere).map(|region| Place {
-                scope: Scope::CrossRegion,
-                backup_region: region.to_owned(),
-            }));
-        }
-        if self.read(ListingKind::Local).is_some() {
-            places.push(Place {
-                scope: Scope::Local,
-                backup_region: self.facts.target.key.source_region.to_string(),
-            });
-        }
-        places
-    }
-
-    fn copy(&self, place: Place, backup_type: BackupType, sets: &[&BackupSet]) -> Copy {
-        let usable_sets = sets.iter().filter(|set| set.is_usable(self.now));
-        let newest_usable = usable_sets.copied().max_by_key(|set| set.finished());
-        let listed = || sets.iter().copied().filter(|set| self.in_lookback(set));
-        let failed = || listed().filter(|set| set.status == Status::Failed);
-        let usable = || listed().filter(|set| set.is_usable(self.now));
-        let last_success_at = newest_usable.and_then(BackupSet::finished);
-        let last_failure = failed().filter_map(BackupSet::finished).max();
-
-        let mut counts = BTreeMap::from([(Status::Completed, 0), (Status::Failed, 0)]);
-        for set in listed() {
-            *counts.entry(set.status).or_default() += 1;
-        }
-        Copy {
-            place,
-            backup_type,
-            last_success: newest_usable.and_then(Success::of),
-            last_failure,
-            last_attempt_success: match (last_success_at, last_failure) {
-                (None, None) => None,
-                (success, failure) => Some(success >= failure),
-            },
-            consecutive_failures: failed()
-                .filter(|set| set.finished() > last_success_at)
-                .count() as u64,
-            sets: counts,
-            stored_bytes: usable()
-                .filter_map(|set| set.size_bytes)
-                .fold(0, u64::saturating_add),
-            oldest: usable().filter_map(BackupSet::finished).min(),
-            running_since: listed()
-                .filter(|set| set.status == Status::Running)
-                .filter_map(|set| set.started)
-                .min(),
-        }
-    }
-
-    /// The newest instant to which each place restores, and the holes in its logs. A log file counts only if it continues a
-    /// usable set: there is nothing to replay it on otherwise.
-    fn recovery_points(&self) -> (BTreeMap<Place, DateTime<Utc>>, BTreeMap<Place, u64>) {
-        let mut bases: BTreeMap<Place, DateTime<Utc>> = BTreeMap::new();
-        let mut logs: BTreeMap<Place, Vec<&BackupSet>> = BTreeMap::new();
-        for set in ListingKind::ALL
-            .into_iter()
-            .flat_map(|kind| self.sets(kind))
-        {
-            let place = Place::of(set);
-            if set.backup_type == BackupType::Log {
-                logs.entry(place).or_default().push(set);
-            } else if let Some(point) = set.recovery_point
-                && set.is_usable(self.now)
-            {
-                let newest = bases.entry(place).or_insert(point);
-                *newest = point.max(*newest);
-            }
-        }
-        let mut gaps = BTreeMap::new();
-        for (place, logs) in logs {
-            let holes = self
-                .holes()
-                .filter(|hole| hole.backup_region == place.backup_region);
-            let chain = Chain::new(logs, holes, self.logs_listed_from(), self.now);
-            let Reach {
-                newest,
-                gaps: found,
-            } = chain.reach(bases.get(&place).copied());
-            gaps.insert(place.clone(), found);
-            if let Some(newest) = newest {
-                bases.insert(place, newest);
-            }
-        }
-        (bases, gaps)
-    }
-
-    fn holes(&self) -> impl Iterator<Item = &'a Hole> + use<'a> {
-        let logs = self.read(ListingKind::CrossRegionLog);
-        logs.into_iter().flat_map(|sets| &sets.holes)
-    }
-
-    /// Where the log files begin that were listed when they were last listed.
-    fn logs_listed_from(&self) -> DateTime<Utc> {
-        let facts = self.facts.listings.get(&ListingKind::CrossRegionLog);
-        let read = facts.and_then(|facts| facts.last_success);
-        let edge = self.lookback.of(BackupType::Log);
-        read.map_or(edge, |read| edge - (self.now - read))
-    }
-
-    /// The newest window of each place.
-    fn restore_windows(&self) -> BTreeMap<Place, Restorable> {
-        let mut newest: BTreeMap<Place, Restorable> = BTreeMap::new();
-        let Found::Windows(found) = self.found(ListingKind::RestoreWindow) else {
-            return newest;
-        };
-        for window in &found.windows {
-            let place = Place {
-                scope: window.scope,
-                backup_region: window.backup_region.clone(),
-            };
-            let (start, end) = (window.start, window.end);
-            newest
-                .entry(place)
-                .and_modify(|known| {
-                    let (start, end) = if end > known.end {
-                        (start, end)
-                    } else {
-                        (known.start, known.end)
-                    };
-                    *known = Restorable {
-                        start,
-                        end,
-                        gaps: known.gaps + 1,
-                    };
-                })
-                .or_insert(Restorable {
-                    start,
-                    end,
-                    gaps: 0,
-                });
-        }
-        newest
-    }
-
-    /// The policy's switches. One that is off and names no region is shown for each region in which a copy is expected.
-    fn switches(&self) -> BTreeMap<(Place, BackupType), Switch> {
-        let mut switches = BTreeMap::new();
-        for switch in self
-            .policy()
-            .into_iter()
-            .flat_map(|policy| &policy.switches)
-        {
-            let is_open = switch.scope == Scope::CrossRegion && switch.backup_region.is_empty();
-            let regions: Vec<&str> = if is_open && !self.expected_regions.is_empty() {
-                self.expected_regions.iter().copied().collect()
-            } else {
-                vec![&switch.backup_region]
-            };
-            for region in regions {
-                let place = Place {
-                    scope: switch.scope,
-                    backup_region: region.to_owned(),
-                };
-                let shown = Switch {
-                    enabled: switch.enabled,
-                    retention: switch.retention,
-                };
-                switches.insert((place, switch.backup_type), shown);
-            }
-        }
-        switches
-    }
-
-    fn restorable_sets(&self) -> BTreeMap<String, u64> {
-        let mut sets = BTreeMap::new();
-        let usable = self.usable_sets(ListingKind::CrossRegion);
-        for set in usable.filter(|set| self.in_lookback(set)) {
-            let regions: BTreeSet<_> = set.restore_regions.iter().collect();
-            for region in regions {
-                *sets.entry(region.clone()).or_default() += 1;
-            }
-        }
-        sets
-    }
-
-    /// Local full sets whose data is newer than that of the newest copy. Both listings must have been read. What ended
-    /// before the copying was switched on is not copied any more.
-    fn uncopied(&self) -> Vec<Uncopied> {
-        if self.read(ListingKind::CrossRegion).is_none() || self.read(ListingKind::Local).is_none()
-        {
-            return Vec::new();
-        }
-        let full = |set: &&BackupSet| set.backup_type == BackupType::Full;
-        self.expected_regions
-            .iter()
-            .map(|region| {
-                let copied_up_to = self
-                    .usable_sets(ListingKind::CrossRegion)
-                    .filter(full)
-                    .filter(|set| set.backup_region == *region)
-                    .filter_map(|set| set.recovery_point)
-                    .max();
-                let lacking: Vec<_> = self
-                    .usable_sets(ListingKind::Local)
-                    .filter(full)
-                    .filter(|set| self.in_lookback(set))
-                    .filter(|set| self.protected_since() <= set.finished())
-                    .filter(|set| {
-                        let point = set.recovery_point.or(set.finished());
-                        point > copied_up_to.map(|copied| copied + COPY_TOLERANCE)
-                    })
-                    .collect();
-                Uncopied {
-                    backup_region: (*region).to_owned(),
-                    sets: lacking.len() as u64,
-                    oldest: lacking.iter().filter_map(|set| set.finished()).min(),
-                }
-            })
-            .collect()
-    }
-
-    fn verdicts(
-        &self,
-        copies: &[Copy],
-        recovery_points: &BTreeMap<Place, DateTime<Utc>>,
-        uncopied: &[Uncopied],
-    ) -> Vec<Verdict> {
-        let age = |time: DateTime<Utc>| self.now - time;
-        let judge = |objective, promise: Duration| match objective {
-            Objective::RecoveryPoint if self.protected() == Some(false) => Some(false),
-            Objective::RecoveryPoint => self
-                .judge_cross_region(|region| {
-                    let place = Place::cross_region(region);
-                    recovery_points
-                        .get(&place)
-                        .is_some_and(|point| age(*point) < promise)
-                })
-                // Logs could only make it better: without them a broken promise is not known to be broken.
-                .filter(|met| *met || self.log_copies_are_known()),
-            Objective::BackupAge => match self.found(ListingKind::Local) {
-                Found::Unsupported => Some(false),
-                Found::Nothing | Found::Policy(_) | Found::Windows(_) => None,
-                Found::Sets(_) => Some(
-                    newest_success(copies, |place| place.scope == Scope::Local)
-                        .is_some_and(|ended| age(ended) < promise),
-                ),
-            },
-            // What has to be copied and where is known only once both listings were read.
-            Objective::CopyDelay => (!uncopied.is_empty()).then(|| {
-                uncopied
-                    .iter()
-                    .filter_map(|region| region.oldest)
-                    .all(|oldest| age(oldest) <= promise)
-            }),
-            Objective::Retention => self.judge_cross_region(|region| {
-                // Nothing can be older than the copying itself.
-                let is_young = self
-                    .protected_since()
-                    .is_some_and(|since| age(since) < promise);
-                copies
-                    .iter()
-                    .filter(|copy| copy.place == Place::cross_region(region))
-                    .filter_map(|copy| copy.oldest)
-                    .min()
-                    .is_some_and(|oldest| is_young || age(oldest) >= promise)
-            }),
-        };
-        Objective::ALL
-            .into_iter()
-            .filter_map(|objective| {
-                let promise = self.facts.target.objectives.get(objective)?;
-                let limit = Duration::from_std(promise).unwrap_or(Duration::MAX);
-                Some(Verdict {
-                    objective,
-                    promise,
-                    met: judge(objective, limit),
-                })
-            })
-            .collect()
-    }
-
-    /// A promise about other regions holds if it holds in every region in which a copy is expected. Where none is
-    /// expected, or none can be made, it is broken.
-    fn judge_cross_region(&self, holds: impl Fn(&str) -> bool) -> Option<bool> {
-        match self.found(ListingKind::CrossRegion) {
-            Found::Unsupported => Some(false),
-            Found::Nothing | Found::Policy(_) | Found::Windows(_) => None,
-            Found::Sets(_) => Some(
-                !self.expected_regions.is_empty()
-                    && self.expected_regions.iter().all(|region| holds(region)),
-            ),
-        }
-    }
 }
 
 impl Place {
@@ -687,19 +375,6 @@ impl Place {
     }
 }
 
-impl Success {
-    fn of(set: &BackupSet) -> Option<Self> {
-        Some(Self {
-            ended: set.finished()?,
-            size_bytes: set.size_bytes,
-            duration: match (set.started, set.ended) {
-                (Some(started), Some(ended)) if ended >= started => Some(ended - started),
-                _ => None,
-            },
-        })
-    }
-}
-
 impl ListingPosture {
     fn of(kind: ListingKind, facts: Option<&ListingFacts>) -> Self {
         Self {
@@ -714,12 +389,4 @@ impl ListingPosture {
             }),
         }
     }
-}
-
-fn newest_success(copies: &[Copy], wanted: impl Fn(&Place) -> bool) -> Option<DateTime<Utc>> {
-    copies
-        .iter()
-        .filter(|copy| wanted(&copy.place))
-        .filter_map(|copy| copy.last_success.map(|success| success.ended))
-        .max()
 }

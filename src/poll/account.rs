@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff;
 use super::breaker::{Breaker, Evidence, Refused};
 use super::change::Changes;
+use super::errand::{ListingKey, listing_keys};
 use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
@@ -29,9 +30,6 @@ const MOST_ATTEMPTS: u32 = 4;
 
 /// Said of a call that the end of the exporter overtook. Nobody gets to read it.
 const STOPPING: &str = "not sent: stopping";
-
-/// One listing of one instance: what is polled.
-pub(super) type ListingKey = (InstanceKey, ListingKind);
 
 /// An account with what all of its calls share.
 #[derive(Debug)]
@@ -228,14 +226,6 @@ pub(super) fn account_key(config: &AccountConfig) -> AccountKey {
         provider: config.provider.label(),
         account: Arc::clone(&config.name),
     }
-}
-
-/// Every listing of these instances, one instance after the other.
-pub(super) fn listing_keys(targets: &[Arc<Target>]) -> impl Iterator<Item = ListingKey> {
-    targets.iter().flat_map(|target| {
-        let key = &target.key;
-        target.listings.iter().map(|kind| (key.clone(), *kind))
-    })
 }
 
 /// Carries the calls of one attempt at one listing.

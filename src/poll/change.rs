@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::account::ListingKey;
+use super::errand::ListingKey;
 use crate::backup::{ListingKind, Reading};
 use crate::facts::Failure;
 use crate::provider::error::{ListError, Reason};

@@ -193,3 +193,133 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
     }
     watched
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::backup::{Description, FoundInstance, Inventory};
+    use crate::config::Config;
+    use crate::example::ago;
+    use crate::facts::RegionKey;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn config(rest: &str) -> AccountConfig {
+        let yaml = format!("accounts: [{{name: prod, provider: alibaba, {rest}}}]");
+        Config::parse(&yaml, []).unwrap().accounts.remove(0)
+    }
+
+    fn found(id: &str) -> FoundInstance {
+        FoundInstance {
+            id: id.to_owned(),
+            description: Description {
+                name: Some(format!("the {id}")),
+                ..Description::default()
+            },
+            has_backups: true,
+            at_work: true,
+        }
+    }
+
+    /// What is found in Hangzhou at this time.
+    fn find(
+        facts: &Facts,
+        config: &AccountConfig,
+        at: DateTime<Utc>,
+        instances: Vec<FoundInstance>,
+    ) {
+        let searches = searches(config);
+        facts.adopt_regions(("alibaba", "prod"), &searches);
+        let inventory = Inventory {
+            instances,
+            outlived: Vec::new(),
+            complete: true,
+        };
+        facts.record_inventory(&searches[0], at, HOUR, Ok(inventory));
+        facts.adopt(("alibaba", "prod"), watched(facts, config));
+    }
+
+    /// Who is watched: the id, the name that the provider gives it, and whether it is gone.
+    fn who(facts: &Facts) -> Vec<(String, Option<String>, bool)> {
+        let all = facts.all().into_iter();
+        all.map(|facts| {
+            let id = facts.target.key.instance_id.to_string();
+            (id, facts.description.name.clone(), facts.is_gone())
+        })
+        .collect()
+    }
+
+    fn named(id: &str, gone: bool) -> (String, Option<String>, bool) {
+        (id.to_owned(), Some(format!("the {id}")), gone)
+    }
+
+    #[test]
+    fn what_is_found_is_watched_unless_it_is_filtered_out_or_has_no_backups() {
+        let config = config("discover: {regions: [cn-hangzhou], exclude: [test]}");
+        let facts = Facts::default();
+        let replica = FoundInstance {
+            has_backups: false,
+            ..found("rr-1")
+        };
+        let at = ago("1m");
+        find(
+            &facts,
+            &config,
+            at,
+            vec![found("rm-1"), found("rm-test"), replica],
+        );
+        assert_eq!(who(&facts), [named("rm-1", false)]);
+    }
+
+    #[test]
+    fn what_is_being_made_is_watched_once_it_is_at_work_and_from_then_on() {
+        let config = config("discover: {regions: [cn-hangzhou]}");
+        let facts = Facts::default();
+        let idle = || FoundInstance {
+            at_work: false,
+            ..found("rm-1")
+        };
+        find(&facts, &config, ago("3m"), vec![idle()]);
+        assert_eq!(who(&facts), []);
+        find(&facts, &config, ago("2m"), vec![found("rm-1")]);
+        assert_eq!(who(&facts), [named("rm-1", false)]);
+        // A restart takes nothing away.
+        find(&facts, &config, ago("1m"), vec![idle()]);
+        assert_eq!(who(&facts), [named("rm-1", false)]);
+    }
+
+    #[test]
+    fn what_is_found_no_longer_is_gone_and_then_forgotten_but_not_what_is_named() {
+        let config = config(
+            "discover: {regions: [cn-hangzhou]}, instances: [{id: rm-1, region: cn-hangzhou}]",
+        );
+        let facts = Facts::default();
+        find(
+            &facts,
+            &config,
+            ago("3h"),
+            vec![found("rm-1"), found("rm-2")],
+        );
+        assert_eq!(who(&facts), [named("rm-1", false), named("rm-2", false)]);
+        find(&facts, &config, ago("2h"), vec![]);
+        // Whether one that is named is gone is asked of its own listing.
+        assert_eq!(who(&facts), [named("rm-1", false), named("rm-2", true)]);
+        find(&facts, &config, ago("1h"), vec![]);
+        assert_eq!(who(&facts), [("rm-1".to_owned(), None, false)]);
+    }
+
+    #[test]
+    fn regions_that_are_no_longer_looked_into_are_forgotten_with_what_was_found_there() {
+        let both = config("discover: {regions: [cn-hangzhou, cn-beijing]}");
+        let facts = Facts::default();
+        find(&facts, &both, ago("1m"), vec![found("rm-1")]);
+        let other = config("discover: {regions: [cn-beijing]}");
+        facts.adopt_regions(("alibaba", "prod"), &searches(&other));
+        facts.adopt(("alibaba", "prod"), watched(&facts, &other));
+        assert_eq!(who(&facts), []);
+        let regions: Vec<RegionKey> = facts.regions().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(regions, searches(&other));
+    }
+}

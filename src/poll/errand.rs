@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{ListingKey, listing_keys};
 use crate::backup::ListingKind;
 use crate::config::{AccountConfig, PollConfig};
 use crate::facts::RegionKey;
 use crate::target::{InstanceKey, Target};
 use crate::vendor::{Together, Vendor};
+
+/// One listing of one instance: what is polled.
+pub(super) type ListingKey = (InstanceKey, ListingKind);
 
 /// A task of the poller.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -50,6 +52,14 @@ impl Errand {
             poll.interval
         }
     }
+}
+
+/// Every listing of these instances, one instance after the other.
+pub(super) fn listing_keys(targets: &[Arc<Target>]) -> impl Iterator<Item = ListingKey> {
+    targets.iter().flat_map(|target| {
+        let key = &target.key;
+        target.listings.iter().map(|kind| (key.clone(), *kind))
+    })
 }
 
 /// Where an account's instances have to be looked for.

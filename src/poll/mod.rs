@@ -31,9 +31,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::account::{Account, ListingKey, account_key};
+use self::account::{Account, account_key};
 use self::crew::{Crew, assign};
-use self::errand::Errand;
+use self::errand::{Errand, ListingKey};
 use self::schedule::Schedule;
 use crate::backup::{ListingKind, Reading};
 use crate::clock::Clock;

@@ -5,6 +5,7 @@ use crate::backup::{PolicySwitch, RestoreWindow};
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, copy_in, instance, local, log_in, now, policy_off, policy_to,
 };
+use crate::log_chain::Hole;
 use crate::provider::error::Reason;
 
 const AWAY: &str = "cn-shanghai";

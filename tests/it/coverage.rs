@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim::{Trouble, Vendor};
+use sim::{Fault, FaultKind, Trouble, Vendor};
 
 use crate::harness::{
     Configuration, Exporter, Scrape, account_of, away_of, bare_at, clouds, home_of, hourly_at,
@@ -390,6 +390,69 @@ async fn an_operation_that_is_forbidden_costs_one_call_an_interval_and_takes_not
         cloud.allow(account_of(vendor), operation);
         let is_read = |scrape: &Scrape| scrape.poll_success("db-orders", listing) == Some(1.0);
         exporter.until("it is allowed", is_read).await;
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_seldom_stays_known_while_it_cannot_be_read() {
+    for (vendor, operation, listing) in [
+        (
+            Vendor::Alibaba,
+            "DescribeCrossRegionBackupDBInstance",
+            "policy",
+        ),
+        (
+            Vendor::Alibaba,
+            "DescribeAvailableRecoveryTime",
+            "restore_window",
+        ),
+        (Vendor::Huawei, "ShowOffSiteBackupPolicy", "policy"),
+        (Vendor::Huawei, "ListOffSiteRestoreTimes", "restore_window"),
+        (Vendor::Volcengine, "DescribeBackupPlan", "policy"),
+        (
+            Vendor::Volcengine,
+            "DescribePitrTimeWindow",
+            "restore_window",
+        ),
+    ] {
+        let cloud = clouds().await;
+        let mut instance = hourly_at(vendor, "db-orders");
+        instance.logs.copied = true;
+        cloud.add_instance(instance);
+        let exporter = Exporter::start(&eager(vendor, &cloud, &["db-orders"])).await;
+        let known = |scrape: &Scrape| {
+            let windows = "cloud_backup_restore_window_start_timestamp_seconds";
+            (
+                protected(scrape, "db-orders"),
+                scrape.all("cloud_backup_policy_enabled", &[]).count(),
+                scrape.all(windows, &[]).count(),
+            )
+        };
+        let before = known(&exporter.ready().await);
+        assert_eq!(before.0, Some(1.0), "{operation}");
+        assert!(before.1 > 0 && before.2 > 0, "{operation} {before:?}");
+        for (fault, reason) in [
+            (FaultKind::ServerErrorHtml, "server"),
+            (FaultKind::Truncated, "network"),
+            (FaultKind::Html200, "malformed"),
+            (FaultKind::Null, "malformed"),
+            (FaultKind::Reset, "network"),
+        ] {
+            let name = format!("{operation} {fault:?}");
+            cloud.inject(Fault::new(fault).operation(operation));
+            let failed = |scrape: &Scrape| scrape.poll_failures(listing, reason) >= 1.0;
+            let scrape = exporter.until(&name, failed).await;
+            assert_eq!(known(&scrape), before, "{name}");
+            assert_eq!(
+                scrape.poll_success("db-orders", "local"),
+                Some(1.0),
+                "{name}"
+            );
+            cloud.clear_faults();
+            let is_read = |scrape: &Scrape| scrape.poll_success("db-orders", listing) == Some(1.0);
+            exporter.until("it passes", is_read).await;
+        }
         exporter.stop().await;
     }
 }

@@ -254,3 +254,35 @@ async fn an_account_without_instances_is_ready_and_says_that_it_has_none() {
     assert!(exporter.text("/-/ready").await.contains("1 of 1 regions"));
     exporter.stop().await;
 }
+
+#[tokio::test]
+async fn a_reload_may_change_what_is_watched_of_what_is_found() {
+    let cloud = clouds().await;
+    for id in ["db-orders", "db-payments"] {
+        cloud.add_instance(hourly_at(Vendor::Alibaba, id));
+    }
+    let mut configuration = Configuration::searching(Vendor::Alibaba, &cloud, "");
+    configuration.poll = "interval: 1h".to_owned();
+    let exporter = Exporter::start(&configuration).await;
+    exporter.ready().await;
+    cloud.clear_requests();
+    let exclude = ", exclude: [payments]";
+    let narrower = Configuration::searching(Vendor::Alibaba, &cloud, exclude);
+    configuration.more_keys = narrower.more_keys;
+    exporter.configure(&configuration);
+    exporter.signal("HUP");
+    let has_left = |scrape: &Scrape| !is_known(scrape, "db-payments");
+    let scrape = exporter.until("what is excluded has left", has_left).await;
+    assert_eq!(states(&scrape, Vendor::Alibaba), counts(1, 1, 0));
+    assert_eq!(scrape.poll_success("db-orders", "local"), Some(1.0));
+    // But for the policies, which several instances have shared.
+    let asked = cloud
+        .requests()
+        .into_iter()
+        .map(|request| request.operation);
+    let asked: Vec<_> = asked
+        .filter(|operation| operation != "DescribeCrossRegionBackupDBInstance")
+        .collect();
+    assert_eq!(asked, Vec::<String>::new());
+    exporter.stop().await;
+}
