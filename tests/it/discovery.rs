@@ -1,5 +1,6 @@
 //! Instances that nobody has named: found, left out, gone.
 
+use futures_util::future::join_all;
 use sim::{Fault, FaultKind, Vendor};
 
 use crate::harness::{
@@ -47,115 +48,121 @@ fn without_backups(vendor: Vendor, id: &str, primary: &str) -> sim::Instance {
 
 #[tokio::test]
 async fn instances_are_found_without_being_named() {
-    for vendor in VENDORS {
-        let cloud = clouds().await;
-        for id in ["db-orders", "db-payments", "db-payments-test"] {
-            let mut instance = hourly_at(vendor, id);
-            instance.name = id.replace("db-", "the ");
-            cloud.add_instance(instance);
-        }
-        cloud.add_instance(without_backups(vendor, "db-replica", "db-orders"));
-        let exclude = ", exclude: ['-test$']";
-        let exporter = Exporter::start(&Configuration::searching(vendor, &cloud, exclude)).await;
-        let scrape = exporter.ready().await;
-        assert_eq!(states(&scrape, vendor), counts(2, 2, 0), "{vendor:?}");
-        for (id, known) in [
-            ("db-orders", true),
-            ("db-payments", true),
-            ("db-payments-test", false),
-            ("db-replica", false),
-        ] {
-            assert_eq!(is_known(&scrape, id), known, "{vendor:?} {id}");
-        }
-        let labels = [("instance_id", "db-orders"), ("name", "the orders")];
-        assert_eq!(
-            scrape.value("cloud_backup_instance_info", &labels),
-            Some(1.0)
-        );
-        for listing in ["cross_region", "local", "policy", "restore_window"] {
-            assert_eq!(
-                scrape.poll_success("db-orders", listing),
-                Some(1.0),
-                "{vendor:?} {listing}"
-            );
-        }
-        let labels = [
-            ("instance_id", "db-orders"),
-            ("backup_region", away_of(vendor)),
-        ];
-        assert!(scrape.sum("cloud_backup_sets", &labels) > 0.0, "{vendor:?}");
-        assert_eq!(scrape.sum("cloud_backup_discovery_success", &[]), 1.0);
-        assert_eq!(cloud.unexpected(), Vec::<String>::new(), "{vendor:?}");
-        exporter.stop().await;
+    join_all(VENDORS.map(find)).await;
+}
+
+async fn find(vendor: Vendor) {
+    let cloud = clouds().await;
+    for id in ["db-orders", "db-payments", "db-payments-test"] {
+        let mut instance = hourly_at(vendor, id);
+        instance.name = id.replace("db-", "the ");
+        cloud.add_instance(instance);
     }
+    cloud.add_instance(without_backups(vendor, "db-replica", "db-orders"));
+    let exclude = ", exclude: ['-test$']";
+    let exporter = Exporter::start(&Configuration::searching(vendor, &cloud, exclude)).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(states(&scrape, vendor), counts(2, 2, 0), "{vendor:?}");
+    for (id, known) in [
+        ("db-orders", true),
+        ("db-payments", true),
+        ("db-payments-test", false),
+        ("db-replica", false),
+    ] {
+        assert_eq!(is_known(&scrape, id), known, "{vendor:?} {id}");
+    }
+    let labels = [("instance_id", "db-orders"), ("name", "the orders")];
+    assert_eq!(
+        scrape.value("cloud_backup_instance_info", &labels),
+        Some(1.0)
+    );
+    for listing in ["cross_region", "local", "policy", "restore_window"] {
+        assert_eq!(
+            scrape.poll_success("db-orders", listing),
+            Some(1.0),
+            "{vendor:?} {listing}"
+        );
+    }
+    let labels = [
+        ("instance_id", "db-orders"),
+        ("backup_region", away_of(vendor)),
+    ];
+    assert!(scrape.sum("cloud_backup_sets", &labels) > 0.0, "{vendor:?}");
+    assert_eq!(scrape.sum("cloud_backup_discovery_success", &[]), 1.0);
+    assert_eq!(cloud.unexpected(), Vec::<String>::new(), "{vendor:?}");
+    exporter.stop().await;
 }
 
 #[tokio::test]
 async fn a_new_instance_appears_within_one_interval_and_a_released_one_is_gone_and_then_leaves() {
-    for vendor in VENDORS {
-        let cloud = clouds().await;
-        cloud.add_instance(hourly_at(vendor, "db-old"));
-        let exporter = Exporter::start(&Configuration::searching(vendor, &cloud, "")).await;
-        let scrape = exporter.ready().await;
-        assert_eq!(states(&scrape, vendor), counts(1, 0, 0), "{vendor:?}");
+    join_all(VENDORS.map(come_and_go)).await;
+}
 
-        cloud.add_instance(hourly_at(vendor, "db-new"));
-        let is_polled = |scrape: &Scrape| scrape.poll_success("db-new", "local") == Some(1.0);
-        let scrape = exporter.until("the new instance", is_polled).await;
-        assert_eq!(states(&scrape, vendor), counts(2, 0, 0), "{vendor:?}");
+async fn come_and_go(vendor: Vendor) {
+    let cloud = clouds().await;
+    cloud.add_instance(hourly_at(vendor, "db-old"));
+    let exporter = Exporter::start(&Configuration::searching(vendor, &cloud, "")).await;
+    let scrape = exporter.ready().await;
+    assert_eq!(states(&scrape, vendor), counts(1, 0, 0), "{vendor:?}");
 
-        assert!(cloud.release_instance("db-old"));
-        let is_gone = |scrape: &Scrape| states(scrape, vendor)[2] == Some(1.0);
-        let scrape = exporter
-            .until("the released instance is gone", is_gone)
-            .await;
-        assert!(is_known(&scrape, "db-old"), "{vendor:?}");
-        let has_left = |scrape: &Scrape| !is_known(scrape, "db-old");
-        let scrape = exporter
-            .until("the released instance has left", has_left)
-            .await;
-        assert_eq!(states(&scrape, vendor)[0], Some(1.0), "{vendor:?}");
-        assert!(is_known(&scrape, "db-new"), "{vendor:?}");
-        let log = exporter.stop().await;
-        assert!(log.contains("instances are gone"), "{log}");
-    }
+    cloud.add_instance(hourly_at(vendor, "db-new"));
+    let is_polled = |scrape: &Scrape| scrape.poll_success("db-new", "local") == Some(1.0);
+    let scrape = exporter.until("the new instance", is_polled).await;
+    assert_eq!(states(&scrape, vendor), counts(2, 0, 0), "{vendor:?}");
+
+    assert!(cloud.release_instance("db-old"));
+    let is_gone = |scrape: &Scrape| states(scrape, vendor)[2] == Some(1.0);
+    let scrape = exporter
+        .until("the released instance is gone", is_gone)
+        .await;
+    assert!(is_known(&scrape, "db-old"), "{vendor:?}");
+    let has_left = |scrape: &Scrape| !is_known(scrape, "db-old");
+    let scrape = exporter
+        .until("the released instance has left", has_left)
+        .await;
+    assert_eq!(states(&scrape, vendor)[0], Some(1.0), "{vendor:?}");
+    assert!(is_known(&scrape, "db-new"), "{vendor:?}");
+    let log = exporter.stop().await;
+    assert!(log.contains("instances are gone"), "{log}");
 }
 
 #[tokio::test]
 async fn a_search_that_fails_changes_nothing() {
-    for vendor in VENDORS {
-        let cloud = clouds().await;
-        cloud.add_instance(hourly_at(vendor, "db-old"));
-        let exporter = Exporter::start(&Configuration::searching(vendor, &cloud, "")).await;
-        exporter.ready().await;
-        let (account, search) = (account_of(vendor), search_of(vendor));
-        cloud.deny(account, search);
-        cloud.add_instance(hourly_at(vendor, "db-new"));
-        let failed = |scrape: &Scrape| scrape.sum("cloud_backup_discovery_success", &[]) == 0.0;
-        exporter.until("the search fails", failed).await;
-        let requests = cloud.request_count(search);
-        while cloud.request_count(search) < requests + 2 {
-            cloud.wait_for_requests(1).await;
-            tokio::task::yield_now().await;
-        }
-        let scrape = exporter.scrape().await;
-        assert_eq!(states(&scrape, vendor), counts(1, 0, 0), "{vendor:?}");
-        assert_eq!(scrape.poll_success("db-old", "local"), Some(1.0));
-        let labels = [("operation", search), ("reason", "permission")];
-        assert!(scrape.sum("cloud_backup_api_request_failures_total", &labels) > 0.0);
-        assert!(exporter.text("/").await.contains("AccessDenied") || vendor != Vendor::Volcengine);
+    join_all(VENDORS.map(fail_to_search)).await;
+}
 
-        cloud.allow(account, search);
-        let has_new = |scrape: &Scrape| is_known(scrape, "db-new");
-        let scrape = exporter.until("the search works again", has_new).await;
-        assert_eq!(scrape.sum("cloud_backup_discovery_success", &[]), 1.0);
-        let log = exporter.stop().await;
-        assert_eq!(
-            log.matches("instances cannot be looked for").count(),
-            1,
-            "{log}"
-        );
+async fn fail_to_search(vendor: Vendor) {
+    let cloud = clouds().await;
+    cloud.add_instance(hourly_at(vendor, "db-old"));
+    let exporter = Exporter::start(&Configuration::searching(vendor, &cloud, "")).await;
+    exporter.ready().await;
+    let (account, search) = (account_of(vendor), search_of(vendor));
+    cloud.deny(account, search);
+    cloud.add_instance(hourly_at(vendor, "db-new"));
+    let failed = |scrape: &Scrape| scrape.sum("cloud_backup_discovery_success", &[]) == 0.0;
+    exporter.until("the search fails", failed).await;
+    let requests = cloud.request_count(search);
+    while cloud.request_count(search) < requests + 2 {
+        cloud.wait_for_requests(1).await;
+        tokio::task::yield_now().await;
     }
+    let scrape = exporter.scrape().await;
+    assert_eq!(states(&scrape, vendor), counts(1, 0, 0), "{vendor:?}");
+    assert_eq!(scrape.poll_success("db-old", "local"), Some(1.0));
+    let labels = [("operation", search), ("reason", "permission")];
+    assert!(scrape.sum("cloud_backup_api_request_failures_total", &labels) > 0.0);
+    assert!(exporter.text("/").await.contains("AccessDenied") || vendor != Vendor::Volcengine);
+
+    cloud.allow(account, search);
+    let has_new = |scrape: &Scrape| is_known(scrape, "db-new");
+    let scrape = exporter.until("the search works again", has_new).await;
+    assert_eq!(scrape.sum("cloud_backup_discovery_success", &[]), 1.0);
+    let log = exporter.stop().await;
+    assert_eq!(
+        log.matches("instances cannot be looked for").count(),
+        1,
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -178,27 +185,29 @@ async fn a_list_that_is_cut_short_takes_nothing_away() {
 
 #[tokio::test]
 async fn a_configured_id_that_does_not_exist_is_gone() {
-    for vendor in VENDORS {
-        let cloud = clouds().await;
-        cloud.add_instance(hourly_at(vendor, "db-orders"));
-        let configuration = Configuration::at(vendor, &cloud, &["db-orders", "db-misspelt"]);
-        let exporter = Exporter::start(&configuration).await;
-        let scrape = exporter.ready().await;
-        let [monitored, _, gone] = states(&scrape, vendor);
-        assert_eq!((monitored, gone), (Some(1.0), Some(1.0)), "{vendor:?}");
-        for listing in ["cross_region", "local", "policy"] {
-            assert_eq!(
-                scrape.poll_success("db-orders", listing),
-                Some(1.0),
-                "{vendor:?} {listing}"
-            );
-        }
-        let log = exporter.stop().await;
-        let told = log
-            .lines()
-            .filter(|line| line.contains("db-misspelt") && line.contains("listing=local"));
-        assert_eq!(told.count(), 1, "{vendor:?} {log}");
+    join_all(VENDORS.map(misspell)).await;
+}
+
+async fn misspell(vendor: Vendor) {
+    let cloud = clouds().await;
+    cloud.add_instance(hourly_at(vendor, "db-orders"));
+    let configuration = Configuration::at(vendor, &cloud, &["db-orders", "db-misspelt"]);
+    let exporter = Exporter::start(&configuration).await;
+    let scrape = exporter.ready().await;
+    let [monitored, _, gone] = states(&scrape, vendor);
+    assert_eq!((monitored, gone), (Some(1.0), Some(1.0)), "{vendor:?}");
+    for listing in ["cross_region", "local", "policy"] {
+        assert_eq!(
+            scrape.poll_success("db-orders", listing),
+            Some(1.0),
+            "{vendor:?} {listing}"
+        );
     }
+    let log = exporter.stop().await;
+    let told = log
+        .lines()
+        .filter(|line| line.contains("db-misspelt") && line.contains("listing=local"));
+    assert_eq!(told.count(), 1, "{vendor:?} {log}");
 }
 
 #[tokio::test]
