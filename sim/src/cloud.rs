@@ -271,6 +271,11 @@ impl Cloud {
         self.shared.state().journal.count(operation)
     }
 
+    /// Remembers no more than the newest requests from now on, where nobody will ask for them.
+    pub fn keep_requests(&self, newest: usize) {
+        self.shared.state().journal.keep(newest);
+    }
+
     /// Forgets requests and counts. What was unexpected stays, so that a test can ask for it at its
     /// end.
     pub fn clear_requests(&self) {

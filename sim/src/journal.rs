@@ -4,25 +4,42 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::exchange::RecordedRequest;
 
-/// A cloud that is watched for days keeps the newest of each list; counts go on.
+/// A cloud that is watched for days keeps the newest of each list, so many unless it is told otherwise; counts go on.
 const KEPT: usize = 10_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Journal {
+    kept: usize,
     requests: VecDeque<RecordedRequest>,
     counts: BTreeMap<String, usize>,
     unexpected: VecDeque<String>,
 }
 
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            kept: KEPT,
+            requests: VecDeque::new(),
+            counts: BTreeMap::new(),
+            unexpected: VecDeque::new(),
+        }
+    }
+}
+
 impl Journal {
+    /// Keeps no more than so many of each list from now on.
+    pub(crate) fn keep(&mut self, newest: usize) {
+        self.kept = newest;
+    }
+
     pub(crate) fn record(&mut self, request: RecordedRequest, violations: Vec<String>) {
         *self.counts.entry(request.operation.clone()).or_default() += 1;
         self.requests.push_back(request);
         self.unexpected.extend(violations);
         self.requests
-            .drain(..self.requests.len().saturating_sub(KEPT));
+            .drain(..self.requests.len().saturating_sub(self.kept));
         self.unexpected
-            .drain(..self.unexpected.len().saturating_sub(KEPT));
+            .drain(..self.unexpected.len().saturating_sub(self.kept));
     }
 
     pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
