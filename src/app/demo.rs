@@ -67,7 +67,7 @@ fn config_for(scenario: &Scenario, cloud: &Cloud) -> Result<String, std::fmt::Er
         let regions: Vec<_> = regions.into_iter().collect();
         write!(
             yaml,
-            "- name: {}\n  provider: {}\n  endpoint: {}\n  rate_limit: 50/s\n  \
+            "- name: {}\n  provider: {}\n  endpoint: {}\n  rate_limit: 100/s\n  \
              credentials: {{access_key_id: {}, access_key_secret: {}}}\n  \
              discover: {{regions: [{}]}}\n",
             account.name,
