@@ -263,3 +263,35 @@ async fn an_hour_costs_the_calls_that_were_budgeted() {
         }
     }
 }
+
+/// A limit that has room for the listings and for little else.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_seldom_never_starves_what_is_read_often() {
+    const MINUTES: u32 = 20;
+    let (mut scenario, yaml) = account_of(Vendor::Volcengine, 100);
+    for instance in &mut scenario.instances {
+        instance.retention = Duration::from_secs(24 * 3600);
+    }
+    let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+    // Policies and windows of a hundred instances are 300 calls, and take an hour at what the listings leave.
+    let limited = yaml.replace("- name", "- rate_limit: 10/m\n  name");
+    let yaml = format!("poll: {{interval: 1m}}\n{limited}");
+    poll(
+        Vendor::Volcengine,
+        &cloud,
+        &yaml,
+        Duration::from_secs(60) * MINUTES,
+    )
+    .await;
+    let count = |operation| u32::try_from(cloud.request_count(operation)).unwrap();
+    for operation in ["DescribeBackups", "DescribeCrossRegionBackups"] {
+        // Two regions, and one round may have to wait for the first search.
+        let read = count(operation) / 2;
+        assert!(
+            (MINUTES - 2..=MINUTES + 1).contains(&read),
+            "{operation}: {read}"
+        );
+    }
+    let seldom = count("DescribeCrossRegionBackupPolicy") + count("DescribePitrTimeWindow");
+    assert!(seldom > 50, "{seldom}: what is left over is not wasted");
+}
