@@ -257,7 +257,7 @@ async fn run_for_ever(
 async fn run(ground: &Ground, account: &Account, errand: &Errand) -> bool {
     match errand {
         Errand::Discover(region) => discovery::run(ground, account, region).await,
-        Errand::One(key) => Box::pin(poll_listing(ground, account, key)).await,
+        Errand::One(key) => poll_listing(ground, account, key).await,
         Errand::Together { kind, instances } => {
             poll_together(ground, account, *kind, instances).await
         }

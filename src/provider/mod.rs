@@ -290,7 +290,8 @@ impl Provider {
     ) -> Result<Reading, ListError> {
         match &self.client {
             Client::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
-            Client::Huawei(huawei) => huawei.list(listing, target, courier).await,
+            // In a box, since it is many times as large as the others.
+            Client::Huawei(huawei) => Box::pin(huawei.list(listing, target, courier)).await,
             Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
         }
     }

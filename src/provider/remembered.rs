@@ -1,7 +1,8 @@
 //! Answers that change seldom, so that they are not asked for with each listing: project ids, policies.
 //!
-//! Whoever needs one while it is being asked for waits for that answer. What failed is remembered as well, for a part of
-//! the interval: with hundreds of instances in line, asking again for each would eat up the quota.
+//! Whoever needs one while it is being asked for waits for that answer, unless one from before will do. What failed is
+//! remembered as well, for a part of the interval: with hundreds of instances in line, asking again for each would eat up
+//! the quota.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,21 @@ pub(super) struct Remembered<V> {
     slots: Mutex<HashMap<Arc<str>, Arc<Slot<V>>>>,
 }
 
-type Slot<V> = tokio::sync::Mutex<Answers<V>>;
+#[derive(Debug)]
+struct Slot<V> {
+    answers: Mutex<Answers<V>>,
+    /// Held while somebody asks.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl<V> Default for Slot<V> {
+    fn default() -> Self {
+        Self {
+            answers: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+}
 
 /// The last of each kind. A failure does not spoil the answer before it for those who may use one that old.
 #[derive(Debug)]
@@ -50,39 +65,53 @@ impl<V: Clone> Remembered<V> {
     pub(super) async fn get(
         &self,
         key: &Arc<str>,
-        keep: impl FnOnce(&V) -> Duration,
+        keep: impl Fn(&V) -> Duration,
         ask: impl Future<Output = Result<V, ListError>>,
     ) -> Result<V, ListError> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(Arc::clone(key)).or_default())
         };
-        let mut slot = slot.lock().await;
-        if let Some((value, at)) = &slot.good
-            && at.elapsed() < keep(value)
-        {
-            return Ok(value.clone());
+        let recall = || self.recall(&slot, &keep);
+        if let Some(answer) = recall() {
+            return answer;
         }
-        if let Some((error, at)) = &slot.failure
-            && at.elapsed() < self.failures
-        {
-            return Err(error.clone());
+        let _asking = slot.asking.lock().await;
+        // Somebody else may have asked meanwhile.
+        if let Some(answer) = recall() {
+            return answer;
         }
         let outcome = ask.await;
+        let mut answers = slot.answers.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
             Ok(value) => {
-                *slot = Answers {
+                *answers = Answers {
                     good: Some((value.clone(), Instant::now())),
                     failure: None,
                 }
             }
             // Only what the vendor said is worth remembering: what was not even sent has cost nothing.
             Err(error) if error.status.is_some() => {
-                slot.failure = Some((error.clone(), Instant::now()));
+                answers.failure = Some((error.clone(), Instant::now()));
             }
-            Err(_) => slot.failure = None,
+            Err(_) => answers.failure = None,
         }
         outcome
+    }
+
+    fn recall(
+        &self,
+        slot: &Slot<V>,
+        keep: impl Fn(&V) -> Duration,
+    ) -> Option<Result<V, ListError>> {
+        let answers = slot.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((value, at)) = &answers.good
+            && at.elapsed() < keep(value)
+        {
+            return Some(Ok(value.clone()));
+        }
+        let (error, at) = answers.failure.as_ref()?;
+        (at.elapsed() < self.failures).then(|| Err(error.clone()))
     }
 }
 
@@ -156,6 +185,19 @@ mod tests {
         tokio::time::advance(MINUTE).await;
         assert_eq!(ask(None).await, Ok(3));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn whom_an_older_answer_suits_does_not_wait_for_the_newer() {
+        let oracle = Oracle::new();
+        assert_eq!(oracle.ask("policy", None).await, Ok(1));
+        let start = Instant::now();
+        let content = async { (oracle.ask("policy", None).await, start.elapsed()) };
+        let (newer, content) =
+            tokio::join!(oracle.ask_for(Duration::ZERO, "policy", None), content);
+        assert_eq!(newer, Ok(2));
+        assert_eq!(content, (Ok(1), Duration::ZERO));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn each_asker_says_how_old_an_answer_may_be_and_a_failure_spoils_none() {
         let oracle = Oracle::new();
