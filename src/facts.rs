@@ -77,6 +77,16 @@ pub struct Failure {
     pub missing_instance: bool,
 }
 
+impl Failure {
+    /// Whether it lasts until somebody mends something, rather than passing by itself.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::Permission | Reason::NotFound | Reason::BadRequest
+        )
+    }
+}
+
 impl From<&ListError> for Failure {
     fn from(error: &ListError) -> Self {
         Self {

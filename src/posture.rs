@@ -298,6 +298,14 @@ impl<'a> View<'a> {
         !listings.contains(&ListingKind::CrossRegionLog)
             || !matches!(self.found(ListingKind::CrossRegionLog), Found::Nothing)
             || self.cross_region_unsupported()
+            || self.log_copies_are_refused()
+    }
+
+    /// Whether nobody will ever tell, as long as the key may not ask. That must not hold back an alert for good.
+    fn log_copies_are_refused(&self) -> bool {
+        let facts = self.facts.listings.get(&ListingKind::CrossRegionLog);
+        let failure = facts.and_then(|facts| facts.last_attempt.failure.as_ref());
+        failure.is_some_and(Failure::is_refusal)
     }
 
     fn cross_region_unsupported(&self) -> bool {

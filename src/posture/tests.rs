@@ -834,6 +834,16 @@ fn a_broken_recovery_point_is_not_known_to_be_broken_before_the_logs_were_read()
             None,
         ),
         (
+            "old sets, and logs that the key may not ask for",
+            old().failing(CrossRegionLog, Reason::Permission, false),
+            Some(false),
+        ),
+        (
+            "young sets, and logs that the key may not ask for",
+            young().failing(CrossRegionLog, Reason::Permission, false),
+            Some(true),
+        ),
+        (
             "no sets, and no word of logs",
             with_logs().read(CrossRegion, vec![]),
             None,
