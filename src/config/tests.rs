@@ -975,6 +975,8 @@ fn instances_may_be_looked_for_instead_of_being_named() {
     let some = parse(&account("discover: {regions: [cn-a], listings: [local]}"));
     let some = some.accounts[0].discover.clone().unwrap();
     assert_eq!(some.listings, [ListingKind::Local]);
+    let none = parse(&account("discover: {regions: [cn-a]}, instances: []"));
+    assert!(none.accounts[0].targets.is_empty());
     let both = parse(&account(
         "discover: {regions: [cn-a]}, instances: [{id: rm-1, region: cn-a}]",
     ));
@@ -991,12 +993,12 @@ fn instances_may_be_looked_for_instead_of_being_named() {
         ],
     );
     check(
-        &account("discover: {regions: [cn-a, cn-a, CN]}, instances: []"),
+        &account("discover: {regions: [cn-a, cn-a, CN]}, instances: {}"),
         &[
             "accounts[0].discover.regions[1]: `cn-a` is named twice",
             "accounts[0].discover.regions[2]: expected a region such as `cn-hangzhou`, of lower-case letters, digits and \
              `-`, found the text `CN`",
-            "accounts[0].instances: expected a list of at least one instance, found none",
+            "accounts[0].instances: expected a list of instances, found a mapping",
         ],
     );
     check(

@@ -35,14 +35,17 @@ impl Lowering<'_> {
         provider: Read<Vendor>,
         promises: Promises,
     ) -> Read<Vec<Arc<Target>>> {
-        if account.get("discover").is_some() && account.get("instances").is_none() {
-            return Ok(Vec::new());
-        }
-        let expected = match account.get("instances") {
-            Some(_) => "a list of at least one instance",
-            None => "a list of at least one instance, or `discover`",
+        let nodes = match (account.get("discover"), account.get("instances")) {
+            (Some(_), None) => return Ok(Vec::new()),
+            (Some(_), Some(node)) => node.list("a list of instances", &mut self.report),
+            (None, Some(_)) => {
+                self.elements(account, "instances", "a list of at least one instance")
+            }
+            (None, None) => {
+                let expected = "a list of at least one instance, or `discover`";
+                self.elements(account, "instances", expected)
+            }
         };
-        let nodes = self.elements(account, "instances", expected);
         self.inherits_retention |= nodes.is_err();
         let mut ids = HashMap::new();
         all(nodes?.iter().map(|node| {
