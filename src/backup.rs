@@ -298,15 +298,6 @@ impl Reading {
             Self::Windows(windows) => &windows.anomalies,
         }
     }
-
-    /// `false` when there is more than was read.
-    pub fn is_complete(&self) -> bool {
-        match self {
-            Self::Sets(listing) => listing.complete,
-            Self::Policy(policy) => policy.complete,
-            Self::Windows(_) => true,
-        }
-    }
 }
 
 impl From<Listing> for Reading {

@@ -393,7 +393,9 @@ impl ListingPosture {
             complete: facts.and_then(|facts| match &facts.found {
                 Found::Sets(sets) => Some(sets.listing.complete),
                 Found::Policy(policy) => Some(policy.complete),
-                Found::Nothing | Found::Unsupported | Found::Windows(_) => None,
+                // There are no pages of them.
+                Found::Windows(_) => Some(true),
+                Found::Nothing | Found::Unsupported => None,
             }),
         }
     }
