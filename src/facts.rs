@@ -241,6 +241,11 @@ impl Facts {
         }
     }
 
+    /// What is known of one region in which instances are looked for.
+    pub fn region(&self, key: &RegionKey) -> Option<Arc<RegionFacts>> {
+        self.read().regions.get(key).map(Arc::clone)
+    }
+
     /// The regions in which instances are looked for.
     pub fn regions(&self) -> Vec<(RegionKey, Arc<RegionFacts>)> {
         let known = self.read();

@@ -328,8 +328,8 @@ impl<'a> View<'a> {
         self.lookback.contain(set)
     }
 
-    /// What the instance is: its name as configured, and the rest as the provider says, in its list of instances, with its
-    /// policy, or in the rows of its backups.
+    /// What the instance is: its name as configured, else as the provider says, and the rest as the provider says. Its list
+    /// of instances speaks of the present; the rows of backups may have the name of the time when they were made.
     fn description(&self) -> Description {
         let listings = [
             ListingKind::CrossRegion,
@@ -337,33 +337,27 @@ impl<'a> View<'a> {
             ListingKind::CrossRegionLog,
         ];
         let rows = listings.into_iter().filter_map(|kind| self.read(kind));
-        let mut known: Vec<Description> = rows
-            .map(|sets| Description {
-                name: sets.listing.instance_name.clone(),
-                engine: sets.listing.engine.clone(),
-                engine_version: sets.listing.engine_version.clone(),
-            })
-            .collect();
-        known.extend(self.policy().map(|policy| policy.description.clone()));
-        known.push(self.facts.description.clone());
-        let mut description = Description {
-            name: self.facts.target.name.clone(),
-            ..Description::default()
+        let from_rows = rows.map(|sets| {
+            let listing = &sets.listing;
+            let engine = (&listing.engine, &listing.engine_version);
+            (&listing.instance_name, engine)
+        });
+        let told = |told: &'a Description| (&told.name, (&told.engine, &told.engine_version));
+        let policy = self.policy().map(|policy| told(&policy.description));
+        let listed = told(&self.facts.description);
+        let known = || {
+            let rows = from_rows.clone();
+            std::iter::once(listed).chain(rows).chain(policy)
         };
-        for Description {
-            name,
-            engine,
-            engine_version,
-        } in known
-        {
-            description.name = description.name.or(name);
-            // A version belongs to the engine that was named with it.
-            if description.engine.is_none() && engine.is_some() {
-                description.engine = engine;
-                description.engine_version = engine_version;
-            }
+        let named = || known().find_map(|(name, _)| name.clone());
+        // A version belongs to the engine that was named with it.
+        let engine = known().find(|(_, (engine, _))| engine.is_some());
+        let (engine, engine_version) = engine.map(|(_, engine)| engine).unzip();
+        Description {
+            name: self.facts.target.name.clone().or_else(named),
+            engine: engine.cloned().flatten(),
+            engine_version: engine_version.cloned().flatten(),
         }
-        description
     }
 }
 

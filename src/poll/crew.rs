@@ -1,6 +1,6 @@
 //! One account at work: which of its instances are watched, and a task for everything that is polled about them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -144,11 +144,9 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
         .iter()
         .map(|target| Watched::from(Arc::clone(target)))
         .collect();
-    let configured: HashSet<InstanceKey> = config
-        .targets
-        .iter()
-        .map(|target| target.key.clone())
-        .collect();
+    let places = config.targets.iter().enumerate();
+    let configured: HashMap<&InstanceKey, usize> =
+        places.map(|(place, target)| (&target.key, place)).collect();
     let Some(discover) = &config.discover else {
         return watched;
     };
@@ -166,11 +164,8 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
                 source_region: Arc::clone(&region.region),
                 instance_id: id.as_str().into(),
             };
-            if configured.contains(&key) {
-                let known = watched.iter_mut().find(|known| known.target.key == key);
-                if let Some(known) = known {
-                    known.description = description;
-                }
+            if let Some(place) = configured.get(&key) {
+                watched[*place].description = description;
                 continue;
             }
             let known = facts.of(&key);

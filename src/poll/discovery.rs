@@ -24,7 +24,7 @@ pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) -> 
     if outcome.is_err() && account.is_stopping() {
         return true;
     }
-    let before = facts_of(ground, key);
+    let before = ground.facts.region(key).unwrap_or_default();
     let went_well = outcome.is_ok();
     let error = outcome.as_ref().err().cloned();
     let grace = account
@@ -34,14 +34,9 @@ pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) -> 
     ground
         .facts
         .record_inventory(key, ground.clock.now(), grace, outcome);
-    tell(key, &before, &facts_of(ground, key), error.as_ref());
+    let after = ground.facts.region(key).unwrap_or_default();
+    tell(key, &before, &after, error.as_ref());
     went_well
-}
-
-fn facts_of(ground: &Ground, key: &RegionKey) -> Arc<RegionFacts> {
-    let regions = ground.facts.regions();
-    let known = regions.into_iter().find(|(known, _)| known == key);
-    known.map(|(_, facts)| facts).unwrap_or_default()
 }
 
 /// Says what has changed, and nothing as long as nothing does.

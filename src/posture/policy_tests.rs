@@ -339,7 +339,14 @@ fn the_name_and_engine_come_from_whoever_tells_them() {
         description: told("told", "postgresql", "15.0"),
         ..policy_to(AWAY)
     };
-    let instance = instance.with_policy(policy);
+    let mut instance = instance.with_policy(policy);
+    let posture = judged(&instance);
+    assert_eq!(
+        (&*posture.name, &*posture.engine, &*posture.engine_version),
+        ("found", "mysql", "8.0"),
+        "the list of instances speaks of the present"
+    );
+    instance.0.description = Description::default();
     let posture = judged(&instance);
     assert_eq!(
         (&*posture.name, &*posture.engine, &*posture.engine_version),
