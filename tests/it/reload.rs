@@ -32,8 +32,8 @@ async fn a_reload_takes_on_new_instances_and_drops_others_without_asking_anew_ab
     assert_eq!(reload(&exporter).await, (200, "reloaded\n".to_owned()));
     let scrape = exporter
         .until("the new instance is read", |scrape| {
-            scrape.poll_success("rm-comes", "local") == Some(1.0)
-                && scrape.poll_success("rm-comes", "cross_region") == Some(1.0)
+            let of = [("instance_id", "rm-comes")];
+            scrape.sum("cloud_backup_poll_success", &of) == 5.0
         })
         .await;
     assert_eq!(
