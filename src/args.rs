@@ -95,7 +95,12 @@ pub enum Command {
     },
     /// Start a simulated cloud and the exporter on it; needs no account and no configuration.
     #[cfg(feature = "demo")]
-    Demo,
+    Demo {
+        /// Address for breaking and mending the simulated cloud while it runs, such as `127.0.0.1:19111`; a GET of it
+        /// lists the ways. Without it the demo cannot be changed.
+        #[arg(long = "control.listen-address", value_name = "ADDRESS")]
+        control: Option<std::net::SocketAddr>,
+    },
 }
 
 /// The outputs of `once`.

@@ -4,7 +4,7 @@
 //! ```text
 //! scenarios/*.toml ─> Scenario ─> world (accounts, instances, sets; pure) ─> a vendor (signatures, rules, wire) ─> server (loopback)
 //!                                   ▲ clock, faults                                                                 │
-//!                                 Cloud: the test's verbs <──────────── journal: what was asked, and how it broke the rules
+//!                  control ─> Cloud: the test's verbs <──────────── journal: what was asked, and how it broke the rules
 //! ```
 //!
 //! Invariant: nothing here depends on the exporter, so that a misreading on one side does not
@@ -14,6 +14,7 @@
 pub mod alibaba;
 mod clock;
 mod cloud;
+pub mod control;
 mod exchange;
 mod fault;
 pub mod huawei;

@@ -7,10 +7,13 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use sim::{Account, Cloud, Scenario, Vendor, huawei};
+use sim::{Account, Cloud, Scenario, Vendor, control, huawei};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// Simulated clouds with database backups, for trying the exporter without an account.
 #[derive(Debug, Parser)]
@@ -25,6 +28,9 @@ struct Arguments {
     /// Loopback address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Address for changing the cloud while it runs, by the verbs that a GET of `/` lists
+    #[arg(long)]
+    control: Option<SocketAddr>,
     /// List the built-in scenarios and end
     #[arg(long)]
     list: bool,
@@ -69,11 +75,17 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             key + &projects(&scenario, account)
         })
         .collect();
-    let cloud = Cloud::start_on(scenario, arguments.listen).await?;
+    let cloud = Arc::new(Cloud::start_on(scenario, arguments.listen).await?);
     let mut out = io::stdout();
     writeln!(out, "{described}\n{}", keys.join("\n"))?;
     for vendor in Vendor::ALL {
         writeln!(out, "{} {}", vendor.name(), cloud.url_of(vendor))?;
+    }
+    let mut controlled = JoinSet::new();
+    if let Some(address) = arguments.control {
+        let listener = TcpListener::bind(address).await?;
+        writeln!(out, "control http://{}", listener.local_addr()?)?;
+        controlled.spawn(control::serve(listener, Arc::clone(&cloud)));
     }
     out.flush()?;
     tokio::select! {

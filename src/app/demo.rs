@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sim::{Cloud, Instance, Scenario, Trouble, Vendor};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::{ConfigSource, say};
 use crate::provider::Environment;
@@ -16,16 +19,25 @@ use crate::web::listen::ListenAddress;
 /// Runs until it is told to stop.
 pub(super) async fn run(
     addresses: &[ListenAddress],
+    control: Option<SocketAddr>,
     environment: Environment,
 ) -> anyhow::Result<ExitCode> {
     let scenario = Scenario::named("demo").context("the scenario `demo` is missing")?;
     let cloud = Cloud::start(scenario.clone())
         .await
         .context("cannot start the simulated clouds")?;
+    let cloud = Arc::new(cloud);
     // Nobody asks what was asked, and a demo may run for days.
     cloud.keep_requests(0);
     let yaml = config_for(&scenario, &cloud)?;
     let source = ConfigSource::Text(yaml);
+    let mut controlled = JoinSet::new();
+    if let Some(address) = control {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+        tracing::info!(address = %listener.local_addr()?, "the simulated clouds can be changed");
+        controlled.spawn(sim::control::serve(listener, Arc::clone(&cloud)));
+    }
     let code = super::run(&source, addresses, environment, greet).await;
     cloud.stop().await;
     code

@@ -64,7 +64,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             Some(Command::Check) => check::run(&source, &environment),
             Some(Command::Once { output }) => once::run(&source, output, environment).await,
             #[cfg(feature = "demo")]
-            Some(Command::Demo) => demo::run(&addresses, environment).await,
+            Some(Command::Demo { control }) => demo::run(&addresses, control, environment).await,
         }
     });
     // A poll that hangs in a blocking call must not hold up the exit.

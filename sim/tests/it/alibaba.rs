@@ -1,5 +1,6 @@
 //! Alibaba's face.
 
+mod control;
 mod demo;
 mod instances;
 mod recovery;
@@ -21,8 +22,8 @@ use sim::{
 };
 
 use crate::client::{
-    Answer, DAY, HOUR, Header, canonical_request, encode, exchange, joined, mac, message,
-    nothing_unexpected, owned, seconds, set, sha256,
+    Answer, DAY, HOUR, Header, canonical_request, encode, exchange, exchange_with, joined, mac,
+    message, nothing_unexpected, owned, seconds, set, sha256,
 };
 
 const KEY: &str = "LTAI5tSimulatedTestKey01";

@@ -72,13 +72,19 @@ impl Answer {
 pub(crate) async fn exchange(
     cloud: &Cloud,
     vendor: Vendor,
-    request: impl FnOnce(&str) -> Vec<u8> + Send + 'static,
+    request: impl FnOnce(&str) -> Vec<u8>,
 ) -> Option<Answer> {
     let address = cloud.url_of(vendor);
     let address = address.strip_prefix("http://").unwrap().to_owned();
+    let request = request(&address);
+    exchange_with(address, request).await
+}
+
+/// The same with whoever listens at `address`.
+pub(crate) async fn exchange_with(address: String, request: Vec<u8>) -> Option<Answer> {
     let exchange = move || {
         let mut stream = TcpStream::connect(&address).unwrap();
-        stream.write_all(&request(&address)).unwrap();
+        stream.write_all(&request).unwrap();
         let mut received = Vec::new();
         match stream.read_to_end(&mut received) {
             Ok(_) => {}
