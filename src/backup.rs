@@ -327,6 +327,8 @@ pub struct Description {
     pub engine: Option<String>,
     /// The engine's version in the vendor's spelling.
     pub engine_version: Option<String>,
+    /// When it was made, as the list of instances tells.
+    pub created: Option<DateTime<Utc>>,
 }
 
 /// What the provider was told to do with the backups of one instance.
@@ -405,6 +407,15 @@ pub struct FoundInstance {
     pub has_backups: bool,
     /// `false` while it is not at work, for one because it is being created.
     pub at_work: bool,
+}
+
+#[cfg(test)]
+impl FoundInstance {
+    /// The same, made at this time.
+    pub(crate) fn made_at(mut self, time: &str) -> Self {
+        self.description.created = time.parse().ok();
+        self
+    }
 }
 
 /// What a provider answered about one instance: everything that it listed in the look-back.

@@ -227,6 +227,12 @@ impl Instance {
         self
     }
 
+    /// The provider says when it was made.
+    pub(crate) fn made(mut self, at: DateTime<Utc>) -> Self {
+        self.0.description.created = Some(at);
+        self
+    }
+
     /// The policy was read a minute ago.
     pub(crate) fn with_policy(mut self, policy: Policy) -> Self {
         let facts = attempted("1m", Found::Policy(Arc::new(policy)));

@@ -27,6 +27,10 @@ use crate::target::Objective;
 pub struct Posture {
     /// Whether the provider has cross-region backups switched on for it; `None` when that is not known.
     pub protected: Option<bool>,
+    /// Since when, where the provider tells.
+    pub protected_since: Option<DateTime<Utc>>,
+    /// When the instance was made, where the provider tells.
+    pub created: Option<DateTime<Utc>>,
     /// Whether the provider says that it does not exist.
     pub gone: bool,
     /// Its name, or empty.
@@ -168,9 +172,12 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
         name,
         engine,
         engine_version,
+        created,
     } = view.description();
     Posture {
         protected: view.protected(),
+        protected_since: view.protected_since(),
+        created,
         gone: facts.is_gone(),
         name: name.unwrap_or_default(),
         engine: engine.unwrap_or_default(),
@@ -357,6 +364,7 @@ impl<'a> View<'a> {
             name: self.facts.target.name.clone().or_else(named),
             engine: engine.cloned().flatten(),
             engine_version: engine_version.cloned().flatten(),
+            created: self.facts.description.created,
         }
     }
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::backup::{Anomaly, ListingKind};
 use crate::provider::Operations;
 use crate::provider::error::Reason;
@@ -72,6 +74,8 @@ pub struct AccountCounts {
     pub poll_failures: BTreeMap<(ListingKind, Reason), u64>,
     /// How long the last full round took.
     pub last_sweep: Option<Duration>,
+    /// When the keys that were used last expire, if they ever do.
+    pub credentials_expiry: Option<DateTime<Utc>>,
     /// How often each listing is read.
     pub intervals: Intervals,
 }
@@ -185,6 +189,13 @@ impl Tally {
     pub fn sweep(&self, key: &AccountKey, duration: Duration) {
         if let Some(account) = self.lock().accounts.get_mut(key) {
             account.last_sweep = Some(duration);
+        }
+    }
+
+    /// The account is asked with keys that expire then, if ever.
+    pub fn credentials_expire(&self, key: &AccountKey, expiry: Option<DateTime<Utc>>) {
+        if let Some(account) = self.lock().accounts.get_mut(key) {
+            account.credentials_expiry = expiry;
         }
     }
 

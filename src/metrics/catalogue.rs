@@ -129,6 +129,32 @@ pub const CATALOGUE: &[Row] = &[
         },
     },
     Row {
+        name: "cloud_backup_instance_protected_since_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Instance(&[]),
+        help: "When copying to another region was switched on, in Unix seconds; absent while it is off and where the provider does not tell (Alibaba: BackupEnabledTime).",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                if let Some(since) = instance.posture.protected_since {
+                    family.sample(&[labels], unix(since));
+                }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_instance_created_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Instance(&[]),
+        help: "When the instance was made, in Unix seconds, for an alert that gives a new one time for its first backup; absent where instances are not looked for.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                if let Some(created) = instance.posture.created {
+                    family.sample(&[labels], unix(created));
+                }
+            });
+        },
+    },
+    Row {
         name: "cloud_backup_instances",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region", "state"]),
@@ -506,6 +532,19 @@ pub const CATALOGUE: &[Row] = &[
         help: "When the instances of this region were last listed, in Unix seconds; absent until the first time.",
         samples: |scrape, family| {
             each_region(scrape, family, |region| region.last_success.map(unix));
+        },
+    },
+    Row {
+        name: "cloud_backup_credentials_expiry_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&["provider", "account"]),
+        help: "When the temporary keys in use expire, in Unix seconds; they are renewed well before. Absent for keys that do not say when they expire.",
+        samples: |scrape, family| {
+            each_account(scrape, family, |account, family, labels| {
+                if let Some(expiry) = account.credentials_expiry {
+                    family.sample(&[labels], unix(expiry));
+                }
+            });
         },
     },
     Row {

@@ -9,7 +9,8 @@ use super::catalogue::{CATALOGUE, Row, markdown};
 use super::exposition::{Exposition, Format, MetricType};
 use super::*;
 use crate::backup::{
-    Anomaly, BackupSet, Description, FoundInstance, Inventory, ListingKind, RestoreWindow, Scope,
+    Anomaly, BackupSet, Description, FoundInstance, Inventory, ListingKind, Policy, RestoreWindow,
+    Scope,
 };
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, listing, local, log_in,
@@ -388,8 +389,12 @@ fn eventful() -> Instance {
             .read(ListingKind::Local, vec![local("1h"), running])
             .with_logs()
             .found(ListingKind::CrossRegionLog, logs)
-            .with_policy(policy_to("cn-shanghai"))
-            .with_windows(vec![window]),
+            .with_policy(Policy {
+                since: Some(ago("7d")),
+                ..policy_to("cn-shanghai")
+            })
+            .with_windows(vec![window])
+            .made(ago("14d")),
         |instance, objective| instance.promising(objective, "26h"),
     )
 }
@@ -416,6 +421,8 @@ fn a_scrape_says_what_is_known_line_by_line() {
         .tally
         .anomalies("alibaba", ListingKind::Local, &[Anomaly::UnknownStatus]);
     story.tally.sweep(&account(), Duration::from_millis(1500));
+    let tally = &story.tally;
+    tally.credentials_expire(&account(), Some(now() + chrono::Duration::hours(1)));
     let text = story.render(Format::Text);
     let lines: BTreeSet<&str> = text.lines().collect();
     let one = r#"provider="alibaba",account="prod",source_region="cn-hangzhou",instance_id="rm-1""#;
@@ -430,6 +437,8 @@ fn a_scrape_says_what_is_known_line_by_line() {
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="unmonitored"} 1"#.to_owned(),
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="gone"} 1"#.to_owned(),
         format!("cloud_backup_instance_protected{{{one}}} 1"),
+        format!("cloud_backup_instance_protected_since_timestamp_seconds{{{one}}} 1780660800"),
+        format!("cloud_backup_instance_created_timestamp_seconds{{{one}}} 1780056000"),
         // The hole lies between the set and the log file, which therefore restores nothing.
         format!("cloud_backup_log_gaps{{{away}}} 1"),
         format!("cloud_backup_recovery_point_age_seconds{{{away}}} 90000"),
@@ -479,6 +488,7 @@ fn a_scrape_says_what_is_known_line_by_line() {
         r#"cloud_backup_api_request_duration_seconds_bucket{provider="alibaba",operation="DescribeBackups",le="0.025"} 1"#.to_owned(),
         r#"cloud_backup_api_request_duration_seconds_count{provider="alibaba",operation="DescribeBackups"} 1"#.to_owned(),
         r#"cloud_backup_sweep_duration_seconds{provider="alibaba",account="prod"} 1.5"#.to_owned(),
+        r#"cloud_backup_credentials_expiry_timestamp_seconds{provider="alibaba",account="prod"} 1781269200"#.to_owned(),
         r#"cloud_backup_poll_interval_seconds{provider="alibaba",account="prod"} 300"#.to_owned(),
         "cloud_backup_exporter_config_last_reload_successful 1".to_owned(),
         "cloud_backup_exporter_config_last_reload_success_timestamp_seconds 1781179200".to_owned(),
@@ -496,6 +506,7 @@ fn a_scrape_says_what_is_known_line_by_line() {
 fn a_family_is_written_as_the_catalogue_describes_it() {
     let story = Story::of(vec![eventful()]);
     story.tally.sweep(&account(), Duration::from_secs(1));
+    story.tally.credentials_expire(&account(), Some(now()));
     for format in FORMATS {
         let families = parse(&story.render(format), format);
         let mut described = 0;
@@ -544,6 +555,16 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "I product engine engine_version name",
     ),
     ("cloud_backup_instance_protected", "gauge", "I"),
+    (
+        "cloud_backup_instance_protected_since_timestamp_seconds",
+        "gauge",
+        "I",
+    ),
+    (
+        "cloud_backup_instance_created_timestamp_seconds",
+        "gauge",
+        "I",
+    ),
     (
         "cloud_backup_instances",
         "gauge",
@@ -630,6 +651,11 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "cloud_backup_last_discovery_success_timestamp_seconds",
         "gauge",
         "provider account source_region",
+    ),
+    (
+        "cloud_backup_credentials_expiry_timestamp_seconds",
+        "gauge",
+        "provider account",
     ),
     (
         "cloud_backup_sweep_duration_seconds",

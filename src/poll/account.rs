@@ -381,7 +381,13 @@ impl ListingCourier<'_> {
     async fn keys(&self) -> Result<Credential, (Reason, String)> {
         let current = self.account.provider.credentials().current();
         match self.unless_stopped(current).await {
-            Some(current) => current.map_err(|problem| (Reason::Credentials, problem)),
+            Some(Ok(credential)) => {
+                let expiry = self.account.provider.credentials().expiry();
+                let account = self.account;
+                account.tally.credentials_expire(&account.key, expiry);
+                Ok(credential)
+            }
+            Some(Err(problem)) => Err((Reason::Credentials, problem)),
             None => Err((Reason::Timeout, STOPPING.to_owned())),
         }
     }

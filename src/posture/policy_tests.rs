@@ -327,6 +327,7 @@ fn the_name_and_engine_come_from_whoever_tells_them() {
         name: Some(name.to_owned()),
         engine: Some(engine.to_owned()),
         engine_version: Some(version.to_owned()),
+        created: None,
     };
     let mut instance = instance();
     instance.0.description = told("found", "mysql", "8.0");

@@ -439,7 +439,7 @@ async fn keys_that_are_still_valid_serve_while_they_cannot_be_renewed_and_no_lon
         .cloud
         .set_key_lifetime(Vendor::Volcengine, ROLE, Some(lifetime));
     let exporter = machine.start().await;
-    exporter.ready().await;
+    let scrape = exporter.ready().await;
     for operation in ["metadata-token", "metadata-credentials"] {
         machine
             .cloud
@@ -450,6 +450,11 @@ async fn keys_that_are_still_valid_serve_while_they_cannot_be_renewed_and_no_lon
         panic!("{issued:?}")
     };
     let expires = key.expires;
+    let told = scrape.sum("cloud_backup_credentials_expiry_timestamp_seconds", &[]);
+    let told: i64 = told.to_string().parse().unwrap();
+    let told = chrono::DateTime::from_timestamp_secs(told).unwrap();
+    let off = (told - expires).abs();
+    assert!(off <= chrono::Duration::seconds(1), "{told} {expires}");
     exporter
         .until("the keys have expired", |scrape| {
             scrape.poll_success("i1in01", "local") == Some(0.0)

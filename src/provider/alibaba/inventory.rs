@@ -6,7 +6,7 @@ use super::answer::read_page;
 use super::budget::DESCRIBE_INSTANCES;
 use super::normalise::description;
 use super::{Alibaba, wire};
-use crate::backup::{FoundInstance, Inventory};
+use crate::backup::{Description, FoundInstance, Inventory};
 use crate::provider::error::ListError;
 use crate::provider::http::Answer;
 use crate::provider::page::{End, PageRead, Paging};
@@ -91,11 +91,15 @@ pub(super) fn take(inventory: &mut Inventory, paging: &mut Paging, page: Page<wi
 fn found(row: &wire::InstanceRow) -> Option<FoundInstance> {
     Some(FoundInstance {
         id: row.db_instance_id.text()?,
-        description: description(
-            &row.db_instance_description,
-            &row.engine,
-            &row.engine_version,
-        ),
+        description: Description {
+            // An age that cannot be read only costs a new instance its grace.
+            created: row.create_time.time().ok().flatten(),
+            ..description(
+                &row.db_instance_description,
+                &row.engine,
+                &row.engine_version,
+            )
+        },
         // The answer writes `ReadOnly` where the question would write `Readonly`. The others are stand-ins: one for a
         // disaster, one for a restore that is being tried out.
         has_backups: !is_one_of(&row.db_instance_type, &["readonly", "guard", "temp"]),

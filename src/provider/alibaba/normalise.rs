@@ -174,6 +174,7 @@ pub(super) fn description(name: &Scalar, engine: &Scalar, version: &Scalar) -> D
         name: name.text(),
         engine: origin.engine,
         engine_version: origin.engine_version,
+        created: None,
     }
 }
 

@@ -162,6 +162,7 @@ pub(super) struct InstanceItems {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct InstanceRow {
+    pub create_time: Scalar,
     #[serde(rename = "DBInstanceDescription")]
     pub db_instance_description: Scalar,
     #[serde(rename = "DBInstanceId")]

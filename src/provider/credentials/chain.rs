@@ -186,6 +186,15 @@ impl Chain {
         }))
     }
 
+    /// When the keys that were got last expire, if they do.
+    pub fn expiry(&self) -> Option<DateTime<Utc>> {
+        let state = self.0.lock();
+        match state.held.as_ref()?.keys.lifetime {
+            Lifetime::Until { expires, .. } => Some(expires),
+            Lifetime::Process | Lifetime::File => None,
+        }
+    }
+
     /// The keys as they are now.
     ///
     /// # Errors

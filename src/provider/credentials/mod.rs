@@ -21,6 +21,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 pub use self::chain::Chain;
 pub(super) use self::chain::{Fetching, Keys, Lack, Lifetime, Outlook, Source};
 #[cfg(test)]
@@ -181,6 +183,15 @@ impl CredentialSource {
                     Err(problem) => last_read.clone().ok_or(problem),
                 }
             }
+        }
+    }
+
+    /// When the keys that were got last expire; `None` if they do not, or none were got yet.
+    pub fn expiry(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Standard(chain) => chain.expiry(),
+            // A file may hold temporary keys, and says nothing of their end.
+            Self::Configured { .. } => None,
         }
     }
 

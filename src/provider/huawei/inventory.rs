@@ -120,6 +120,8 @@ pub(super) fn instance(row: &InstanceRow) -> Option<FoundInstance> {
             name: row.name.text(),
             engine: datastore.and_then(engine),
             engine_version: datastore.and_then(|datastore| datastore.version.text()),
+            // An age that cannot be read only costs a new instance its grace.
+            created: row.created.time().ok().flatten(),
         },
         // A read replica cannot have a backup policy.
         has_backups: !is(row.kind.text(), "replica"),

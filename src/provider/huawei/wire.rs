@@ -111,6 +111,7 @@ pub(super) struct InstancesPage {
 #[serde(default)]
 pub(super) struct InstanceRow {
     pub id: Scalar,
+    pub created: Scalar,
     pub name: Scalar,
     pub status: Scalar,
     #[serde(rename = "type")]

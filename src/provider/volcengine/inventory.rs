@@ -73,6 +73,8 @@ fn found(id: String, row: &InstanceRow) -> FoundInstance {
             name: row.instance_name.text(),
             engine: Some("redis".to_owned()),
             engine_version: row.engine_version.text(),
+            // An age that cannot be read only costs a new instance its grace.
+            created: row.create_time.time().ok().flatten(),
         },
         // Instances of a single node cannot be backed up.
         has_backups: class.is_none_or(|class| class != "Standalone"),

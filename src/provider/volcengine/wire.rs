@@ -103,6 +103,7 @@ pub(super) struct InstanceRow {
     pub instance_id: Scalar,
     pub instance_name: Scalar,
     pub instance_class: Scalar,
+    pub create_time: Scalar,
     pub status: Scalar,
     pub region_id: Scalar,
     pub engine_version: Scalar,

@@ -40,6 +40,7 @@ fn the_sample_says_what_a_reader_of_the_page_would_name() {
             name: name.map(str::to_owned),
             engine: Some(engine.to_owned()),
             engine_version: Some(version.to_owned()),
+            created: None,
         },
         has_backups: true,
         at_work: true,
@@ -47,7 +48,7 @@ fn the_sample_says_what_a_reader_of_the_page_would_name() {
     let (found, calls) = discover([answer(200, INSTANCES)]);
     let expected = Inventory {
         instances: vec![
-            of("rm-example1", Some("orders"), "mysql", "8.0"),
+            of("rm-example1", Some("orders"), "mysql", "8.0").made_at("2025-11-06T03:57:00Z"),
             FoundInstance {
                 has_backups: false,
                 ..of("rr-example1", Some("rr-example1"), "mysql", "8.0")

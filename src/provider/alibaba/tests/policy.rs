@@ -28,6 +28,7 @@ fn described(name: Option<&str>, engine: &str, version: &str) -> Description {
         name: name.map(str::to_owned),
         engine: Some(engine.to_owned()),
         engine_version: Some(version.to_owned()),
+        created: None,
     }
 }
 

@@ -42,13 +42,14 @@ fn each_instance_is_told_with_its_name_its_engine_and_whether_it_has_backups() {
             name: Some(name.to_owned()).filter(|name| !name.is_empty()),
             engine: Some(engine.to_owned()),
             engine_version: Some(version.to_owned()),
+            created: None,
         },
         has_backups: true,
         at_work: true,
     };
     let expected = Inventory {
         instances: vec![
-            instance(ID, "orders", "mysql", "8.0"),
+            instance(ID, "orders", "mysql", "8.0").made_at("2026-01-01T00:00:00Z"),
             FoundInstance {
                 has_backups: false,
                 ..instance(

@@ -59,6 +59,7 @@ fn the_sample_says_what_a_reader_of_the_page_would_name() {
             name: name.map(str::to_owned),
             engine: Some("redis".to_owned()),
             engine_version: Some(version.to_owned()),
+            created: None,
         },
         has_backups: true,
         at_work: true,
@@ -66,7 +67,7 @@ fn the_sample_says_what_a_reader_of_the_page_would_name() {
     let (inventory, _) = discover([answer(200, INSTANCES), none()]);
     let expected = Inventory {
         instances: vec![
-            found(1, Some("example"), "5.0"),
+            found(1, Some("example"), "5.0").made_at("2025-01-06T08:26:25Z"),
             // A single node cannot be backed up.
             FoundInstance {
                 has_backups: false,
