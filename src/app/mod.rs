@@ -102,6 +102,12 @@ async fn run(
         Ok(config) => config,
         Err(problems) => return Ok(unusable(&problems)),
     };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        revision = env!("BUILD_REVISION"),
+        accounts = config.accounts.len(),
+        "starting cloud-backup-exporter"
+    );
     // Before anything else starts, so that an address in use ends the start and not a running exporter.
     let listeners = listen::bind(addresses).await?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;

@@ -19,7 +19,7 @@ use crate::backup::ListingKind;
 use crate::config::{AccountConfig, PollConfig};
 use crate::facts::{Facts, RegionKey};
 use crate::provider::credentials::{Credential, Fingerprint};
-use crate::provider::error::{ListError, Reason, Repeat};
+use crate::provider::error::{ListError, Reason, Repeat, VendorWord};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
 use crate::tally::{AccountKey, Tally};
@@ -76,6 +76,23 @@ impl Account {
             tally,
             stop,
         }
+    }
+
+    /// One line for each request that was sent, for those who look closely.
+    fn tell_of_request(&self, call: &Call, took: Duration, failure: Option<&ListError>) {
+        let request_id = failure.and_then(|error| error.request_id.as_ref());
+        tracing::debug!(
+            provider = self.key.provider,
+            account = %self.key.account,
+            region = %call.region,
+            instance = %call.instance,
+            operation = call.operation,
+            took_seconds = took.as_secs_f64(),
+            reason = failure.map(|error| error.reason.label()),
+            request_id = request_id.map(VendorWord::as_str),
+            error = failure.map(tracing::field::display),
+            "asked the provider"
+        );
     }
 
     /// Takes note of which instances the account has now and where others are looked for, while everything that its calls
@@ -353,6 +370,7 @@ impl ListingCourier<'_> {
 
         let failure = outcome.as_ref().err();
         let reason = failure.map(|error| error.reason);
+        account.tell_of_request(&call, took, failure);
         // Before the ticket lets others through: whoever waits for this answer must find the lane closed.
         match failure {
             Some(error) if error.reason == Reason::Throttled => {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::errand::ListingKey;
 use crate::backup::{ListingKind, Reading};
 use crate::facts::Failure;
-use crate::provider::error::{ListError, Reason};
+use crate::provider::error::{ListError, Reason, VendorWord};
 use crate::tally::AccountKey;
 
 /// Lines of one kind within [`A_WHILE`]; the rest shows on the pages and in the metrics.
@@ -107,9 +107,11 @@ fn tell_failure(account: &AccountKey, listing: &ListingKey, error: &ListError) {
     tracing::warn!(
         provider = account.provider,
         account = %account.account,
+        region = %instance.source_region,
         instance = %instance.instance_id,
         listing = kind.label(),
         reason = error.reason.label(),
+        request_id = error.request_id.as_ref().map(VendorWord::as_str),
         error = %error,
         "a listing cannot be read; its last facts stay"
     );
@@ -120,6 +122,7 @@ fn tell_recovery(account: &AccountKey, listing: &ListingKey) {
     tracing::info!(
         provider = account.provider,
         account = %account.account,
+        region = %instance.source_region,
         instance = %instance.instance_id,
         listing = kind.label(),
         "a listing can be read again"

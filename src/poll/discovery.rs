@@ -7,7 +7,7 @@ use super::account::Account;
 use super::{Ground, unless_it_panics};
 use crate::facts::{RegionFacts, RegionKey};
 use crate::provider::Call;
-use crate::provider::error::{ListError, Reason};
+use crate::provider::error::{ListError, Reason, VendorWord};
 
 /// An instance that is missing from so many lists in a row is forgotten: with the default interval after an hour, in which
 /// whoever is on call can see that it is gone.
@@ -53,7 +53,8 @@ fn tell(key: &RegionKey, before: &RegionFacts, after: &RegionFacts, error: Optio
     if let Some(error) = error {
         if reason(before) != Some(error.reason) {
             let reason = error.reason.label();
-            tracing::warn!(provider, %account, %region, reason, %error, "instances cannot be looked for; what is watched stays");
+            let request_id = error.request_id.as_ref().map(VendorWord::as_str);
+            tracing::warn!(provider, %account, %region, reason, request_id, %error, "instances cannot be looked for; what is watched stays");
         }
         return;
     }

@@ -234,6 +234,16 @@ impl Configuration {
     }
 }
 
+/// What a line of the log says of where the exporter listens, in either format.
+fn listening_address(line: &str) -> Option<String> {
+    if let Some((_, address)) = line.split_once("message=listening address=") {
+        return Some(address.trim().to_owned());
+    }
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    let address = event["address"].as_str().map(str::to_owned);
+    address.filter(|_| event["message"] == "listening")
+}
+
 /// A folder that is removed at the end of the test.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
@@ -307,8 +317,8 @@ impl Exporter {
         let kept = Arc::clone(&log);
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                if let Some((_, address)) = line.split_once("message=listening address=") {
-                    found.send_replace(Some(address.trim().to_owned()));
+                if let Some(address) = listening_address(&line) {
+                    found.send_replace(Some(address));
                 }
                 let mut kept = kept.lock().unwrap();
                 kept.push_str(&line);

@@ -27,6 +27,7 @@ mod faults;
 mod harness;
 mod huawei;
 mod listings;
+mod logging;
 mod network;
 mod pace;
 mod project;
