@@ -347,3 +347,46 @@ fn the_coverage_page_says_of_every_metric_which_call_feeds_it() {
         assert_eq!(told[vendor.label()], asked, "each call feeds something");
     }
 }
+
+/// The text of a macro's call that begins at the start of `text`, up to its closing parenthesis.
+fn call(text: &str) -> &str {
+    let (mut depth, mut in_text, mut escaped) = (1, false, false);
+    let end = text.find(|character| {
+        match character {
+            '"' if !escaped => in_text = !in_text,
+            '(' if !in_text => depth += 1,
+            ')' if !in_text => depth -= 1,
+            _ => {}
+        }
+        escaped = character == '\\' && !escaped;
+        depth == 0
+    });
+    &text[..end.unwrap_or(text.len())]
+}
+
+#[test]
+fn the_page_about_the_log_has_every_event_and_no_other() {
+    let mut logged = BTreeSet::new();
+    for (_, source) in sources().into_values().flatten() {
+        for level in ["error!(", "warn!(", "info!("] {
+            for (at, _) in source.match_indices(level) {
+                let call = call(&source[at + level.len()..]);
+                let message = call.rsplit('"').nth(1).unwrap_or_default();
+                logged.insert((level.trim_end_matches("!("), message.to_owned()));
+            }
+        }
+    }
+    let page = page("docs/logging.md");
+    let mut told = BTreeSet::new();
+    for level in ["error", "warn", "info"] {
+        let rows = page.lines().filter_map(|line| {
+            let row = line.strip_prefix(&format!("| {level} | "))?;
+            row.split('|').next()
+        });
+        told.extend(
+            rows.flat_map(|row| names(row).map(move |message| (level, message.to_owned()))),
+        );
+    }
+    assert!(logged.len() > 20, "{logged:?}");
+    assert_eq!(told, logged);
+}
