@@ -93,6 +93,9 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "table", value_name = "OUTPUT")]
         output: Output,
     },
+    /// Ask the exporter that listens on this machine whether it serves, at the first `--web.listen-address`. Exit code 0
+    /// if it does, 1 if not; for the health checks of containers without a shell.
+    Health,
     /// Start a simulated cloud and the exporter on it; needs no account and no configuration.
     #[cfg(feature = "demo")]
     Demo {

@@ -4,6 +4,7 @@ mod budget;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod health;
 mod logging;
 mod once;
 
@@ -63,6 +64,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
             None => run(&source, &addresses, environment, |_| Ok(())).await,
             Some(Command::Check) => check::run(&source, &environment),
             Some(Command::Once { output }) => once::run(&source, output, environment).await,
+            Some(Command::Health) => health::run(&addresses).await,
             #[cfg(feature = "demo")]
             Some(Command::Demo { control }) => demo::run(&addresses, control, environment).await,
         }

@@ -92,6 +92,20 @@ impl ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Where a client on this machine reaches who listens here.
+    pub fn from_this_machine(&self) -> String {
+        let port = self.port;
+        let loopback = match &self.host {
+            Host::Every => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Host::Ip(IpAddr::V4(ip)) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Host::Ip(IpAddr::V6(ip)) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            Host::Ip(_) | Host::Name(_) => return self.to_string(),
+        };
+        SocketAddr::new(loopback, port).to_string()
+    }
+}
+
 impl FromStr for ListenAddress {
     type Err = ListenAddressError;
 
@@ -252,6 +266,20 @@ mod tests {
         check("[::1:80", Err("IPv6 address"));
         check("a b:80", Err("neither"));
         check("http://x:80", Err("needs brackets"));
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_reached_over_the_loopback_interface() {
+        for (text, expected) in [
+            (":19110", "127.0.0.1:19110"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("10.1.2.3:80", "10.1.2.3:80"),
+            ("localhost:80", "localhost:80"),
+        ] {
+            let address = ListenAddress::parse(text).unwrap();
+            assert_eq!(address.from_this_machine(), expected);
+        }
     }
 
     #[tokio::test]

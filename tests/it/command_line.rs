@@ -250,6 +250,61 @@ async fn a_second_signal_ends_it_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(5));
 }
 
+/// Has `health` ask at an address.
+async fn health(address: &str) -> (i32, String) {
+    let flag = format!("--web.listen-address={address}");
+    let (code, out, err) = run(&["health", &flag], &[]).await;
+    (code, out + &err)
+}
+
+#[tokio::test]
+async fn health_is_asked_of_the_exporter_that_serves_on_this_machine() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    let exporter = Exporter::start(&Configuration::of(&cloud, &["rm-orders"])).await;
+    let address = exporter.url("").replace("http://", "");
+    assert_eq!(health(&address).await, (0, "healthy\n".to_owned()));
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let everywhere = health(&format!("0.0.0.0:{port}")).await;
+    assert_eq!(everywhere, (0, "healthy\n".to_owned()));
+    exporter.stop().await;
+    let (code, told) = health(&address).await;
+    assert_eq!(code, 1, "{told}");
+    let expected = format!("{address} does not serve");
+    assert!(told.contains(&expected), "{told}");
+}
+
+#[tokio::test]
+async fn health_believes_nobody_who_does_not_speak_http_or_does_not_answer() {
+    use tokio::io::AsyncWriteExt as _;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answers: [(&[u8], &str); 4] = [
+        (b"SSH-2.0-x\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 5", "does not speak HTTP"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP 503"),
+        (b"", "no answer in 3s"),
+    ];
+    for (answer, expected) in answers {
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(answer).await.unwrap();
+            if answer.is_empty() {
+                // It is the other side that has to lose its patience.
+                std::future::pending::<()>().await;
+            }
+        };
+        let (code, told) = tokio::select! {
+            biased;
+            outcome = health(&address) => outcome,
+            outcome = async { serving.await; std::future::pending().await } => outcome,
+        };
+        assert_eq!(code, 1, "{expected}: {told}");
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
 #[cfg(feature = "demo")]
 #[tokio::test]
 async fn the_demo_needs_nothing_and_shows_healthy_and_troubled_instances() {
