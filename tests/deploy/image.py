@@ -76,6 +76,10 @@ def name(stage):
     return f"localhost/cloud-backup-exporter:{stage}"
 
 
+def container_of(stage):
+    return f"cloud-backup-exporter-{stage}"
+
+
 def output(*command):
     return subprocess.check_output(command, text=True, cwd=exporter.REPOSITORY).strip()
 
@@ -150,7 +154,19 @@ def check_exporter(engine, revision):
             exporter.wait_for(lambda: asked.search(metrics()), "the endpoint is asked")
             check("exporter: it looks up names", "refused" in log() and "lookup" not in log(), log())
             check("exporter: it has certificates to trust", "no certificates" not in log(), log())
+            check_process(engine, "exporter")
             check("exporter: SIGTERM ends it with exit code 0", stop() == 0, log())
+
+
+def check_process(engine, stage):
+    """That the cage is one, seen from outside."""
+    process = engine.podman("inspect", "--format={{.State.Pid}}", container_of(stage)).stdout.strip()
+    status = pathlib.Path(f"/proc/{process}/status").read_text()
+    for field, expected in (("Uid", "65532\t" * 3 + "65532"), ("CapBnd", "0" * 16), ("NoNewPrivs", "1")):
+        found = re.search(rf"^{field}:\t(.+)$", status, re.MULTILINE)[1]
+        check(f"{stage}: {field} is {expected.split()[0]}", found == expected, found)
+    options = pathlib.Path(f"/proc/{process}/mounts").read_text().split(" / ", 1)[1].split()[1]
+    check(f"{stage}: its root is read-only", options.split(",")[0] == "ro", options)
 
 
 def check_demo(engine):
@@ -178,7 +194,7 @@ def running(engine, stage, options, words):
     """A container: yields where it listens, what it has logged, and what stops it and tells the exit code."""
     with tempfile.TemporaryDirectory() as directory:
         log = pathlib.Path(directory, "log")
-        container = f"cloud-backup-exporter-{stage}"
+        container = container_of(stage)
         engine.podman("rm", "--force", container)
         command = [*engine.command(), "run", f"--name={container}", *CAGE, *options, name(stage), *words]
         with exporter.running(command, log) as process:
