@@ -11,7 +11,6 @@ import http.server
 import os
 import pathlib
 import re
-import signal
 import socket
 import struct
 import subprocess
