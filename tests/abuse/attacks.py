@@ -62,7 +62,7 @@ def request_bodies(site):
             ("a body that never comes", HELLO, ""),
             ("the announcement of 8 EiB", ["Content-Length: 9223372036854775807"], "x" * 1000),
             ("a body that waits for 100 Continue", ["Expect: 100-continue", *HELLO], ""),
-            ("3 MB that come uninvited", ["Content-Length: 3000000"], "x" * 3_000_000),
+            ("200 kB that come uninvited", ["Content-Length: 200000"], "x" * 200_000),
         ):
             data = request(method=method, headers=headers, body=body, close=False)
             site.expect(f"{method} with {what}", data, {400, 413, 417}, bodiless=head)
@@ -335,7 +335,7 @@ def pipelined_requests(site):
     got = site.ask("pipelined", request("/metrics", close=False) * 49 + request("/metrics"))
     fits = [answer.status for answer in got.answers] == [200] * 50 and got.ended == "end"
     site.check("50 scrapes at once are answered completely", fits, f"{len(got.answers)} answers, {got.problem}")
-    site.check("50 scrapes at once take less than 10 seconds", got.seconds < 10, f"{got.seconds:.2f} s")
+    site.check("50 scrapes at once take less than 30 seconds", got.seconds < 30, f"{got.seconds:.2f} s")
     # After a refusal there is no telling where the next request begins.
     got = site.ask("after a refusal", request(headers=[f"X: {MARK}\0"], close=False) + request() * 5)
     site.check("nothing that follows a malformed request is answered", got.status == 400 and got.ended == "end", got)
@@ -343,6 +343,8 @@ def pipelined_requests(site):
 
 def half_closed_connections(site):
     """A client that has said all it wants may say so (`nc -N` does), and one that says nothing is let go at once."""
+    if site.target.tls:
+        return site.verdict.say("        not over TLS, which Python can only end as a whole")
     got = site.ask("half closed", request("/metrics", close=False), finish=True)
     site.check("a scrape by a client that then closes its half", got.status == 200 and not got.problem, got)
     for what, data in (("nothing", b""), ("half a head", b"GET / HTTP/1.1\r\nHost: "), ("half a body", request(headers=HELLO, body="he"))):
