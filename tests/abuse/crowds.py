@@ -19,6 +19,8 @@ from wire import request
 
 SCRAPE = request("/metrics", close=False)
 HEALTH = request("/-/healthy", close=False)
+# The demo's own connections to its clouds come and go: between 29 and 37 descriptors were open in quiet moments.
+SPARE_DESCRIPTORS = 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +110,7 @@ def crashing_clients(site, process, limits, scale):
             stream.sendall(SCRAPE if number % 3 else b"GET / HTTP/1.1\r\nHost:")
             if number % 3 == 1:
                 stream.recv(1000)
-    site.check("their descriptors are let go of", back(lambda: process.now().descriptors <= before.descriptors + 5), process.now())
+    site.check("their descriptors are let go of", back(lambda: process.now().descriptors <= before.descriptors + SPARE_DESCRIPTORS), process.now())
 
 
 def ten_thousand_connections(site, process, limits, scale):
@@ -135,7 +137,7 @@ def ten_thousand_connections(site, process, limits, scale):
         counts = {status: told.count(status) for status in set(told)}
         site.check("some are told 503, none anything else", counts.get(503, 0) > 0 and set(counts) <= {503, None}, counts)
         site.verdict.say(f"        {counts.get(503, 0)} were told 503, {counts.get(None, 0)} were closed without a word")
-    fits = back(lambda: process.now().descriptors <= before.descriptors + 5, limits.margin)
+    fits = back(lambda: process.now().descriptors <= before.descriptors + SPARE_DESCRIPTORS, limits.margin)
     site.check("the descriptors are back", fits, f"{before}, then {process.now()}")
 
 
