@@ -35,6 +35,10 @@ impl ProcessMetrics {
                     MetricType::Counter => metric.get_counter().get_value(),
                     _ => metric.get_gauge().get_value(),
                 };
+                // It is counted from the boot of the machine, which a sandbox may hide: not known, and not in 1970.
+                if collected.name() == "process_start_time_seconds" && value <= 0.0 {
+                    continue;
+                }
                 family.sample(&[], value);
             }
         }
