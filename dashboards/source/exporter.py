@@ -2,7 +2,7 @@
 
 from grafana import (
     ALL_IS_GOOD, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, LIMIT_LINE, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD, ORANGE, RED,
-    RUNBOOKS_VARIABLE, Column, annotation, chosen, dashboard, dashboard_link, query, runbook, stat, table, timeseries,
+    RUNBOOKS_VARIABLE, Column, annotation, chosen, dashboard, dashboard_link, nothing_is, query, runbook, stat, table, timeseries,
     words,
 )
 
@@ -13,8 +13,9 @@ CHOSEN = f'{REPLICA}, provider=~"$provider", account=~"$account"'
 ACCOUNT = "provider, account"
 LISTING = "provider, account, source_region, instance_id, listing"
 
-# Facts about the polls of one account are the same question for every replica, and the worse answer counts. Requests are
-# summed instead: each replica really sends its own, and all of them come off the same limit of the vendor.
+# Every replica asks the same listings, and here the worse answer counts: one that fails beside one that does not endangers
+# nothing yet, and is what this dashboard is for. Requests are summed instead: each replica really sends its own, and all
+# of them come off the same limit of the vendor.
 POLL_SUCCESS = f"min by ({LISTING}) (cloud_backup_poll_success{{{CHOSEN}}})"
 # Policies and restore windows have an interval of their own.
 SELDOM = "policy|restore_window"
@@ -39,6 +40,7 @@ UP = stat(
     [query(f"sum(up{{{REPLICA}}})", "up"), query(f"count(up{{{REPLICA}}})", "targets")],
     filled=False,
     text="value_and_name",
+    links=[runbook("CloudBackupExporterDown"), runbook("CloudBackupExporterReplicaDown")],
 )
 FAILING = stat(
     "Listings failing",
@@ -60,6 +62,7 @@ SEARCHES = stat(
     [query(f"""count(min by ({ACCOUNT}, source_region) (cloud_backup_discovery_success{{{CHOSEN}}}) == 0)
         or vector(0)""")],
     steps=NONE_IS_BEST,
+    links=[runbook("CloudBackupDiscoveryFailing")],
 )
 CONFIGURATION = stat(
     "Configuration",
@@ -67,6 +70,7 @@ CONFIGURATION = stat(
     on with the configuration before.""",
     [query(f"min(cloud_backup_exporter_config_last_reload_successful{{{REPLICA}}})")],
     mappings=words({0: ("refused", RED), 1: ("loaded", GREEN)}),
+    links=[runbook("CloudBackupConfigReloadFailed")],
 )
 CREDENTIALS = stat(
     "Credentials end in",
@@ -75,7 +79,8 @@ CREDENTIALS = stat(
     [query(f"min(cloud_backup_credentials_expiry_timestamp_seconds{{{CHOSEN}}}) - time()")],
     unit="s",
     steps=[(None, RED), (0, GREEN)],
-    nothing="never",
+    mappings=[nothing_is("never", GREEN)],
+    links=[runbook("CloudBackupCredentialsExpiring")],
 )
 REQUESTS_NOW = stat(
     "API requests in an hour",
@@ -123,29 +128,32 @@ FAILING_TABLE = table(
     """What could not be read, of which instance; and where not all rows were read, because the page cap was reached or the
     vendor's total disagrees with them.""",
     [
-        Column("Account", label="account"),
-        Column("Region", label="source_region"),
+        Column("Account", label="account", width=110),
+        Column("Region", label="source_region", width=140),
         Column("Instance id", label="instance_id"),
-        Column("Listing", label="listing"),
-        Column("Problem", mappings=words({0: ("fails", RED), 1: ("not complete", ORANGE)}), cell=COLORED_TEXT,
+        Column("Listing", label="listing", width=140),
+        Column("Problem", width=120, mappings=words({0: ("fails", RED), 1: ("not complete", ORANGE)}), cell=COLORED_TEXT,
                expression=f"""
                    {POLL_SUCCESS} == 0
                    or (min by ({LISTING}) (cloud_backup_listing_complete{{{CHOSEN}}}) == 0) + 1"""),
     ],
     hidden=["provider"],
     nothing="Every listing is read, and complete.",
+    links=[runbook("CloudBackupListingUnread"), runbook("CloudBackupListingIncomplete")],
 )
 ANOMALIES = timeseries(
     "Rows not fully understood",
     """Rows of a listing with an unknown status, a time that cannot be, or the like, an hour; counted again at each poll
     that meets them.""",
     [query(
-        """sum by (provider, listing, kind) (rate(cloud_backup_anomalies_total{"""
-        f"""{REPLICA}, provider=~"$provider"}}[$__rate_interval])) * 3600""",
-        "{{provider}} {{listing}} {{kind}}",
+        f"""sum by (kind) (rate(
+            cloud_backup_anomalies_total{{{REPLICA}, provider=~"$provider"}}[$__rate_interval])) * 3600""",
+        "{{kind}}",
     )],
     unit="suffix:/h",
+    legend="table",
     decimals=0,
+    links=[runbook("CloudBackupRowsNotUnderstood")],
 )
 
 REQUESTS_BY_OPERATION = timeseries(
@@ -172,18 +180,16 @@ REQUESTS_BY_ACCOUNT = timeseries(
 )
 REQUEST_FAILURES = timeseries(
     "API requests that failed, by reason",
-    """As a share of the requests of the account, those that a retry mended included: throttling shows here before any
+    """As a share of all requests, those that a retry mended included: throttling shows here before any
     listing fails.""",
     [query(
-        f"""sum by (account, reason) (rate(cloud_backup_api_request_failures_total{{{CHOSEN}}}[$__rate_interval]))
-            / on (account) group_left () (
-                sum by (account) (rate(cloud_backup_api_requests_total{{{CHOSEN}}}[$__rate_interval])) > 0
-            ) > 0
-            or sum by (account) (rate(cloud_backup_api_request_failures_total{{{CHOSEN}}}[$__rate_interval])) == 0""",
-        "{{account}} {{reason}}",
+        f"""sum by (reason) (rate(cloud_backup_api_request_failures_total{{{CHOSEN}}}[$__rate_interval]))
+            / on () group_left () sum(rate(cloud_backup_api_requests_total{{{CHOSEN}}}[$__rate_interval]))""",
+        "{{reason}}",
     )],
     unit="percentunit",
     legend="table",
+    links=[runbook("CloudBackupApiCallsRefused")],
 )
 DURATIONS = timeseries(
     "API request duration",
@@ -215,6 +221,7 @@ SWEEPS = timeseries(
     limit=True,
     most=1.25,
     legend="table",
+    links=[runbook("CloudBackupSweepTooSlow")],
 )
 DISCOVERY = timeseries(
     "Search intervals since the last good search",
@@ -231,6 +238,7 @@ DISCOVERY = timeseries(
     limit=True,
     legend="table",
     decimals=1,
+    links=[runbook("CloudBackupDiscoveryFailing")],
 )
 FOUND = timeseries(
     "Instances, by state",

@@ -1,7 +1,7 @@
 """Cloud backups: are we safe? All instances at once, the worst first."""
 
 from grafana import (
-    ALL_IS_GOOD, BAR, BLUE, COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD,
+    ALL_IS_GOOD, COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD,
     ORANGE, RED, RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, link, query, runbook, stat,
     table, timeseries, words,
 )
@@ -18,15 +18,19 @@ ALERT = "alertname, severity, provider, account, source_region, instance_id"
 
 INSTANCE = "provider, account, source_region, instance_id"
 
-# Each is one series for each instance, however many replicas of the exporter are scraped. Where they disagree, the
-# worse counts: the older age, the broken promise.
+# Each is one series for each instance, however many replicas of the exporter are scraped. Where they disagree, the newest
+# facts and the better verdict count, since the others are about to learn of them; but a switch that one of them has seen
+# off is off, and a gap that one of them has seen is there. The alerting rules judge in the same way.
 INFO = f"max by ({INSTANCE}) (cloud_backup_instance_info{{{CHOSEN}}})"
 PROTECTED = f"min by ({INSTANCE}) (cloud_backup_instance_protected{{{CHOSEN}}})"
-EVERY_OBJECTIVE_MET = f"min by ({INSTANCE}) (cloud_backup_objective_met{{{CHOSEN}}})"
-RECOVERY_POINT_OBJECTIVE = f'min by ({INSTANCE}) (cloud_backup_objective_seconds{{{CHOSEN}, objective="recovery_point"}})'
+OBJECTIVE_MET = f"max by ({INSTANCE}, objective) (cloud_backup_objective_met{{{CHOSEN}}})"
+EVERY_OBJECTIVE_MET = f"min by ({INSTANCE}) ({OBJECTIVE_MET})"
+RECOVERY_POINT_OBJECTIVE = f'max by ({INSTANCE}) (cloud_backup_objective_seconds{{{CHOSEN}, objective="recovery_point"}})'
 # Copies in a region that is no longer expected only grow older, and break no promise; the regions that are expected have
 # a count of uncopied sets. Where no region is expected, such as for want of a local listing, all of them count.
-REMOTE_AGE = f'cloud_backup_recovery_point_age_seconds{{{CHOSEN}, scope="cross_region"}}'
+REMOTE_AGE = f"""
+    min by ({INSTANCE}, backup_region) (cloud_backup_recovery_point_age_seconds{{{CHOSEN}, scope="cross_region"}})
+"""
 RECOVERY_POINT_AGE = f"""
     max by ({INSTANCE}) (
         {REMOTE_AGE} and on ({INSTANCE}, backup_region) cloud_backup_uncopied_sets{{{CHOSEN}}}
@@ -41,7 +45,7 @@ WITHOUT_COPY = f"""
         unless on ({INSTANCE}) {REMOTE_AGE}
     )
 """
-LISTINGS_FAILING = f"(min by ({INSTANCE}, listing) (cloud_backup_poll_success{{{CHOSEN}}}) == 0)"
+LISTINGS_FAILING = f"(max by ({INSTANCE}, listing) (cloud_backup_poll_success{{{CHOSEN}}}) == 0)"
 
 # The name for people: the id where there is no other. Of two names at once, which two replicas can tell while one of them
 # starts, one is taken, since a join with both would be an error.
@@ -82,13 +86,13 @@ OF_THE_SERIES = (
 )
 
 
-def copies(metric, status=""):
-    return f'max by ({INSTANCE}, backup_region, backup_type) ({metric}{{{CHOSEN}, scope="cross_region"{status}}})'
+def copies(metric, more="", newest="max"):
+    return f'{newest} by ({INSTANCE}, backup_region, backup_type) ({metric}{{{CHOSEN}, scope="cross_region"{more}}})'
 
 
 EVERY_OBJECTIVE = stat(
-    "Instances with every objective met",
-    """The share of the instances whose every objective holds right now, in every replica's eyes. Below 100 % the table
+    "Every objective met",
+    """The share of the instances whose every objective holds right now. Below 100 % the table
     below names those that need work, the worst first.""",
     [query(f"avg({EVERY_OBJECTIVE_MET})")],
     unit="percentunit",
@@ -106,11 +110,12 @@ WORST_RECOVERY_POINT = stat(
     links=[runbook("CloudBackupRecoveryPointTooOld")],
 )
 NO_COPY_AT_ALL = stat(
-    "Instances without any copy",
+    "Without any copy",
     """Instances whose cross-region listing was read, and that have no usable backup set in any other region. If their
     region is lost, so are they.""",
     [query(f"count({WITHOUT_COPY}) or vector(0)")],
     steps=NONE_IS_GOOD,
+    links=[runbook("CloudBackupNoUsableCopy"), runbook("CloudBackupInstanceUnprotected")],
 )
 COPYING_OFF = stat(
     "Copying switched off",
@@ -118,13 +123,15 @@ COPYING_OFF = stat(
     somebody disabled it, or the instance cannot have it.""",
     [query(f"count({PROTECTED} == 0) or vector(0)")],
     steps=NONE_IS_GOOD,
+    links=[runbook("CloudBackupInstanceUnprotected"), runbook("CloudBackupPolicySwitchedOff")],
 )
 LISTINGS = stat(
     "Listings failing",
-    """Listings whose last attempt failed. The facts behind them are the last known ones and grow older; the exporter's
+    """Listings whose last attempt failed, in every replica. The facts behind them are the last known ones and grow older; the exporter's
     dashboard says why.""",
     [query(f"count({LISTINGS_FAILING}) or vector(0)")],
     steps=NONE_IS_BEST,
+    links=[runbook("CloudBackupListingUnread")],
 )
 ALERTS_FIRING = stat(
     "Alerts firing",
@@ -140,12 +147,16 @@ OBJECTIVES_BROKEN = stat(
     backups are; copy_delay: a local set waits too long for its copy; retention: the copies do not reach back far
     enough.""",
     [query(
-        f"sum by (objective) (1 - min by ({INSTANCE}, objective) (cloud_backup_objective_met{{{CHOSEN}}}))",
+        f"sum by (objective) (1 - {OBJECTIVE_MET})",
         "{{objective}}",
     )],
     steps=NONE_IS_GOOD,
     filled=False,
     text="value_and_name",
+    links=[runbook(alert) for alert in (
+        "CloudBackupRecoveryPointTooOld", "CloudBackupLocalBackupTooOld", "CloudBackupCopyTooLate",
+        "CloudBackupRetentionTooShort",
+    )],
 )
 INSTANCES = stat(
     "Instances",
@@ -165,28 +176,29 @@ LOG_CHAINS = stat(
         or vector(0)""")],
     steps=NONE_IS_GOOD,
     filled=False,
+    links=[runbook("CloudBackupLogChainBroken")],
 )
 
 INSTANCE_TABLE = table(
     "Instances, the worst first",
     """One row for each instance. Used: the age of its recovery point in another region as a share of its objective; of
     several expected regions, the worst. Newest copy and newest local are the ages of the newest usable full sets.
-    Uncopied: local full sets that wait for a copy. A click on the name opens the instance.""",
+    Uncopied: local full sets that wait for a copy; Broken: objectives that do not hold. A click on the name opens the instance.""",
     [
         Column("Instance", label="name_or_id", width=130, links=[link("Open ${__value.raw}", OF_THE_ROW)]),
-        Column("State", expression=STATE, width=105, mappings=words(STATES), cell=COLORED_CELL),
-        Column("Recovery point", expression=RECOVERY_POINT_AGE, unit="s", decimals=1, width=120),
-        Column("Objective", expression=RECOVERY_POINT_OBJECTIVE, unit="s", decimals=0, width=90),
-        Column("Used", expression=OBJECTIVE_USED, unit="percentunit", decimals=0, steps=SHARE_USED, cell=BAR, min=0, max=1,
-               width=160),
-        Column("Newest copy", unit="s", decimals=1, width=110, expression=f"""
+        Column("State", expression=STATE, width=100, mappings=words(STATES), cell=COLORED_CELL),
+        Column("Recovery point", expression=RECOVERY_POINT_AGE, unit="s", decimals=1, width=130),
+        Column("Objective", expression=RECOVERY_POINT_OBJECTIVE, unit="s", decimals=1, width=90),
+        Column("Used", expression=OBJECTIVE_USED, unit="percentunit", decimals=0, steps=SHARE_USED,
+               cell=COLORED_TEXT, width=75),
+        Column("Newest copy", unit="s", decimals=1, width=120, expression=f"""
             min by ({INSTANCE}) ({copies("cloud_backup_last_success_age_seconds", ', backup_type="full"')})"""),
-        Column("Newest local", unit="s", decimals=1, width=110, expression=f"""
-            max by ({INSTANCE}) (cloud_backup_last_success_age_seconds{{{CHOSEN}, scope="local", backup_type="full"}})"""),
-        Column("Uncopied", steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT, width=90, expression=f"""
-            sum by ({INSTANCE}) (max by ({INSTANCE}, backup_region) (cloud_backup_uncopied_sets{{{CHOSEN}}}))"""),
-        Column("Broken", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT, width=75, expression=f"""
-            sum by ({INSTANCE}) (1 - min by ({INSTANCE}, objective) (cloud_backup_objective_met{{{CHOSEN}}}))"""),
+        Column("Newest local", unit="s", decimals=1, width=115, expression=f"""
+            min by ({INSTANCE}) (cloud_backup_last_success_age_seconds{{{CHOSEN}, scope="local", backup_type="full"}})"""),
+        Column("Uncopied", width=85, expression=f"""
+            sum by ({INSTANCE}) (min by ({INSTANCE}, backup_region) (cloud_backup_uncopied_sets{{{CHOSEN}}}))"""),
+        Column("Broken", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT, width=70,
+               expression=f"sum by ({INSTANCE}) (1 - {OBJECTIVE_MET})"),
         Column("Provider", label="provider", width=100),
         Column("Account", label="account", width=100),
         Column("Region", label="source_region", width=130),
@@ -197,23 +209,26 @@ INSTANCE_TABLE = table(
     sort=[("State", True), ("Used", True)],
 )
 
+ALERT_AGE = f"""
+    max by ({ALERT}) (
+        time() - ALERTS_FOR_STATE{{{CHOSEN_ALERTS}}}
+        and ignoring (alertstate) ALERTS{{{CHOSEN_ALERTS}, alertstate="firing"}}
+    )
+"""
 ALERT_TABLE = table(
-    "Alerts firing",
+    "Alerts that fire, and their runbooks",
     """Alerts of the rules of this project that fire now, for what is chosen above and for the exporter itself, with how
     long they have been true. A click on an alert opens its runbook.""",
     [
         Column("Alert", label="alertname", width=270,
                links=[link("Runbook", "${runbooks:raw}/${__data.fields.Alert}", new_tab=True)]),
         Column("Severity", label="severity", width=90),
-        Column("True for", unit="s", decimals=1, width=95, expression=f"""
-            max by ({ALERT}) (
-                time() - ALERTS_FOR_STATE{{{CHOSEN_ALERTS}}}
-                and ignoring (alertstate) ALERTS{{{CHOSEN_ALERTS}, alertstate="firing"}}
-            )"""),
+        Column("True for", unit="s", decimals=1, width=95,
+               expression=f"{ALERT_AGE} * on ({INSTANCE}) group_left (name_or_id) {NAME} or {ALERT_AGE}"),
         Column("Account", label="account", width=100),
-        Column("Instance id", label="instance_id"),
+        Column("Instance", label="name_or_id"),
     ],
-    hidden=["provider", "source_region"],
+    hidden=["provider", "source_region", "instance_id"],
     sort=[("Severity", False), ("True for", True)],
     nothing="No alert fires.",
 )
@@ -237,7 +252,7 @@ OBJECTIVES_OVER_TIME = timeseries(
     """The share of the instances that meet each objective, over time. The recovery point objective below 100 % is time in
     which a promised restore was not possible.""",
     [query(
-        f"avg by (objective) (min by ({INSTANCE}, objective) (cloud_backup_objective_met{{{CHOSEN}}}))",
+        f"avg by (objective) ({OBJECTIVE_MET})",
         "{{objective}}",
     )],
     unit="percentunit",
@@ -252,9 +267,9 @@ PLACES = table(
     [
         Column("Provider", label="provider"),
         Column("Kept in", label="backup_region"),
-        Column("Instances", expression=f"""
-            count by (provider, backup_region) (max by ({INSTANCE}, backup_region) ({REMOTE_AGE}))"""),
-        Column("Sets", expression=f"""
+        Column("Instances", unit="none", expression=f"""
+            count by (provider, backup_region) ({REMOTE_AGE})"""),
+        Column("Sets", unit="none", expression=f"""
             sum by (provider, backup_region) ({copies("cloud_backup_sets", ', status="completed", backup_region!=""')})"""),
         Column("Stored", unit="bytes", decimals=1, expression=f"""
             sum by (provider, backup_region) ({copies("cloud_backup_stored_bytes", ', backup_region!=""')})"""),
@@ -303,9 +318,9 @@ DASHBOARD = dashboard(
          (4, ALERTS_FIRING)),
         (4, (11, OBJECTIVES_BROKEN), (10, INSTANCES), (3, LOG_CHAINS)),
         (13, (24, INSTANCE_TABLE)),
-        (10, (13, AGE_OVER_TIME), (11, ALERT_TABLE)),
-        (9, (13, STORED), (11, OBJECTIVES_OVER_TIME)),
-        (9, (24, PLACES)),
+        (10, (12, AGE_OVER_TIME), (12, ALERT_TABLE)),
+        (9, (12, STORED), (12, OBJECTIVES_OVER_TIME)),
+        (11, (24, PLACES)),
     ],
     since="now-24h",
 )

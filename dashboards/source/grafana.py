@@ -8,7 +8,7 @@ import re
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 TAG = "cloud-backup"
 
-GREEN, ORANGE, RED, BLUE, NEUTRAL = "green", "orange", "red", "blue", "text"
+GREEN, ORANGE, RED, NEUTRAL = "green", "orange", "red", "text"
 
 # A share of an objective: used up at 1, and soon to be at 0.8. The objective itself is always a metric.
 SHARE_USED = [(None, GREEN), (0.8, ORANGE), (1, RED)]
@@ -77,6 +77,11 @@ def override(name, properties):
     }
 
 
+def nothing_is(text, color):
+    """What is shown, and in which colour, where there is no series."""
+    return {"type": "special", "options": {"match": "null", "result": {"text": text, "color": color, "index": 9}}}
+
+
 def stat(title, description, queries, unit="short", steps=NO_JUDGEMENT, filled=True, mappings=None, decimals=None,
          text="auto", nothing="–", links=(), field_links=()):
     """The newest value of one or more series, in large type."""
@@ -106,7 +111,7 @@ def timeseries(title, description, queries, unit, steps=NO_JUDGEMENT, limit=Fals
         "drawStyle": "line",
         "lineWidth": 1,
         "lineInterpolation": "stepAfter" if step else "linear",
-        "fillOpacity": 25 if stacked else 5,
+        "fillOpacity": 25 if stacked else 0,
         "showPoints": "never",
         # A scrape that was missed is no hole; an exporter that was away for longer is.
         "spanNulls": 300000,
@@ -135,7 +140,6 @@ def timeseries(title, description, queries, unit, steps=NO_JUDGEMENT, limit=Fals
 LIMIT_LINE = {
     "color": {"mode": "fixed", "fixedColor": RED},
     "custom.lineStyle": {"fill": "dash", "dash": [8, 6]},
-    "custom.fillOpacity": 0,
 }
 
 
@@ -145,7 +149,8 @@ class Column:
     def __init__(self, header, label=None, expression=None, width=None, **properties):
         assert (label is None) != (expression is None)
         self.header, self.label, self.expression = header, label, expression
-        self.properties = {key: value for key, value in properties.items() if value is not None}
+        # A label is text also where it looks like a number, such as a version: 5.7 is not 5.70.
+        self.properties = properties | ({"unit": "string"} if label else {})
         if width:
             self.properties["custom.width"] = width
 
@@ -185,7 +190,7 @@ def table(title, description, columns, labels_from=None, hidden=(), sort=(), not
             overrides.append((column.header, properties))
     defaults = {
         "color": {"mode": "thresholds"},
-        "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False},
+        "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False, "inspect": False, "minWidth": 60},
     }
     if nothing:
         defaults["noValue"] = nothing
@@ -193,7 +198,6 @@ def table(title, description, columns, labels_from=None, hidden=(), sort=(), not
         "cellHeight": "sm",
         "showHeader": True,
         "sortBy": [{"displayName": header, "desc": descending} for header, descending in sort],
-        "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
     }
     return panel("table", title, description, queries, "short", NO_JUDGEMENT, defaults, overrides, options, links,
                  {"transformations": transformations})
@@ -201,7 +205,6 @@ def table(title, description, columns, labels_from=None, hidden=(), sort=(), not
 
 COLORED_TEXT = {"type": "color-text"}
 COLORED_CELL = {"type": "color-background", "mode": "basic"}
-BAR = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
 
 
 def arranged(rows):
@@ -231,7 +234,6 @@ DATASOURCE_VARIABLE = {
     "regex": "",
     "multi": False,
     "includeAll": False,
-    "current": {},
     "hide": 0,
     "refresh": 1,
 }
@@ -258,7 +260,6 @@ def chosen(name, label, question, many=True, regex=""):
         "label": label,
         "datasource": DATASOURCE,
         "query": {"query": tidy(question), "refId": "StandardVariableQuery"},
-        "definition": tidy(question),
         "regex": regex,
         # Whenever the time range changes: instances come and go.
         "refresh": 2,
@@ -266,9 +267,9 @@ def chosen(name, label, question, many=True, regex=""):
         "hide": 0,
         "multi": many,
         "includeAll": many,
-        "current": {"text": ["All"], "value": ["$__all"]} if many else {},
     }
-    return variable | {"allValue": ".+"} if many else variable
+    everything = {"allValue": ".+", "current": {"text": ["All"], "value": ["$__all"]}}
+    return variable | everything if many else variable
 
 
 def annotation(name, expression, color):

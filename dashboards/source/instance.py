@@ -1,7 +1,7 @@
 """One instance: what could be restored, from where, and what stands in the way."""
 
 from grafana import (
-    COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, LIMIT_LINE, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD, ORANGE, RED,
+    COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, LIMIT_LINE, NEUTRAL, NONE_IS_GOOD, ORANGE, RED,
     RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, query, runbook, stat, table, timeseries,
     words,
 )
@@ -15,21 +15,22 @@ REMOTE = f'{CHOSEN}, scope="cross_region"'
 LOCAL = f'{CHOSEN}, scope="local"'
 COPY = "scope, backup_region, backup_type"
 
-# As in the fleet's dashboard: one series however many replicas of the exporter are scraped, and the worse where they
-# disagree; and of the copies only those in an expected region, where there is one.
-REMOTE_AGE = f"cloud_backup_recovery_point_age_seconds{{{REMOTE}}}"
+# As in the fleet's dashboard: one series however many replicas of the exporter are scraped, and where they disagree the
+# newest facts and the better verdict, but a switch that is off and a gap as soon as one has seen them; and of the copies
+# only those in an expected region, where there is one.
+REMOTE_AGE = f"min by (instance_id, backup_region) (cloud_backup_recovery_point_age_seconds{{{REMOTE}}})"
 EXPECTED_AGE = f"""
-    max by (backup_region) (
-        {REMOTE_AGE} and on (backup_region) cloud_backup_uncopied_sets{{{CHOSEN}}}
+    (
+        {REMOTE_AGE} and on (instance_id, backup_region) cloud_backup_uncopied_sets{{{CHOSEN}}}
         or on (instance_id) {REMOTE_AGE}
     )
 """
 # The newest local set of any type, as the objective counts it.
-LOCAL_AGE = f"min(max by (backup_type) (cloud_backup_last_success_age_seconds{{{LOCAL}}}))"
-UNCOPIED = f"max by (backup_region) (cloud_backup_uncopied_sets{{{CHOSEN}}})"
+LOCAL_AGE = f"min(cloud_backup_last_success_age_seconds{{{LOCAL}}})"
+UNCOPIED = f"min by (backup_region) (cloud_backup_uncopied_sets{{{CHOSEN}}})"
 # Nothing waits where no set is uncopied; where no region is expected, there is no answer.
 WAITING = f"""
-    (time() - min by (backup_region) (cloud_backup_oldest_uncopied_timestamp_seconds{{{CHOSEN}}}) or {UNCOPIED} * 0)
+    (time() - max by (backup_region) (cloud_backup_oldest_uncopied_timestamp_seconds{{{CHOSEN}}}) or {UNCOPIED} * 0)
 """
 
 ON_OFF = {0: ("off", RED), 1: ("on", GREEN)}
@@ -37,19 +38,19 @@ YES_NO = {0: ("no", RED), 1: ("yes", GREEN)}
 
 
 def objective(kind):
-    return f'min(cloud_backup_objective_seconds{{{CHOSEN}, objective="{kind}"}})'
+    return f'max(cloud_backup_objective_seconds{{{CHOSEN}, objective="{kind}"}})'
 
 
 def by_copy(metric, extra="", aggregate="max"):
     return f"{aggregate} by ({COPY}) ({metric}{{{CHOSEN}{extra}}})"
 
 
-def by_place(metric, aggregate="max"):
-    return f"{aggregate} by (scope, backup_region) ({metric}{{{CHOSEN}}})"
+def by_place(metric):
+    return f"max by (scope, backup_region) ({metric}{{{CHOSEN}}})"
 
 
-def by_listing(metric, aggregate="min"):
-    return f"{aggregate} by (listing) ({metric}{{{CHOSEN}}})"
+def by_listing(metric):
+    return f"max by (listing) ({metric}{{{CHOSEN}}})"
 
 
 OF_A_COPY = "{{scope}} {{backup_region}} {{backup_type}}"
@@ -58,14 +59,17 @@ OBJECTIVES = stat(
     "Objectives",
     """Whether each promise of the configuration holds right now. One that is switched off, or that depends on a listing
     which was never read, is left out.""",
-    [query(f"min by (objective) (cloud_backup_objective_met{{{CHOSEN}}})", "{{objective}}")],
+    [query(f"max by (objective) (cloud_backup_objective_met{{{CHOSEN}}})", "{{objective}}")],
     mappings=words({0: ("broken", RED), 1: ("met", GREEN)}),
     text="value_and_name",
     nothing="no verdict",
-    links=[runbook("CloudBackupRecoveryPointTooOld")],
+    links=[runbook(alert) for alert in (
+        "CloudBackupRecoveryPointTooOld", "CloudBackupLocalBackupTooOld", "CloudBackupCopyTooLate",
+        "CloudBackupRetentionTooShort",
+    )],
 )
 RECOVERY_POINT_USED = stat(
-    "Recovery point, of its objective",
+    "Recovery point used",
     """The age of the recovery point in the worst of the expected regions, as a share of what was promised.""",
     [query(f"max({EXPECTED_AGE}) / {objective('recovery_point')}")],
     unit="percentunit",
@@ -79,20 +83,25 @@ PROTECTED = stat(
     [query(f"min(cloud_backup_instance_protected{{{CHOSEN}}})")],
     mappings=words(ON_OFF),
     nothing="unknown",
+    links=[runbook("CloudBackupInstanceUnprotected"), runbook("CloudBackupPolicySwitchedOff")],
 )
-UNCOPIED_NOW = stat(
-    "Uncopied sets",
-    """Local full backup sets that are not in every expected region yet. A few are normal while a copy is under way; the
-    copy_delay objective says how long each may wait.""",
-    [query(f"max({UNCOPIED})")],
-    steps=NONE_IS_BEST,
+DELAY_USED = stat(
+    "Copy delay used",
+    """How long the oldest local full set without its copy has waited for it, in the worst of the expected regions, as a
+    share of what was promised.""",
+    [query(f"max({WAITING}) / {objective('copy_delay')}")],
+    unit="percentunit",
+    steps=SHARE_USED,
+    decimals=0,
     nothing="none expected",
+    links=[runbook("CloudBackupCopyTooLate")],
 )
 FAILURES_NOW = stat(
     "Failures in a row",
     """The longest run of failed backup sets that are newer than the newest usable one, over all places and types.""",
     [query(f"max(cloud_backup_consecutive_failures{{{CHOSEN}}})")],
     steps=[(None, GREEN), (1, ORANGE), (2, RED)],
+    links=[runbook("CloudBackupFailing")],
 )
 GAPS_NOW = stat(
     "Log gaps",
@@ -101,6 +110,7 @@ GAPS_NOW = stat(
     [query(f"max(cloud_backup_log_gaps{{{REMOTE}}})")],
     steps=NONE_IS_GOOD,
     nothing="no logs",
+    links=[runbook("CloudBackupLogChainBroken")],
 )
 IDENTITY = table(
     "Instance",
@@ -127,8 +137,8 @@ AGE_OVER_TIME = timeseries(
     """The data that a restore from each other region would lose, against what was promised, and for comparison that from
     the instance's own region. A sawtooth is healthy; a line that only climbs is not.""",
     [
-        query(f"max by (backup_region) ({REMOTE_AGE})", "copy in {{backup_region}}"),
-        query(f"max by (backup_region) (cloud_backup_recovery_point_age_seconds{{{LOCAL}}})", "own region, {{backup_region}}"),
+        query(REMOTE_AGE, "copy in {{backup_region}}"),
+        query(f"min by (backup_region) (cloud_backup_recovery_point_age_seconds{{{LOCAL}}})", "own region, {{backup_region}}"),
         query(objective("recovery_point"), "objective"),
     ],
     unit="s",
@@ -152,7 +162,7 @@ SUCCESS_OVER_TIME = timeseries(
     "Age of the newest usable set, against the objective",
     """From the end of the newest usable set of each place and type to now; the objective is that of the local ones.""",
     [
-        query(by_copy("cloud_backup_last_success_age_seconds"), OF_A_COPY),
+        query(by_copy("cloud_backup_last_success_age_seconds", aggregate="min"), OF_A_COPY),
         query(objective("backup_age"), "objective backup_age"),
     ],
     unit="s",
@@ -176,7 +186,7 @@ UNCOPIED_OVER_TIME = timeseries(
     [
         query(UNCOPIED, "uncopied in {{backup_region}}"),
         query(f"max by (backup_region) (cloud_backup_log_gaps{{{REMOTE}}})", "log gaps in {{backup_region}}"),
-        query(by_copy("cloud_backup_consecutive_failures"), f"failures in a row, {OF_A_COPY}"),
+        query(f"max by (scope) (cloud_backup_consecutive_failures{{{CHOSEN}}})", "failures in a row, {{scope}}"),
     ],
     unit="short",
     step=True,
@@ -218,16 +228,16 @@ STORED = timeseries(
 
 PLACES = table(
     "Backup sets, by place and type",
-    """What is kept where. Switch and Retention are the provider's own policy; a dash is something that it does not
+    """What is kept where. In a row: failed sets since the newest usable one. Switch and Retention are the provider's own policy; a dash is something that it does not
     tell.""",
     [
         Column("Scope", label="scope", width=110),
         Column("Kept in", label="backup_region", width=130),
         Column("Type", label="backup_type", width=100),
-        Column("Newest", unit="s", decimals=1, expression=by_copy("cloud_backup_last_success_age_seconds")),
-        Column("Last attempt", mappings=words({0: ("failed", RED), 1: ("ok", GREEN)}), cell=COLORED_TEXT,
-               expression=by_copy("cloud_backup_last_attempt_success", aggregate="min")),
-        Column("In a row failed", steps=[(None, NEUTRAL), (1, ORANGE), (2, RED)], cell=COLORED_TEXT,
+        Column("Newest", unit="s", decimals=1, expression=by_copy("cloud_backup_last_success_age_seconds", aggregate="min")),
+        Column("Last try", mappings=words({0: ("failed", RED), 1: ("ok", GREEN)}), cell=COLORED_TEXT,
+               expression=by_copy("cloud_backup_last_attempt_success")),
+        Column("In a row", steps=[(None, NEUTRAL), (1, ORANGE), (2, RED)], cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_consecutive_failures")),
         Column("Completed", expression=by_copy("cloud_backup_sets", ', status="completed"')),
         Column("Failed", steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT,
@@ -240,23 +250,23 @@ PLACES = table(
         Column("Switch", mappings=words(ON_OFF), cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_policy_enabled", aggregate="min")),
         Column("Retention", unit="s", decimals=0,
-               expression=by_copy("cloud_backup_policy_retention_seconds", aggregate="min")),
+               expression=by_copy("cloud_backup_policy_retention_seconds")),
     ],
     sort=[("Scope", False)],
 )
 RESTORE = table(
     "To when it can be restored",
     """Recovery point: computed from what is listed. Window: the provider's own word for the stretch to which it can
-    restore; of several, the newest, and Windows missing counts the others, between which nothing can be restored.""",
+    restore; of several, the newest, and Window gaps counts the others, between which nothing can be restored.""",
     [
         Column("From", label="scope", width=110),
         Column("Kept in", label="backup_region", width=130),
-        Column("Recovery point", unit="dateTimeAsIso", width=160,
-               expression=f"{by_place('cloud_backup_recovery_point_timestamp_seconds', 'min')} * 1000"),
-        Column("Window start", unit="dateTimeAsIso", width=160,
+        Column("Recovery point", unit="dateTimeAsIso", width=175,
+               expression=f"{by_place('cloud_backup_recovery_point_timestamp_seconds')} * 1000"),
+        Column("Window start", unit="dateTimeAsIso", width=175,
                expression=f"{by_place('cloud_backup_restore_window_start_timestamp_seconds')} * 1000"),
-        Column("Window end", unit="dateTimeAsIso", width=160,
-               expression=f"{by_place('cloud_backup_restore_window_end_timestamp_seconds', 'min')} * 1000"),
+        Column("Window end", unit="dateTimeAsIso", width=175,
+               expression=f"{by_place('cloud_backup_restore_window_end_timestamp_seconds')} * 1000"),
         Column("Window gaps", steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT,
                expression=by_place("cloud_backup_restore_window_gaps")),
         Column("Log gaps", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT, expression=by_place("cloud_backup_log_gaps")),
@@ -308,11 +318,11 @@ DASHBOARD = dashboard(
                        "Whether what is shown here is up to date"),
     ],
     rows=[
-        (4, (9, OBJECTIVES), (4, RECOVERY_POINT_USED), (3, PROTECTED), (3, UNCOPIED_NOW), (3, FAILURES_NOW),
+        (4, (9, OBJECTIVES), (4, RECOVERY_POINT_USED), (3, PROTECTED), (3, DELAY_USED), (3, FAILURES_NOW),
          (2, GAPS_NOW)),
         (9, (12, AGE_OVER_TIME), (12, USED_OVER_TIME)),
-        (6, (14, RESTORE), (10, LISTINGS)),
-        (7, (24, PLACES)),
+        (8, (15, RESTORE), (9, LISTINGS)),
+        (8, (24, PLACES)),
         "Over time",
         (8, (12, SUCCESS_OVER_TIME), (12, WAITING_OVER_TIME)),
         (8, (12, UNCOPIED_OVER_TIME), (12, SETS)),
