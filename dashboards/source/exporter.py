@@ -1,9 +1,8 @@
 """Exporter and API budget: is what the other dashboards show up to date, and what does it cost?"""
 
 from grafana import (
-    ALL_IS_GOOD, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, LIMIT_LINE, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD, ORANGE, RED,
-    RUNBOOKS_VARIABLE, Column, annotation, chosen, dashboard, dashboard_link, nothing_is, query, runbook, stat, table, timeseries,
-    words,
+    COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, NONE_IS_BEST, NONE_IS_GOOD, ORANGE, RED, RUNBOOKS_VARIABLE, Column,
+    annotation, chosen, dashboard, dashboard_link, query, runbook, stat, table, timeseries, words,
 )
 
 UID = "cloud-backup-exporter"
@@ -79,7 +78,7 @@ CREDENTIALS = stat(
     [query(f"min(cloud_backup_credentials_expiry_timestamp_seconds{{{CHOSEN}}}) - time()")],
     unit="s",
     steps=[(None, RED), (0, GREEN)],
-    mappings=[nothing_is("never", GREEN)],
+    nothing=("never", GREEN),
     links=[runbook("CloudBackupCredentialsExpiring")],
 )
 REQUESTS_NOW = stat(

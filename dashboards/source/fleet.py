@@ -1,7 +1,7 @@
 """Cloud backups: are we safe? All instances at once, the worst first."""
 
 from grafana import (
-    ALL_IS_GOOD, COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD,
+    ALL_IS_GOOD, COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, GREY, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD,
     ORANGE, RED, RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, link, query, runbook, stat,
     table, timeseries, words,
 )
@@ -59,7 +59,7 @@ NAME = f"""
 STATES = {
     0: ("met", GREEN),
     1: ("near limit", ORANGE),
-    2: ("no verdict", NEUTRAL),
+    2: ("no verdict", GREY),
     3: ("broken", RED),
     4: ("copying off", RED),
     5: ("no copy", RED),
@@ -127,8 +127,8 @@ COPYING_OFF = stat(
 )
 LISTINGS = stat(
     "Listings failing",
-    """Listings whose last attempt failed, in every replica. The facts behind them are the last known ones and grow older; the exporter's
-    dashboard says why.""",
+    """Listings whose last attempt failed, in every replica. The facts behind them are the last known ones and grow
+    older; the exporter's dashboard says why.""",
     [query(f"count({LISTINGS_FAILING}) or vector(0)")],
     steps=NONE_IS_BEST,
     links=[runbook("CloudBackupListingUnread")],
@@ -183,7 +183,8 @@ INSTANCE_TABLE = table(
     "Instances, the worst first",
     """One row for each instance. Used: the age of its recovery point in another region as a share of its objective; of
     several expected regions, the worst. Newest copy and newest local are the ages of the newest usable full sets.
-    Uncopied: local full sets that wait for a copy; Broken: objectives that do not hold. A click on the name opens the instance.""",
+    Uncopied: local full sets that wait for a copy; Broken: objectives that do not hold. A click on the
+    name opens the instance.""",
     [
         Column("Instance", label="name_or_id", width=130, links=[link("Open ${__value.raw}", OF_THE_ROW)]),
         Column("State", expression=STATE, width=100, mappings=words(STATES), cell=COLORED_CELL),
@@ -222,7 +223,8 @@ ALERT_TABLE = table(
     [
         Column("Alert", label="alertname", width=270,
                links=[link("Runbook", "${runbooks:raw}/${__data.fields.Alert}", new_tab=True)]),
-        Column("Severity", label="severity", width=90),
+        Column("Severity", label="severity", width=90, cell=COLORED_TEXT,
+               mappings=words({"critical": ("critical", RED), "warning": ("warning", ORANGE)})),
         Column("True for", unit="s", decimals=1, width=95,
                expression=f"{ALERT_AGE} * on ({INSTANCE}) group_left (name_or_id) {NAME} or {ALERT_AGE}"),
         Column("Account", label="account", width=100),

@@ -8,7 +8,8 @@ import re
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 TAG = "cloud-backup"
 
-GREEN, ORANGE, RED, NEUTRAL = "green", "orange", "red", "text"
+# Neutral is for letters, and grey for a background.
+GREEN, ORANGE, RED, NEUTRAL, GREY = "green", "orange", "red", "text", "#5a6169"
 
 # A share of an objective: used up at 1, and soon to be at 0.8. The objective itself is always a metric.
 SHARE_USED = [(None, GREEN), (0.8, ORANGE), (1, RED)]
@@ -23,7 +24,7 @@ def thresholds(steps):
 
 
 def words(meanings):
-    """A mapping of whole numbers to words with a colour."""
+    """A mapping of whole numbers, or of words, to words with a colour."""
     options = {
         str(value): {"color": color, "index": index, "text": text}
         for index, (value, (text, color)) in enumerate(meanings.items())
@@ -77,21 +78,14 @@ def override(name, properties):
     }
 
 
-def nothing_is(text, color):
-    """What is shown, and in which colour, where there is no series."""
-    return {"type": "special", "options": {"match": "null", "result": {"text": text, "color": color, "index": 9}}}
-
-
 def stat(title, description, queries, unit="short", steps=NO_JUDGEMENT, filled=True, mappings=None, decimals=None,
-         text="auto", nothing="–", links=(), field_links=()):
+         text="auto", nothing=("–", NEUTRAL), links=()):
     """The newest value of one or more series, in large type."""
-    defaults = {"noValue": nothing, "color": {"mode": "thresholds"}}
-    if mappings:
-        defaults["mappings"] = mappings
+    # Without series the value is null, which would otherwise have the colour of the lowest threshold: often green.
+    without = {"type": "special", "options": {"match": "null", "result": dict(zip(("text", "color"), nothing), index=9)}}
+    defaults = {"noValue": nothing[0], "color": {"mode": "thresholds"}, "mappings": [*(mappings or []), without]}
     if decimals is not None:
         defaults["decimals"] = decimals
-    if field_links:
-        defaults["links"] = list(field_links)
     options = {
         "colorMode": "background" if filled else "value",
         "graphMode": "none",

@@ -1,7 +1,7 @@
 """One instance: what could be restored, from where, and what stands in the way."""
 
 from grafana import (
-    COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, LIMIT_LINE, NEUTRAL, NONE_IS_GOOD, ORANGE, RED,
+    COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, GREY, LIMIT_LINE, NEUTRAL, NONE_IS_GOOD, ORANGE, RED,
     RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, query, runbook, stat, table, timeseries,
     words,
 )
@@ -62,7 +62,7 @@ OBJECTIVES = stat(
     [query(f"max by (objective) (cloud_backup_objective_met{{{CHOSEN}}})", "{{objective}}")],
     mappings=words({0: ("broken", RED), 1: ("met", GREEN)}),
     text="value_and_name",
-    nothing="no verdict",
+    nothing=("no verdict", GREY),
     links=[runbook(alert) for alert in (
         "CloudBackupRecoveryPointTooOld", "CloudBackupLocalBackupTooOld", "CloudBackupCopyTooLate",
         "CloudBackupRetentionTooShort",
@@ -75,14 +75,14 @@ RECOVERY_POINT_USED = stat(
     unit="percentunit",
     steps=SHARE_USED,
     decimals=0,
-    nothing="no copy",
+    nothing=("no copy", RED),
 )
 PROTECTED = stat(
     "Copying",
     """The provider's own switch: whether it copies the backups of this instance to another region.""",
     [query(f"min(cloud_backup_instance_protected{{{CHOSEN}}})")],
     mappings=words(ON_OFF),
-    nothing="unknown",
+    nothing=("unknown", ORANGE),
     links=[runbook("CloudBackupInstanceUnprotected"), runbook("CloudBackupPolicySwitchedOff")],
 )
 DELAY_USED = stat(
@@ -93,7 +93,7 @@ DELAY_USED = stat(
     unit="percentunit",
     steps=SHARE_USED,
     decimals=0,
-    nothing="none expected",
+    nothing=("none expected", GREY),
     links=[runbook("CloudBackupCopyTooLate")],
 )
 FAILURES_NOW = stat(
@@ -109,7 +109,7 @@ GAPS_NOW = stat(
     copied.""",
     [query(f"max(cloud_backup_log_gaps{{{REMOTE}}})")],
     steps=NONE_IS_GOOD,
-    nothing="no logs",
+    nothing=("no logs", GREY),
     links=[runbook("CloudBackupLogChainBroken")],
 )
 IDENTITY = table(
@@ -138,7 +138,10 @@ AGE_OVER_TIME = timeseries(
     the instance's own region. A sawtooth is healthy; a line that only climbs is not.""",
     [
         query(REMOTE_AGE, "copy in {{backup_region}}"),
-        query(f"min by (backup_region) (cloud_backup_recovery_point_age_seconds{{{LOCAL}}})", "own region, {{backup_region}}"),
+        query(
+            f"min by (backup_region) (cloud_backup_recovery_point_age_seconds{{{LOCAL}}})",
+            "own region, {{backup_region}}",
+        ),
         query(objective("recovery_point"), "objective"),
     ],
     unit="s",
@@ -228,13 +231,14 @@ STORED = timeseries(
 
 PLACES = table(
     "Backup sets, by place and type",
-    """What is kept where. In a row: failed sets since the newest usable one. Switch and Retention are the provider's own policy; a dash is something that it does not
-    tell.""",
+    """What is kept where. In a row: failed sets since the newest usable one. Switch and Retention are the provider's own
+    policy, and empty where it does not tell.""",
     [
         Column("Scope", label="scope", width=110),
         Column("Kept in", label="backup_region", width=130),
         Column("Type", label="backup_type", width=100),
-        Column("Newest", unit="s", decimals=1, expression=by_copy("cloud_backup_last_success_age_seconds", aggregate="min")),
+        Column("Newest", unit="s", decimals=1,
+               expression=by_copy("cloud_backup_last_success_age_seconds", aggregate="min")),
         Column("Last try", mappings=words({0: ("failed", RED), 1: ("ok", GREEN)}), cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_last_attempt_success")),
         Column("In a row", steps=[(None, NEUTRAL), (1, ORANGE), (2, RED)], cell=COLORED_TEXT,
@@ -267,11 +271,13 @@ RESTORE = table(
                expression=f"{by_place('cloud_backup_restore_window_start_timestamp_seconds')} * 1000"),
         Column("Window end", unit="dateTimeAsIso", width=175,
                expression=f"{by_place('cloud_backup_restore_window_end_timestamp_seconds')} * 1000"),
-        Column("Window gaps", steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT,
+        Column("Window gaps", width=110, steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT,
                expression=by_place("cloud_backup_restore_window_gaps")),
-        Column("Log gaps", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT, expression=by_place("cloud_backup_log_gaps")),
+        Column("Log gaps", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT,
+               expression=by_place("cloud_backup_log_gaps")),
     ],
     sort=[("From", False)],
+    nothing="No usable backup set, and no restore window.",
 )
 LISTINGS = table(
     "Listings",

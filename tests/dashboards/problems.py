@@ -232,7 +232,8 @@ class Look:
             for target in panel.get("targets", []):
                 labels = self.labels[panel["id"], target["refId"]]
                 named = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", target.get("legendFormat", "")))
-                yield from (f"{panel['title']}: no series has the label {label}" for label in sorted(named - labels) if labels)
+                if labels:
+                    yield from (f"{panel['title']}: no series has the label {one}" for one in sorted(named - labels))
 
     def check_fields(self):
         for panel in self.panels:
