@@ -33,12 +33,6 @@ CHECKS = {
 EMPTY_ON_THE_DEMO = {
     "cloud_backup_credentials_expiry_timestamp_seconds": "only temporary keys end, and the demo has others",
 }
-# Documented with the release that brings them. Once they are, they have to have data like all others.
-NOT_YET_THERE = {
-    "cloud_backup_instance_created_timestamp_seconds",
-    "cloud_backup_instance_protected_since_timestamp_seconds",
-    "cloud_backup_credentials_expiry_timestamp_seconds",
-}
 
 # The dashboards about backups. What the exporter's own dashboard shows of two replicas is rightly that of both.
 ABOUT_BACKUPS = {"cloud-backup-fleet", "cloud-backup-instance"}
@@ -57,13 +51,11 @@ def panels_of(dashboard):
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
-def may_be_empty(expression, documented):
+def may_be_empty(expression):
     """Why a query may have no data, if it may."""
     for metric in re.findall(r"\bcloud_backup_\w+", expression):
         if metric in EMPTY_ON_THE_DEMO:
             return EMPTY_ON_THE_DEMO[metric]
-        if metric in NOT_YET_THERE and metric not in documented:
-            return "the metric comes with another change"
     if "ALERTS" in expression and not prometheus.RULES.exists():
         return "there are no rules"
     return None
@@ -177,7 +169,7 @@ class Look:
                     yield f"{name}: a rate over {window}"
 
     def check_metrics(self):
-        known = self.documented | NOT_YET_THERE
+        known = self.documented
         for name, expression in self.expressions():
             for metric in set(re.findall(r"\bcloud_backup_\w+", expression)):
                 if metric not in known and re.sub(r"_(bucket|sum|count)$", "", metric) not in known:
@@ -206,7 +198,7 @@ class Look:
                 yield f"{name}: {error}"
                 return []
             found += series
-        why = may_be_empty(expression, self.documented)
+        why = may_be_empty(expression)
         if found and all(math.isnan(value) for _, values in found for value in values):
             yield f"{name}: nothing but NaN"
         elif not found and not why:
@@ -238,7 +230,7 @@ class Look:
     def check_fields(self):
         for panel in self.panels:
             title, targets = panel["title"], panel.get("targets", [])
-            if targets and all(may_be_empty(target["expr"], self.documented) for target in targets):
+            if targets and all(may_be_empty(target["expr"]) for target in targets):
                 continue
             labels = set().union(*(self.labels[panel["id"], target["refId"]] for target in targets))
             if panel["type"] == "table":
