@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use cloud_backup_exporter::config::web;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
-    ExtendedKeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair,
 };
 use reqwest::{Client, Identity, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,7 +30,9 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "test authority");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "test authority");
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -116,7 +118,11 @@ impl Protected {
 
     /// The status of a page over TLS; nothing if there is no connection.
     async fn status(&self, identity: Option<Identity>) -> Option<u16> {
-        let answer = self.client(identity).get(self.url("/-/healthy")).send().await;
+        let answer = self
+            .client(identity)
+            .get(self.url("/-/healthy"))
+            .send()
+            .await;
         answer.ok().map(|answer| answer.status().as_u16())
     }
 
@@ -134,10 +140,7 @@ impl Protected {
         session.peer_certificates().unwrap()[0].clone().into_owned()
     }
 
-    async fn connect(
-        &self,
-        protocols: &[&[u8]],
-    ) -> tokio_rustls::client::TlsStream<TcpStream> {
+    async fn connect(&self, protocols: &[&[u8]]) -> tokio_rustls::client::TlsStream<TcpStream> {
         let _plain = super::harness::client();
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.0.der().clone()).unwrap();
@@ -174,7 +177,9 @@ async fn the_port_speaks_tls_and_both_versions_of_http() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
     let connection = tokio::spawn(connection);
-    let request = hyper::Request::get(protected.url("/metrics")).body(()).unwrap();
+    let request = hyper::Request::get(protected.url("/metrics"))
+        .body(())
+        .unwrap();
     let (answer, _) = requests.send_request(request, true).unwrap();
     let (head, mut body) = answer.await.unwrap().into_parts();
     assert_eq!(head.status, 200);
@@ -188,7 +193,10 @@ async fn the_port_speaks_tls_and_both_versions_of_http() {
     assert!(page.contains("cloud_backup_exporter_build_info"), "{page}");
     connection.abort();
 
-    protected.files.write("web.yml", &format!("{PAIR}http_server_config: {{http2: false}}"));
+    protected.files.write(
+        "web.yml",
+        &format!("{PAIR}http_server_config: {{http2: false}}"),
+    );
     let stream = protected.connect(&[b"h2", b"http/1.1"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     let log = protected.stop().await;
@@ -199,10 +207,16 @@ async fn the_port_speaks_tls_and_both_versions_of_http() {
 async fn a_request_without_tls_is_told_so_in_words() {
     let protected = Protected::start(PAIR).await;
     let mut stream = TcpStream::connect(protected.address()).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     let reading = stream.read_to_string(&mut answer);
-    tokio::time::timeout(PATIENCE, reading).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         answer,
         "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
@@ -245,7 +259,9 @@ async fn clients_show_the_certificates_that_are_asked_of_them() {
     .await;
     let with = |policy: &str| {
         let pair = PAIR.trim_end().trim_end_matches('}');
-        protected.files.write("web.yml", &format!("{pair}, client_auth_type: {policy}}}"));
+        protected
+            .files
+            .write("web.yml", &format!("{pair}, client_auth_type: {policy}}}"));
     };
     let mut statuses = Vec::new();
     for policy in [
@@ -260,10 +276,22 @@ async fn clients_show_the_certificates_that_are_asked_of_them() {
         with(policy);
         statuses.push([
             protected.status(None).await.is_some(),
-            protected.status(Some(trusted.identity("scraper"))).await.is_some(),
-            protected.status(Some(trusted.identity("other"))).await.is_some(),
-            protected.status(Some(strange.identity("scraper"))).await.is_some(),
-            protected.status(Some(identity(&own, &own_key))).await.is_some(),
+            protected
+                .status(Some(trusted.identity("scraper")))
+                .await
+                .is_some(),
+            protected
+                .status(Some(trusted.identity("other")))
+                .await
+                .is_some(),
+            protected
+                .status(Some(strange.identity("scraper")))
+                .await
+                .is_some(),
+            protected
+                .status(Some(identity(&own, &own_key)))
+                .await
+                .is_some(),
         ]);
     }
     assert_eq!(
@@ -288,7 +316,9 @@ async fn old_versions_are_refused_where_the_file_says_so() {
     let stream = protected.connect(&[]).await;
     let version = stream.get_ref().1.protocol_version().unwrap();
     assert_eq!(format!("{version:?}"), "TLSv1_3");
-    protected.files.write("web.yml", &format!("{pair}, max_version: TLS12}}"));
+    protected
+        .files
+        .write("web.yml", &format!("{pair}, max_version: TLS12}}"));
     let stream = protected.connect(&[]).await;
     let version = stream.get_ref().1.protocol_version().unwrap();
     assert_eq!(format!("{version:?}"), "TLSv1_2");
@@ -299,7 +329,14 @@ async fn old_versions_are_refused_where_the_file_says_so() {
 async fn every_path_asks_for_a_password() {
     let yaml = format!("basic_auth_users: {{alice: {SECRET}, bob: {OTHER}}}");
     let protected = Protected::start(&yaml).await;
-    for path in ["/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/instances", "/nothing"] {
+    for path in [
+        "/",
+        "/metrics",
+        "/-/healthy",
+        "/-/ready",
+        "/api/v1/instances",
+        "/nothing",
+    ] {
         let answer = protected.exporter.get(path).await;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(answer.headers()["www-authenticate"], "Basic");
@@ -307,7 +344,10 @@ async fn every_path_asks_for_a_password() {
     }
     let client = super::harness::client();
     let reload = client.post(protected.exporter.url("/-/reload"));
-    assert_eq!(reload.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        reload.send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
     for (user, password, expected) in [
         ("alice", "secret", 200),
         ("bob", "other", 200),
@@ -319,7 +359,12 @@ async fn every_path_asks_for_a_password() {
     ] {
         assert_eq!(protected.asked_as(user, password).await, expected, "{user}");
     }
-    for value in ["Basic", "Basic ???", "Basic YWxpY2U=", "Bearer YWxpY2U6c2VjcmV0"] {
+    for value in [
+        "Basic",
+        "Basic ???",
+        "Basic YWxpY2U=",
+        "Bearer YWxpY2U6c2VjcmV0",
+    ] {
         let request = client.get(protected.exporter.url("/"));
         let answer = request.header("authorization", value).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{value}");
@@ -353,14 +398,19 @@ async fn a_password_costs_its_time_once_and_a_wrong_one_each_time() {
     }
     assert!(again < first / 3, "{again:?} after {first:?}");
     let (known, unknown) = (costs[0], costs[1]);
-    assert!(again < known / 3 && again < unknown / 3, "{again:?} {costs:?}");
+    assert!(
+        again < known / 3 && again < unknown / 3,
+        "{again:?} {costs:?}"
+    );
     assert!(known < unknown * 2 && unknown < known * 2, "{costs:?}");
 
     // Whoever guesses does not keep those waiting who are known.
     let guesses: Vec<_> = (0..30)
         .map(|number| {
             let url = protected.exporter.url("/metrics");
-            let request = super::harness::client().get(url).basic_auth("alice", Some(number));
+            let request = super::harness::client()
+                .get(url)
+                .basic_auth("alice", Some(number));
             tokio::spawn(async move { request.send().await.unwrap().status() })
         })
         .collect();
@@ -377,7 +427,9 @@ async fn users_change_without_a_restart_and_are_never_all_lost() {
     let protected = Protected::start(&format!("basic_auth_users: {{alice: {SECRET}}}")).await;
     assert_eq!(protected.asked_as("alice", "secret").await, 200);
     let change = |yaml: &str| protected.files.write("web.yml", yaml);
-    change(&format!("basic_auth_users: {{alice: {OTHER}, bob: {SECRET}}}"));
+    change(&format!(
+        "basic_auth_users: {{alice: {OTHER}, bob: {SECRET}}}"
+    ));
     assert_eq!(protected.asked_as("alice", "secret").await, 401);
     assert_eq!(protected.asked_as("alice", "other").await, 200);
     assert_eq!(protected.asked_as("bob", "secret").await, 200);
@@ -419,19 +471,32 @@ async fn a_reload_answers_with_what_is_wrong_with_either_file() {
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
     assert_eq!(reload().await, (200, "reloaded\n".to_owned()));
-    protected.files.write("web.yml", "rate_limit: {burst: many}\ncolour: red\n");
+    protected
+        .files
+        .write("web.yml", "rate_limit: {burst: many}\ncolour: red\n");
     let (status, body) = reload().await;
     assert_eq!(status, 400);
-    for problem in ["rate_limit.burst: expected an integer", "colour: unknown key"] {
+    for problem in [
+        "rate_limit.burst: expected an integer",
+        "colour: unknown key",
+    ] {
         assert!(body.contains(problem), "{problem} is missing in\n{body}");
     }
     let failed = "cloud_backup_exporter_config_last_reload_successful";
-    assert_eq!(protected.exporter.scrape().await.value(failed, &[]), Some(0.0));
-    protected.files.write("web.yml", "http_server_config: {headers: {X-Frame-Options: deny}}");
+    assert_eq!(
+        protected.exporter.scrape().await.value(failed, &[]),
+        Some(0.0)
+    );
+    protected.files.write(
+        "web.yml",
+        "http_server_config: {headers: {X-Frame-Options: deny}}",
+    );
     protected.exporter.signal("HUP");
     protected
         .exporter
-        .until("SIGHUP reads it", |scrape| scrape.value(failed, &[]) == Some(1.0))
+        .until("SIGHUP reads it", |scrape| {
+            scrape.value(failed, &[]) == Some(1.0)
+        })
         .await;
     let answer = protected.exporter.get("/-/healthy").await;
     assert_eq!(answer.headers()["x-frame-options"], "deny");
@@ -448,7 +513,9 @@ async fn more_requests_than_the_rate_are_told_so() {
     assert_eq!(statuses, [200, 200, 200, 429, 429]);
     // Another change does not fill the bucket, another rate does.
     let rate = |burst, more: &str| format!("rate_limit: {{interval: 1h, burst: {burst}}}\n{more}");
-    protected.files.write("web.yml", &rate(3, "http_server_config: {http2: false}"));
+    protected
+        .files
+        .write("web.yml", &rate(3, "http_server_config: {http2: false}"));
     assert_eq!(protected.exporter.get("/-/healthy").await.status(), 429);
     protected.files.write("web.yml", &rate(1, ""));
     assert_eq!(protected.exporter.get("/-/healthy").await.status(), 200);
@@ -459,7 +526,10 @@ async fn more_requests_than_the_rate_are_told_so() {
 #[tokio::test]
 async fn a_bad_file_ends_the_start_with_all_problems_of_both_files() {
     let folder = Folder::new();
-    let web = folder.write("web.yml", "rate_limit: {interval: x}\ntls_server_config: {key_file: none}\n");
+    let web = folder.write(
+        "web.yml",
+        "rate_limit: {interval: x}\ntls_server_config: {key_file: none}\n",
+    );
     let config = folder.write("exporter.yml", "poll: {interval: soon}\n");
     let web = format!("--web.config.file={}", web.display());
     let config = format!("--config.file={}", config.display());
@@ -474,7 +544,10 @@ async fn a_bad_file_ends_the_start_with_all_problems_of_both_files() {
             "tls_server_config.cert_file: missing",
             "tls_server_config.key_file: the file `",
         ] {
-            assert!(errors.contains(problem), "{problem} is missing in\n{errors}");
+            assert!(
+                errors.contains(problem),
+                "{problem} is missing in\n{errors}"
+            );
         }
     }
     let (code, _, errors) = run(&["demo", &web], &[]).await;
@@ -495,7 +568,11 @@ async fn the_demo_is_protected_as_well() {
     let exporter = Exporter::spawn(command, files).await;
     let _plain = super::harness::client();
     let root = reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
-    let client = Client::builder().no_proxy().tls_certs_only([root]).build().unwrap();
+    let client = Client::builder()
+        .no_proxy()
+        .tls_certs_only([root])
+        .build()
+        .unwrap();
     let url = exporter.url("/-/healthy");
     let url = url.replace("http://127.0.0.1", "https://localhost");
     assert_eq!(client.get(url).send().await.unwrap().status(), 200);
@@ -533,9 +610,16 @@ fn the_example_and_those_of_the_page_are_good() {
         load(block, &folder);
     }
     // The page's table has every key of the example.
-    let lines = example.lines().map(|line| line.trim().trim_start_matches("# "));
-    for key in lines.filter_map(|line| line.split_once(':')).map(|(key, _)| key) {
-        let is_key = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let lines = example
+        .lines()
+        .map(|line| line.trim().trim_start_matches("# "));
+    for key in lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, _)| key)
+    {
+        let is_key = key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if is_key && !["prometheus", "TLS", "Default"].contains(&key) {
             assert!(page.contains(&format!("`{key}`")), "{key} is missing");
             keys += 1;

@@ -44,7 +44,7 @@ pub(super) fn read_client_certificates(
     let Some((name, is_required, is_verified)) = policy else {
         for key in ["client_ca", "client_ca_file"] {
             if let Some(node) = section.get(key)
-                && authorities != Ok(Vec::new())
+                && authorities.as_ref().is_ok_and(|found| !found.is_empty())
             {
                 let what = "this needs a `client_auth_type` that asks for certificates, such as \
                             `RequireAndVerifyClientCert`";

@@ -107,7 +107,10 @@ where
                 return;
             }
             () = &mut stopping, if !stopped => End::Idle,
-            end = &mut ended => end,
+            end = &mut ended => {
+                ended.set(watch.ended());
+                end
+            }
         };
         if end == End::Idle && !stopped {
             // The client is told, so that it sends no request into a connection that is about to close.

@@ -102,7 +102,7 @@ impl Watch {
         self.state().is_cut = true;
     }
 
-    /// Resolves when the connection has to end, again and again until it does.
+    /// Resolves when the connection has to end.
     pub(super) async fn ended(&self) -> End {
         let mut sleep = pin!(tokio::time::sleep_until(self.deadline().0));
         // Every event that brings the deadline nearer happens in the connection's own task, so this is polled after it.
