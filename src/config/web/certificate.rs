@@ -186,10 +186,12 @@ mod tests {
         CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd,
         string::Ia5String,
     };
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
 
     use super::*;
 
-    fn certificate(params: CertificateParams) -> (KeyPair, Vec<u8>) {
+    fn certificate(params: &CertificateParams) -> (KeyPair, Vec<u8>) {
         let key = KeyPair::generate().unwrap();
         let der = params.self_signed(&key).unwrap().der().to_vec();
         (key, der)
@@ -209,7 +211,7 @@ mod tests {
             SanType::IpAddress("2001:db8::7".parse().unwrap()),
         ];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let (key, der) = certificate(params.clone());
+        let (key, der) = certificate(&params);
         let read = Certificate::read(&der).unwrap();
         assert_eq!(
             read.names,
@@ -233,9 +235,9 @@ mod tests {
         params
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ClientAuth);
-        let (_, der) = certificate(params);
+        let (_, der) = certificate(&params);
         assert!(Certificate::read(&der).unwrap().is_for_clients);
-        let (_, der) = certificate(CertificateParams::default());
+        let (_, der) = certificate(&CertificateParams::default());
         let read = Certificate::read(&der).unwrap();
         assert!(read.is_for_clients, "it does not say what it is for");
         assert!(read.names.is_empty());
@@ -243,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_certificate_is_none() {
-        let (_, der) = certificate(CertificateParams::new(["a.example".to_owned()]).unwrap());
+        let (_, der) = certificate(&CertificateParams::new(["a.example".to_owned()]).unwrap());
         for end in 0..der.len() {
             assert_eq!(Certificate::read(&der[..end]), None, "{end}");
         }
@@ -257,9 +259,8 @@ mod tests {
 
         #[test]
         fn no_changed_certificate_makes_it_panic(at in any::<prop::sample::Index>(), to in any::<u8>()) {
-            let mut der = include_bytes!("../../../tests/fixtures/tls/server.pem").to_vec();
-            use rustls::pki_types::pem::PemObject;
-            der = rustls::pki_types::CertificateDer::from_pem_slice(&der).unwrap().to_vec();
+            let pem = include_bytes!("../../../tests/fixtures/tls/server.pem");
+            let mut der = CertificateDer::from_pem_slice(pem).unwrap().to_vec();
             let at = at.index(der.len());
             der[at] = to;
             let _ = Certificate::read(&der);
