@@ -1,7 +1,7 @@
 //! The file of `--web.config.file`: who may connect and who may ask, in the format of Prometheus's exporter-toolkit.
 //!
 //! One file per section reads it; the result is plain data again, and every problem is reported at once, by its key.
-//! What is done with it, connection by connection, is said in `crate::web`.
+//! What is done with it, connection by connection, is the business of whoever serves.
 
 mod authorities;
 pub mod certificate;
