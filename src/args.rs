@@ -33,6 +33,10 @@ pub struct Arguments {
         global = true
     )]
     pub listen_addresses: Vec<ListenAddress>,
+    /// Where TLS and authentication are configured, in the format of Prometheus's exporter-toolkit; without it, HTTP is
+    /// plain and everybody may ask.
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    pub web_config_file: Option<PathBuf>,
     /// How to log.
     #[command(flatten)]
     pub log: LogArguments,

@@ -1,20 +1,25 @@
 //! `check`: is the configuration right, and what will it cost? Calls no cloud.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::{ConfigSource, say, unusable};
+use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
 use crate::provider::http::HttpClient;
 use crate::provider::{Environment, Premises, Provider};
 
 /// Prints the problems, or a summary.
-pub(super) fn run(source: &ConfigSource, environment: &Environment) -> anyhow::Result<ExitCode> {
-    let config = match source.load(environment) {
-        Ok(config) => config,
+pub(super) fn run(
+    source: &ConfigSource,
+    web_config: Option<&Path>,
+    environment: &Environment,
+) -> anyhow::Result<ExitCode> {
+    let config = match load(source, web_config, environment) {
+        Ok((config, _)) => config,
         Err(problems) => return Ok(unusable(&problems)),
     };
     let http = HttpClient::new()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::web::listen::ListenAddress;
 pub(super) async fn run(
     addresses: &[ListenAddress],
     control: Option<SocketAddr>,
+    web_config: Option<&Path>,
     environment: Environment,
 ) -> anyhow::Result<ExitCode> {
     let scenario = Scenario::named("demo").context("the scenario `demo` is missing")?;
@@ -38,13 +40,13 @@ pub(super) async fn run(
         tracing::info!(address = %listener.local_addr()?, "the simulated clouds can be changed");
         controlled.spawn(sim::control::serve(listener, Arc::clone(&cloud)));
     }
-    let code = super::run(&source, addresses, environment, greet).await;
+    let code = super::run(&source, addresses, web_config, environment, greet).await;
     cloud.stop().await;
     code
 }
 
 /// Says where to look, once that is known.
-fn greet(addresses: &[SocketAddr]) -> anyhow::Result<()> {
+fn greet(scheme: &str, addresses: &[SocketAddr]) -> anyhow::Result<()> {
     let mut greeting = String::from(
         "Three simulated clouds with 31 days of history, and the exporter on them. Look at\n",
     );
@@ -55,7 +57,10 @@ fn greet(addresses: &[SocketAddr]) -> anyhow::Result<()> {
         } else {
             address.to_string()
         };
-        writeln!(greeting, "  http://{shown}/ and http://{shown}/metrics")?;
+        writeln!(
+            greeting,
+            "  {scheme}://{shown}/ and {scheme}://{shown}/metrics"
+        )?;
     }
     say(&(greeting + "Ctrl-C ends it.\n"))?;
     Ok(())

@@ -10,7 +10,7 @@ mod once;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::poll::{Ground, Poller};
 use crate::provider::Environment;
 use crate::provider::http::HttpClient;
 use crate::web::listen::{self, ListenAddress, Listener};
+use crate::web::protection::Protection;
 use crate::web::server::{self, Limits};
 use crate::web::{ReloadRequest, Settings, Site};
 
@@ -59,14 +60,17 @@ pub fn main(arguments: Arguments) -> ExitCode {
     };
     let source = ConfigSource::File(arguments.config_file);
     let addresses = arguments.listen_addresses;
+    let web_config = arguments.web_config_file.as_deref();
     let outcome = runtime.block_on(async {
         match arguments.command {
-            None => run(&source, &addresses, environment, |_| Ok(())).await,
-            Some(Command::Check) => check::run(&source, &environment),
+            None => run(&source, &addresses, web_config, environment, |_, _| Ok(())).await,
+            Some(Command::Check) => check::run(&source, web_config, &environment),
             Some(Command::Once { output }) => once::run(&source, output, environment).await,
             Some(Command::Health) => health::run(&addresses).await,
             #[cfg(feature = "demo")]
-            Some(Command::Demo { control }) => demo::run(&addresses, control, environment).await,
+            Some(Command::Demo { control }) => {
+                demo::run(&addresses, control, web_config, environment).await
+            }
         }
     });
     // A poll that hangs in a blocking call must not hold up the exit.
@@ -93,15 +97,35 @@ impl ConfigSource {
     }
 }
 
-/// Runs the exporter until it is told to stop. `on_listening` is told the addresses, port numbers included.
+/// Both configurations, or the problems of both.
+fn load(
+    source: &ConfigSource,
+    web_config: Option<&Path>,
+    environment: &Environment,
+) -> Result<(Config, Protection), Problems> {
+    let (config, protection) = (source.load(environment), Protection::load(web_config));
+    match (config, protection) {
+        (Ok(config), Ok(protection)) => Ok((config, protection)),
+        (config, protection) => Err(all_problems(config, protection)),
+    }
+}
+
+fn all_problems<T, U>(one: Result<T, Problems>, other: Result<U, Problems>) -> Problems {
+    let problems = [one.err(), other.err()].into_iter().flatten();
+    Problems(problems.flat_map(|Problems(problems)| problems).collect())
+}
+
+/// Runs the exporter until it is told to stop. `on_listening` is told the scheme, and the addresses with their port
+/// numbers.
 async fn run(
     source: &ConfigSource,
     addresses: &[ListenAddress],
+    web_config: Option<&Path>,
     environment: Environment,
-    on_listening: impl FnOnce(&[SocketAddr]) -> anyhow::Result<()>,
+    on_listening: impl FnOnce(&str, &[SocketAddr]) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
-    let config = match source.load(&environment) {
-        Ok(config) => config,
+    let (config, protection) = match load(source, web_config, &environment) {
+        Ok((config, protection)) => (config, Arc::new(protection)),
         Err(problems) => return Ok(unusable(&problems)),
     };
     tracing::info!(
@@ -118,7 +142,10 @@ async fn run(
     for address in &bound {
         tracing::info!(%address, "listening");
     }
-    on_listening(&bound)?;
+    let tls = protection.tls_configs();
+    tracing::info!(tls = tls.is_some(), "connections are accepted");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    on_listening(scheme, &bound)?;
 
     let (reload, mut reload_requests) = mpsc::channel(1);
     let site = Arc::new(Site::new(
@@ -131,11 +158,15 @@ async fn run(
     let mut poller = Poller::new(ground.clone());
     poller.apply(&config);
     let shutdown = CancellationToken::new();
-    let answers = Arc::clone(&site);
+    let (answers, guarded) = (Arc::clone(&site), Arc::clone(&protection));
     let serving = tokio::spawn(server::serve(
         listeners,
         Limits::default(),
-        move |request| Arc::clone(&answers).answer(request),
+        tls,
+        move |request| {
+            let site = Arc::clone(&answers);
+            Arc::clone(&guarded).answer(request, |request| site.answer(request))
+        },
         shutdown.clone(),
     ));
 
@@ -147,7 +178,7 @@ async fn run(
                 Some(_) | None => break,
             },
         };
-        let outcome = reload_config(source, &site, &mut poller, &ground);
+        let outcome = reload_config(source, &protection, &site, &mut poller, &ground);
         if let Some(request) = request {
             // Whoever asked may have gone meanwhile.
             let _nobody_waits = request.send(outcome.map_err(|problems| problems.to_string()));
@@ -180,30 +211,32 @@ async fn next_stop_signal(signals: &mut Signals) -> Option<i32> {
     }
 }
 
-/// Loads the configuration again. A bad one changes nothing but what is said about reloading.
+/// Loads both configurations again. A bad one changes nothing but what is said about reloading, and does not keep the
+/// other one from being taken on.
 fn reload_config(
     source: &ConfigSource,
+    protection: &Protection,
     site: &Site,
     poller: &mut Poller,
     ground: &Ground,
 ) -> Result<(), Problems> {
-    match source.load(&ground.environment) {
-        Ok(config) => {
-            poller.apply(&config);
-            site.set_settings(settings(&config, &ground.clock));
-            tracing::info!(accounts = config.accounts.len(), "configuration reloaded");
-            Ok(())
-        }
-        Err(problems) => {
-            let mut settings = site.settings();
-            settings.reload.successful = false;
-            site.set_settings(settings);
-            for problem in &problems.0 {
-                tracing::error!(%problem, "the configuration is not changed");
-            }
-            Err(problems)
-        }
+    let (config, protected) = (source.load(&ground.environment), protection.reload());
+    if let Ok(config) = &config {
+        poller.apply(config);
+        site.set_settings(settings(config, &ground.clock));
+        tracing::info!(accounts = config.accounts.len(), "configuration reloaded");
     }
+    if config.is_ok() && protected.is_ok() {
+        return Ok(());
+    }
+    let mut settings = site.settings();
+    settings.reload.successful = false;
+    site.set_settings(settings);
+    let problems = all_problems(config, protected);
+    for problem in &problems.0 {
+        tracing::error!(%problem, "the configuration is not changed");
+    }
+    Err(problems)
 }
 
 fn settings(config: &Config, clock: &Clock) -> Settings {

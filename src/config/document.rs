@@ -24,6 +24,15 @@ const MOST_EXPANDED: usize = 2 * MOST_BYTES;
 
 /// Makes a tree of the text, whose root is a table.
 pub(super) fn parse(yaml: &str) -> Result<Value, Problems> {
+    let empty = || Problems::whole("the configuration is empty");
+    parse_unless_blank(yaml, "accounts")?.ok_or_else(empty)
+}
+
+/// As [`parse`], but a text without values is nothing. `known_key` is shown to whoever wrote something else than a mapping.
+pub(super) fn parse_unless_blank(
+    yaml: &str,
+    known_key: &'static str,
+) -> Result<Option<Value>, Problems> {
     if yaml.len() > MOST_BYTES {
         return Err(Problems::whole(format!(
             "the configuration is larger than {} MiB",
@@ -32,17 +41,29 @@ pub(super) fn parse(yaml: &str) -> Result<Value, Problems> {
     }
     // Windows' editors begin a file with a byte order mark.
     let yaml = yaml.strip_prefix('\u{feff}').unwrap_or(yaml);
-    look_over(yaml)?;
+    if look_over(yaml, known_key)? == Content::Blank {
+        return Ok(None);
+    }
     // Not through `config::Config`: its builder takes a key such as `a.b` or `a[7]` for a path.
     match FileFormat::Yaml.parse(None, yaml) {
-        Ok(table) => Ok(Value::new(None, table)),
+        Ok(table) => Ok(Some(Value::new(None, table))),
         // What the crate would say could hold a value, and a value could be a secret.
         Err(_) => Err(Problems::whole("the configuration cannot be read as YAML")),
     }
 }
 
-fn look_over(yaml: &str) -> Result<(), Problems> {
-    let mut survey = Survey::default();
+/// Whether there is anything to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Mapping,
+    Blank,
+}
+
+fn look_over(yaml: &str, known_key: &'static str) -> Result<Content, Problems> {
+    let mut survey = Survey {
+        known_key,
+        ..Survey::default()
+    };
     let mut parser = Parser::new_from_str(yaml);
     loop {
         let (event, mark) = parser.next_token().map_err(|error| syntax(&error))?;
@@ -52,9 +73,9 @@ fn look_over(yaml: &str) -> Result<(), Problems> {
         survey.see(event, mark)?;
     }
     match survey.documents {
-        _ if survey.is_blank => Err(Problems::whole("the configuration is empty")),
-        0 => Err(Problems::whole("the configuration is empty")),
-        1 if survey.report.is_empty() => Ok(()),
+        _ if survey.is_blank => Ok(Content::Blank),
+        0 => Ok(Content::Blank),
+        1 if survey.report.is_empty() => Ok(Content::Mapping),
         1 => Err(survey.report.into_problems()),
         documents => Err(Problems::whole(format!(
             "the configuration consists of {documents} YAML documents; expected one"
@@ -74,6 +95,7 @@ fn place(mark: Marker) -> String {
 /// What was seen of a text so far.
 #[derive(Default)]
 struct Survey {
+    known_key: &'static str,
     documents: usize,
     /// The only value is a null, or there is none.
     is_blank: bool,
@@ -213,9 +235,9 @@ impl Survey {
             self.is_blank = true;
             return Ok(());
         }
-        let place = place(mark);
+        let (place, known_key) = (place(mark), self.known_key);
         Err(Problems::whole(format!(
-            "the configuration is a single text or number {place}; expected a mapping with the key `accounts`"
+            "the configuration is a single text or number {place}; expected a mapping with the key `{known_key}`"
         )))
     }
 
@@ -255,9 +277,10 @@ impl Survey {
         mark: Marker,
     ) -> Result<(), Problems> {
         if self.open.is_empty() && matches!(inside, Inside::List { .. }) {
-            return Err(Problems::whole(
-                "the configuration is a list; expected a mapping with the key `accounts`",
-            ));
+            let known_key = self.known_key;
+            return Err(Problems::whole(format!(
+                "the configuration is a list; expected a mapping with the key `{known_key}`"
+            )));
         }
         self.check_levels(1, mark)?;
         let expanded_before = self.expanded;

@@ -19,6 +19,7 @@ mod scratch;
 mod secret;
 #[cfg(test)]
 mod tests;
+pub mod web;
 
 use std::collections::BTreeMap;
 use std::fs::File;

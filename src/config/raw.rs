@@ -244,6 +244,40 @@ impl<'a> Node<'a> {
         Ok(Secret::new(text.clone()))
     }
 
+    /// Reads a text that may hold a secret. Never says what was found instead, only of which kind it was.
+    pub(super) fn hidden_text(&self, expected: &str, report: &mut Report) -> Read<&'a str> {
+        let ValueKind::String(text) = &self.value.kind else {
+            let (kind, advice) = (self.kind(), self.quoting_advice());
+            let what = format!("expected {expected}, found {kind}{advice}");
+            return Err(self.place.complain(what, report));
+        };
+        Ok(text)
+    }
+
+    /// Reads a truth value, also in the words of YAML 1.1.
+    pub(super) fn boolean(&self, report: &mut Report) -> Read<bool> {
+        match &self.value.kind {
+            ValueKind::Boolean(value) => Ok(*value),
+            ValueKind::String(text) if matches!(text.as_str(), "yes" | "on") => Ok(true),
+            ValueKind::String(text) if matches!(text.as_str(), "no" | "off") => Ok(false),
+            _ => {
+                let what = format!("expected `true` or `false`, found {}", self.found());
+                Err(self.place.complain(what, report))
+            }
+        }
+    }
+
+    /// Whether this is a duration of nothing, as in `0` or `0s`.
+    pub(super) fn is_zero_duration(&self) -> bool {
+        match &self.value.kind {
+            ValueKind::I64(0) => true,
+            ValueKind::String(text) => {
+                text == "0" || humantime::parse_duration(text) == Ok(Duration::ZERO)
+            }
+            _ => false,
+        }
+    }
+
     /// Reads an integer.
     pub(super) fn integer(&self, range: RangeInclusive<usize>, report: &mut Report) -> Read<usize> {
         let integer = match (&self.value.kind, self.place.variable) {

@@ -1,10 +1,13 @@
 //! What is served: metrics, status page, health, readiness, reload.
 //!
 //! A request reads facts and counters and judges them; it never causes a call to a cloud. How connections are served is
-//! `server`'s business.
+//! `server`'s business, and who may ask is `protection`'s.
 
+mod authentication;
 pub mod listen;
 pub mod negotiate;
+pub mod protection;
+mod rate_limit;
 pub mod server;
 mod status_page;
 

@@ -1,39 +1,39 @@
 //! The HTTP server: connections and their limits, and nothing of what is served.
 //!
-//! It is hyper's HTTP/1 with what hyper leaves open: how many connections there may be, how long each may take, what
+//! It is hyper's HTTP with what hyper leaves open: how many connections there may be, how long each may take, what
 //! happens when accepting fails, and how it ends. Requests carry no body that anyone here wants, so handlers never see
-//! one.
+//! one. What is special to a protocol is in `http1`, `http2` and `tls`.
 
 mod body;
+mod client_certificate;
 mod guard;
+mod http1;
+mod http2;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 pub use self::body::Body;
-use self::guard::{Guard, Guarded, GuardedBody, Phase};
+use self::guard::{Guard, Guarded};
+use self::tls::{Hello, TlsConfigs};
 use super::listen::Listener;
 
 /// What a client may ask of the server.
@@ -44,7 +44,7 @@ pub struct Limits {
     /// The number of a request's headers. More of them are answered with 431. Default: 100.
     pub headers: usize,
     /// How long a request's head may take to arrive: from the start of the connection, later from the request's first
-    /// byte. Default: 10 seconds.
+    /// byte; and, with TLS, how long the handshake before that may take. Default: 10 seconds.
     pub head_time: Duration,
     /// How long a connection may rest between two requests. Longer than any usual scrape interval, because Prometheus
     /// keeps its connection from one scrape to the next. Default: 5 minutes.
@@ -69,9 +69,6 @@ impl Default for Limits {
     }
 }
 
-/// hyper's own lower bound for its buffer; it panics at less.
-const SMALLEST_BUFFER: usize = 8 * 1024;
-
 /// How long the server rests after an accept error that says the machine is short of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -94,11 +91,13 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 /// Once cancelled, nothing is accepted any more and resting connections are closed. How long the requests in flight may
 /// take is bounded by the limits and, if that is too long, by the caller: dropping this future ends them.
 ///
-/// A `HEAD` request may be answered like a `GET`; the body is not sent. A handler that panics loses the connection it
-/// was called for and no other.
+/// Connections are encrypted if there is a `tls`, and plain otherwise. A `HEAD` request may be answered like a `GET`; the
+/// body is not sent. A handler that panics loses what it was called for, which is the connection or, of HTTP/2, the
+/// stream, and no other.
 pub async fn serve<H, F>(
     listeners: Vec<Listener>,
     limits: Limits,
+    tls: Option<TlsConfigs>,
     handler: H,
     shutdown: CancellationToken,
 ) where
@@ -108,17 +107,18 @@ pub async fn serve<H, F>(
     let mut turn = 0;
     // Moved into the closure, so that the listening sockets are closed as soon as accepting stops.
     let accept = move |context: &mut Context<'_>| accept_any(&listeners, &mut turn, context);
-    serve_from(accept, limits, handler, shutdown).await;
+    let connections = Connections::new(limits, tls, handler, shutdown);
+    serve_from(accept, connections).await;
 }
 
 /// As [`serve`], with connections from anywhere.
-async fn serve_from<A, H, F>(mut accept: A, limits: Limits, handler: H, shutdown: CancellationToken)
+async fn serve_from<A, H, F>(mut accept: A, mut connections: Connections<H>)
 where
     A: FnMut(&mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>>,
     H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let mut connections = Connections::new(limits, handler, shutdown.clone());
+    let shutdown = connections.shutdown.clone();
     let mut trouble = Seldom::default();
     loop {
         let accepted = tokio::select! {
@@ -185,6 +185,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 /// The connections that are open. Dropping this ends them.
 struct Connections<H> {
     limits: Limits,
+    tls: Option<TlsConfigs>,
     handler: H,
     shutdown: CancellationToken,
     /// One permit for each connection that may still be served.
@@ -200,9 +201,15 @@ where
     H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    fn new(limits: Limits, handler: H, shutdown: CancellationToken) -> Self {
+    fn new(
+        limits: Limits,
+        tls: Option<TlsConfigs>,
+        handler: H,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             limits,
+            tls,
             handler,
             shutdown,
             free: Arc::new(Semaphore::new(limits.connections)),
@@ -217,8 +224,14 @@ where
         let limits = self.limits;
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             let (handler, shutdown) = (self.handler.clone(), self.shutdown.clone());
+            let client = Client {
+                peer,
+                limits,
+                shutdown,
+                _permit: permit,
+            };
             self.tasks
-                .spawn(converse(stream, peer, limits, handler, shutdown, permit));
+                .spawn(converse(stream, self.tls.clone(), handler, client));
             return;
         }
         if let Some(unlogged) = self.refused.turn(Instant::now()) {
@@ -226,7 +239,13 @@ where
             warn!(%peer, limit, unlogged, "refused a connection: there are too many");
         }
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
-            self.tasks.spawn(refuse(stream, limits, permit));
+            // With TLS this could not be read before a handshake, which would take what there is too little of.
+            if self.tls.is_none() {
+                self.tasks.spawn(async move {
+                    tell(stream, limits, REFUSAL).await;
+                    drop(permit);
+                });
+            }
         }
     }
 
@@ -243,109 +262,80 @@ where
     }
 }
 
-/// Serves one connection until it ends, is cut, or the server stops.
-async fn converse<H, F>(
-    stream: TcpStream,
+/// Whom a connection is with, and what holds for it.
+struct Client {
     peer: SocketAddr,
     limits: Limits,
-    handler: H,
     shutdown: CancellationToken,
     _permit: OwnedSemaphorePermit,
-) where
-    H: Fn(Request<()>) -> F,
-    F: Future<Output = Response<Body>>,
+}
+
+/// What bytes are exchanged over, encrypted or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The socket below.
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Connection for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+/// Serves one connection until it ends, is cut, or the server stops.
+async fn converse<H, F>(stream: TcpStream, tls: Option<TlsConfigs>, handler: H, client: Client)
+where
+    H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let peer = client.peer;
     // An answer is written in few large pieces; there is nothing to gain by waiting for more.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
-    let guard = Guard::new(limits);
-    let service = service_fn(|request| {
-        let guard = guard.clone();
-        guard.response_begins();
-        let answer = answer(request, &handler, guard.clone());
-        async move {
-            let response = answer.await;
-            Ok::<_, Infallible>(response.map(|body| GuardedBody::new(body, guard)))
-        }
-    });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_headers(limits.headers)
-        .max_header_size(limits.head_bytes)
-        .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
-        .serve_connection(TokioIo::new(Guarded::new(stream, guard.clone())), service);
-
-    let mut stopping = pin!(shutdown.cancelled());
-    let mut stopped = false;
-    let mut expired = pin!(guard.expired());
-    let phase = loop {
-        tokio::select! {
-            // The connection goes first: what it does in this turn moves the deadline that is looked at last.
-            biased;
-            ended = &mut connection => {
-                if let Err(error) = ended {
-                    debug!(%peer, %error, "a connection ended early");
-                }
-                return;
-            }
-            () = &mut stopping, if !stopped => {
-                stopped = true;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            phase = &mut expired => break phase,
-        }
+    let Some(tls) = tls else {
+        return http1::converse(stream, &handler, &client).await;
     };
-    debug!(%peer, ?phase, "cut a connection that took too long");
-    if phase == Phase::Response {
-        let stream = connection.into_parts().io.into_inner().stream;
-        // What the client has not read waits in the kernel and would stay there for minutes; it is thrown away at once.
-        if let Err(error) = stream.set_zero_linger() {
-            debug!(%peer, %error, "cannot reset a connection");
-        }
+    let handshake = timeout(client.limits.head_time, tls::greet(stream, &tls));
+    let hello = tokio::select! {
+        () = client.shutdown.cancelled() => return,
+        hello = handshake => hello,
+    };
+    match hello {
+        Ok(Ok(Hello::Http1(stream))) => http1::converse(stream, &handler, &client).await,
+        Ok(Ok(Hello::Http2(stream))) => http2::converse(stream, &handler, &client).await,
+        Ok(Ok(Hello::NotEncrypted(stream))) => tell(stream, client.limits, tls::REFUSAL).await,
+        Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
+        Err(_) => debug!(%peer, "cut a connection that took too long with its TLS handshake"),
     }
 }
 
-/// Lets the handler answer, unless the request brings a body where there cannot be one.
-async fn answer<H, F>(request: Request<Incoming>, handler: &H, guard: Guard) -> Response<Body>
-where
-    H: Fn(Request<()>) -> F,
-    F: Future<Output = Response<Body>>,
-{
-    if request.body().is_end_stream() {
-        return handler(request.map(drop)).await;
+/// Why a request is not for the handler: it brings a body where there cannot be one.
+fn refuse_body(method: &Method) -> Option<Response<Body>> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
     }
-    // However much it is, it is not read, so there is no way to the next request on this connection.
-    guard.leaves_unread();
-    let mut response = if matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refusal = Response::new(Body::from("this request takes no body\n"));
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        let plain_text = HeaderValue::from_static("text/plain; charset=utf-8");
-        refusal.headers_mut().insert(CONTENT_TYPE, plain_text);
-        refusal
-    } else {
-        handler(request.map(drop)).await
-    };
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-    response
+    let mut refusal = Response::new(Body::from("this request takes no body\n"));
+    *refusal.status_mut() = StatusCode::BAD_REQUEST;
+    let plain_text = HeaderValue::from_static("text/plain; charset=utf-8");
+    refusal.headers_mut().insert(CONTENT_TYPE, plain_text);
+    Some(refusal)
 }
 
-/// Tells a client that there are too many connections. It is not given any of the memory that a connection takes.
-async fn refuse(stream: TcpStream, limits: Limits, _permit: OwnedSemaphorePermit) {
+/// Tells a client why it is not served. It is not given any of the memory that a connection takes.
+async fn tell(stream: TcpStream, limits: Limits, what: &[u8]) {
     let guard = Guard::new(limits);
     let mut stream = Guarded::new(stream, guard.clone());
     let telling = async {
         stream.stream.writable().await?;
         // A new socket has room for so little; if it has not, the client learns it from the end of the connection.
-        stream.stream.try_write(REFUSAL)?;
+        stream.stream.try_write(what)?;
         std::future::poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await
     };
     tokio::select! {
         told = telling => {
             if let Err(error) = told {
-                debug!(%error, "cannot tell a client that there are too many connections");
+                debug!(%error, "cannot tell a client why it is not served");
             }
         }
         _ = guard.expired() => {}

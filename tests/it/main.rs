@@ -35,3 +35,4 @@ mod reload;
 mod trial;
 mod volcengine;
 mod web;
+mod web_config;

@@ -37,7 +37,7 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     (
         "web",
         &[
-            "backup", "clock", "facts", "metrics", "posture", "report", "tally",
+            "backup", "clock", "config", "facts", "metrics", "posture", "report", "tally",
         ],
     ),
     ("args", &["web"]),

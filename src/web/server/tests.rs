@@ -50,7 +50,7 @@ impl Server {
         let listeners = listen::bind(&[any.clone(), any]).await.unwrap();
         let addresses = listeners.iter().map(Listener::local_address).collect();
         let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(serve(listeners, limits, handler, shutdown.clone()));
+        let ended = tokio::spawn(serve(listeners, limits, None, handler, shutdown.clone()));
         Self {
             addresses,
             shutdown,
@@ -522,7 +522,8 @@ async fn an_error_of_accept_never_ends_the_server() {
         Some(error) => Poll::Ready(Err(error)),
         None => accept_any(&listeners, &mut turn, context),
     };
-    let serving = serve_from(accept, PATIENT, hello, CancellationToken::new());
+    let connections = Connections::new(PATIENT, None, hello, CancellationToken::new());
+    let serving = serve_from(accept, connections);
     let asking = async {
         let mut client = Client::connect(address).await.unwrap();
         assert_eq!(client.ask(GET).await.status, 200);

@@ -1,0 +1,203 @@
+//! One connection that speaks HTTP/2.
+//!
+//! It is to cost no more than one that speaks HTTP/1. So it gets one answer at a time: other streams wait for their turn,
+//! and the turn ends when the client has taken the answer, or when the handler is done with one that nobody waits for any
+//! more. hyper knows no time but that between two pings; [`Watch`] keeps those of [`Limits`].
+
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
+use tracing::{debug, error};
+
+use self::watch::{End, Ticket, Watch, Watched};
+use super::{Body, Client, Connection, refuse_body};
+
+/// Streams that may be open at a time. Prometheus has one, a browser a few.
+const STREAMS: u32 = 8;
+
+/// No body of a request is read, so this much may be on its way and no more; it is the least that the protocol begins
+/// with.
+const RECEIVED: u32 = 65_535;
+
+/// How many streams may be in doubt after their client has reset them, before the connection is ended as a flood.
+const RESETS: usize = 20;
+
+/// Serves the connection until it ends, is cut, or the server stops.
+pub(super) async fn converse<S, H, F>(stream: S, handler: &H, client: &Client)
+where
+    S: Connection + 'static,
+    H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let (peer, limits) = (client.peer, client.limits);
+    let watch = Watch::new(limits);
+    let turn = Arc::new(Semaphore::new(1));
+    let service = service_fn(|request: Request<Incoming>| {
+        let ticket = watch.request_begins();
+        let brings_body = !request.body().is_end_stream();
+        // Let go of at once: what arrives of it from now on is not kept.
+        let request = request.map(drop);
+        let (handler, turn) = (handler.clone(), Arc::clone(&turn));
+        async move {
+            let turn = turn.acquire_owned().await.ok();
+            let is_head = *request.method() == Method::HEAD;
+            let answering = async move {
+                let too_many = request.headers().len() > limits.headers;
+                let refusal = brings_body.then(|| refuse_body(request.method())).flatten();
+                let response = match refusal {
+                    _ if too_many => too_many_headers(),
+                    Some(refusal) => refusal,
+                    None => handler(request).await,
+                };
+                (response, turn)
+            };
+            // In a task of its own, which a reset of the stream does not end: else a client could begin one page after
+            // the other, none of which it waits for.
+            let (response, turn) = tokio::spawn(answering).await.inspect_err(|error| {
+                // The message and the place have been printed by the panic hook.
+                error!(%error, "answering a request failed, its stream is lost: this is a bug");
+            })?;
+            let response = if is_head {
+                without_body(response)
+            } else {
+                response
+            };
+            Ok::<_, JoinError>(response.map(|body| StreamBody::new(body, ticket, turn)))
+        }
+    });
+    let watched = Watched::new(stream, watch.clone());
+    let mut connection = pin!(
+        Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(RESETS)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .initial_stream_window_size(RECEIVED)
+            .initial_connection_window_size(RECEIVED)
+            .serve_connection(TokioIo::new(watched), service)
+    );
+
+    let mut stopping = pin!(client.shutdown.cancelled());
+    let mut ended = pin!(watch.ended());
+    let mut stopped = false;
+    loop {
+        let end = tokio::select! {
+            // The connection goes first: what it does in this turn moves the deadline that is looked at last.
+            biased;
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    debug!(%peer, %error, "a connection ended early");
+                }
+                return;
+            }
+            () = &mut stopping, if !stopped => End::Idle,
+            end = &mut ended => {
+                ended.set(watch.ended());
+                end
+            }
+        };
+        if end == End::Idle && !stopped {
+            // The client is told, so that it sends no request into a connection that is about to close.
+            stopped = true;
+            watch.stop();
+            connection.as_mut().graceful_shutdown();
+            continue;
+        }
+        debug!(%peer, ?end, "cut a connection that took too long or asked for too much");
+        watch.cut();
+        return;
+    }
+}
+
+fn too_many_headers() -> Response<Body> {
+    let mut refusal = Response::new(Body::empty());
+    *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    refusal
+}
+
+/// What a `HEAD` request is answered with; of HTTP/2, hyper leaves that to others.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let length = HeaderValue::from(response.body().len());
+    let mut response = response.map(|_| Body::empty());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
+}
+
+/// The body of one stream's answer, of which the last byte is sent by itself.
+///
+/// hyper hands a piece over as soon as the client has room for a byte of it, so that of a single piece it is not known
+/// when the client takes it. It has taken the rest when it has room for the last byte.
+struct StreamBody {
+    body: Body,
+    last: Option<Bytes>,
+    /// Ends with the body.
+    ticket: Ticket,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl StreamBody {
+    fn new(body: Body, ticket: Ticket, turn: Option<OwnedSemaphorePermit>) -> Self {
+        if body.is_empty() {
+            ticket.is_answered();
+        }
+        Self {
+            body,
+            last: None,
+            ticket,
+            _turn: turn,
+        }
+    }
+}
+
+impl hyper::body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(last) = self.last.take() {
+            self.ticket.is_answered();
+            return Poll::Ready(Some(Ok(Frame::data(last))));
+        }
+        let this = &mut *self;
+        Pin::new(&mut this.body)
+            .poll_frame(context)
+            .map_ok(|frame| {
+                frame.map_data(|mut piece| {
+                    if this.body.is_empty() && piece.len() > 1 {
+                        this.last = Some(piece.split_off(piece.len() - 1));
+                    } else if this.body.is_empty() {
+                        this.ticket.is_answered();
+                    }
+                    piece
+                })
+            })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_empty() && self.last.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let last = self.last.as_ref().map_or(0, |last| last.len() as u64);
+        SizeHint::with_exact(self.body.len() + last)
+    }
+}
