@@ -189,8 +189,8 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
         restorable_sets: view.restorable_sets(),
         copies,
         uncopied,
-        // Of what no longer exists nothing is promised, and only its copies are still asked for.
-        verdicts: if facts.gone_since.is_some() {
+        // Of what no longer exists nothing is promised, whoever named it.
+        verdicts: if facts.is_gone() {
             Vec::new()
         } else {
             verdicts

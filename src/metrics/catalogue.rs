@@ -72,7 +72,7 @@ pub fn markdown() -> String {
          Ages are computed at the scrape, from facts that `poll` read in the background: they go on growing while polls fail.\n\
          Beside these, the standard `process_*` metrics are served.\n\
          Which call of which vendor feeds a metric is said in [coverage.md](coverage.md), what to alert on in \
-         [recovery-points.md](recovery-points.md).\n\n\
+         [alerting.md](alerting.md).\n\n\
          | name | type | labels | meaning |\n|---|---|---|---|\n",
     );
     for row in CATALOGUE {
@@ -151,6 +151,17 @@ pub const CATALOGUE: &[Row] = &[
                 if let Some(created) = instance.posture.created {
                     family.sample(&[labels], unix(created));
                 }
+            });
+        },
+    },
+    Row {
+        name: "cloud_backup_instance_gone",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Instance(&[]),
+        help: "Whether the provider says that this instance no longer exists (1) or not (0). Nothing is promised of one that is gone; one that was found is forgotten after six searches.",
+        samples: |scrape, family| {
+            each_instance(scrape, family, |instance, family, labels| {
+                family.sample(&[labels], truth(instance.posture.gone));
             });
         },
     },

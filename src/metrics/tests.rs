@@ -437,6 +437,7 @@ fn a_scrape_says_what_is_known_line_by_line() {
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="unmonitored"} 1"#.to_owned(),
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="gone"} 1"#.to_owned(),
         format!("cloud_backup_instance_protected{{{one}}} 1"),
+        format!("cloud_backup_instance_gone{{{one}}} 0"),
         format!("cloud_backup_instance_protected_since_timestamp_seconds{{{one}}} 1780660800"),
         format!("cloud_backup_instance_created_timestamp_seconds{{{one}}} 1780056000"),
         // The hole lies between the set and the log file, which therefore restores nothing.
@@ -565,6 +566,7 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "gauge",
         "I",
     ),
+    ("cloud_backup_instance_gone", "gauge", "I"),
     (
         "cloud_backup_instances",
         "gauge",
