@@ -11,30 +11,42 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cargo clippy --no-default-features --lib --bins -- -D warnings
-
-docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Licences, sources and banned crates.
+# Licences, sources, banned crates, and known vulnerabilities; the last needs a connection to their database.
 deny:
     cargo deny check bans licenses sources
-
-# Known vulnerabilities; needs a connection to the advisory database.
-advisories:
     cargo deny check advisories
 
 # Simulated clouds and the exporter on them, at http://localhost:19110/.
 demo:
     cargo run --release -- demo
 
-# Memory, time of a scrape, time to be ready.
+# Memory, time of a scrape, time to be ready; the calls of a sweep; the status page of a thousand instances.
 figures:
     benches/idle/run
-
-# The calls of one sweep over three vendors, beside the least that there could be.
-sweep:
     benches/sweep/run
+    benches/status_page/run
 
-# The demo, watched by a real Prometheus.
+# The demo, watched by a real Prometheus, and alerts delivered by a real Alertmanager.
 e2e:
     tests/end_to_end/run
+    tests/alerts/run
+
+# What is put around the exporter: rules, runbooks, dashboards, units, the chart.
+around:
+    tests/rules/run
+    tests/runbooks/run
+    tests/dashboards/run
+    tests/deploy/run
+    tests/chart/run
+
+# The HTTP server: TLS and passwords, a browser, attacks.
+web:
+    tests/web_config/run
+    tests/browser/run
+    tests/abuse/run
+
+# What a release consists of, in target/release-files.
+release:
+    deploy/release/build
