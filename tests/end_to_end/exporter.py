@@ -18,7 +18,9 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 def build():
-    """Builds the release binary and returns its path."""
+    """Builds the release binary and returns its path; or returns the one that EXPORTER_BINARY names."""
+    if binary := os.environ.get("EXPORTER_BINARY"):
+        return pathlib.Path(binary)
     subprocess.run(["cargo", "build", "--release", "--locked"], cwd=REPOSITORY, check=True)
     metadata = subprocess.check_output(
         ["cargo", "metadata", "--no-deps", "--locked", "--format-version", "1"], cwd=REPOSITORY
