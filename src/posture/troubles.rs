@@ -155,6 +155,25 @@ pub enum Trouble {
     Incomplete(ListingKind),
 }
 
+impl Trouble {
+    /// Whether another trouble goes without saying once this one is said: where there is no copy, none is old enough.
+    fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::RecoveryPoint {
+                    region: none_in,
+                    age: None,
+                    ..
+                },
+                Self::Retention {
+                    region, age: None, ..
+                },
+            ) => none_in == region,
+            _ => self == other,
+        }
+    }
+}
+
 impl Posture {
     /// Every state that holds, the one that explains most first. `Ok` only holds alone.
     pub fn states(&self) -> Vec<State> {
@@ -259,7 +278,7 @@ impl Posture {
         {
             let limit = Duration::from_std(verdict.promise).unwrap_or(Duration::MAX);
             let broken = self.why_broken(verdict.objective, verdict.promise, limit, now);
-            let is_new = |trouble: &Trouble| !troubles.contains(trouble);
+            let is_new = |trouble: &Trouble| !troubles.iter().any(|said| said.includes(trouble));
             let broken: Vec<_> = broken.into_iter().filter(is_new).collect();
             troubles.extend(broken);
         }
@@ -288,7 +307,7 @@ impl Posture {
                 .each_expected(|region, place| {
                     let age = self.recovery_points.get(place).copied().map(age);
                     let is_late = age.is_none_or(|age| age >= limit);
-                    is_late.then(|| Trouble::RecoveryPoint {
+                    is_late.then_some(Trouble::RecoveryPoint {
                         region,
                         age,
                         promise,
@@ -327,7 +346,7 @@ impl Posture {
                     let copies = self.copies.iter().filter(|copy| copy.place == *place);
                     let age = copies.filter_map(|copy| copy.oldest).min().map(age);
                     let is_short = age.is_none_or(|age| age < limit);
-                    is_short.then(|| Trouble::Retention {
+                    is_short.then_some(Trouble::Retention {
                         region,
                         age,
                         promise,

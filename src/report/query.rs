@@ -1,7 +1,5 @@
 //! Which instances are shown, in which order: the parameters that the status page and `/api/v1/instances` share.
 
-use std::cmp::Reverse;
-
 use url::form_urlencoded::{Serializer, parse};
 
 use crate::metrics::Assessed;
@@ -150,14 +148,11 @@ impl Query {
             }),
             Some(Sort::State) => selected.sort_by_cached_key(|instance| {
                 let posture = &instance.posture;
+                // What nobody wants copied is less of a surprise than a copy that does not come.
+                let is_unprotected = posture.protected == Some(false);
                 // Among healthy instances age says nothing.
-                let troubled = (!posture.troubles.is_empty()).then(|| posture.furthest_behind());
-                (
-                    posture.state().rank(),
-                    Reverse(troubled.is_some()),
-                    troubled,
-                    name(instance),
-                )
+                let age = Some(posture.furthest_behind()).filter(|_| !posture.troubles.is_empty());
+                (posture.state().rank(), is_unprotected, age, name(instance))
             }),
         }
         selected

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { launch } from './chromium.mjs';
 
 const base = process.argv[2];
-const PHONE = { width: 360, height: 780 };
+const PHONE = { width: 360, height: 1080 };
 const SCREEN = { width: 1280, height: 1180 };
 const PICTURES = ['status-page.png', 'status-page-dark.png', 'status-page-phone.png'];
 

@@ -74,10 +74,10 @@ fn write_copies(page: &mut String, posture: &Posture, now: DateTime<Utc>) -> fmt
         "size",
         "took",
         "oldest usable",
-        "usable in all",
+        "usable, total",
         "newest failure",
         "failed in a row",
-        "running",
+        "running for",
     ];
     columns.extend(Status::ALL.map(Status::label));
     begin(page, "copies", "Backups in the look-back", &columns)?;
@@ -108,7 +108,7 @@ fn write_copies(page: &mut String, posture: &Posture, now: DateTime<Utc>) -> fmt
             Box::new(copy.consecutive_failures),
             Box::new(
                 copy.running_since
-                    .map_or_else(dash, |began| format!("for {}", since(began, now))),
+                    .map_or_else(dash, |began| since(began, now)),
             ),
         ];
         cells.extend(sets.map(|sets| Box::new(sets) as Box<dyn Display>));

@@ -32,6 +32,9 @@ enum ListingState {
     Read,
     /// It cannot be read now; this is from then.
     Old(DateTime<Utc>),
+    /// It was never read, as it could not be.
+    Unreadable,
+    /// It was not asked for yet.
     Unread,
     Unsupported,
 }
@@ -111,7 +114,7 @@ impl Lane {
             Some(listing) if listing.unsupported => ListingState::Unsupported,
             Some(listing) if listing.failure.is_some() => listing
                 .last_success
-                .map_or(ListingState::Unread, ListingState::Old),
+                .map_or(ListingState::Unreadable, ListingState::Old),
             Some(listing) if listing.success.is_none() => ListingState::Unread,
             Some(_) => ListingState::Read,
             // Of what is gone only the copies are still asked for.
@@ -203,6 +206,7 @@ impl Lane {
     fn words(&self, now: DateTime<Utc>) -> String {
         let mut words = match (self.newest, self.listing) {
             (_, ListingState::Unsupported) => return "not supported by the provider".to_owned(),
+            (None, ListingState::Unreadable) => return "could not be read".to_owned(),
             (None, ListingState::Unread) => return "not read yet".to_owned(),
             (Some(newest), _) if self.place.scope == Scope::Local => {
                 format!("{} old", since(newest, now))

@@ -126,9 +126,9 @@ impl Page<'_> {
 
     fn write_problems(&self, page: &mut String) -> fmt::Result {
         for problem in &self.query.problems {
-            write!(
+            writeln!(
                 page,
-                "<p class=\"note\" role=\"status\">Left out of account: {}.</p>\n",
+                "<p class=\"note\" role=\"status\">Left out of account: {}.</p>",
                 Shown(problem)
             )?;
         }
@@ -150,16 +150,16 @@ impl Page<'_> {
         summary::write_legend(page, self.lookback)?;
         if selected.len() < self.instances.len() {
             let (some, all) = (selected.len(), self.instances.len());
-            write!(
+            writeln!(
                 page,
-                "<p class=\"note\" role=\"status\">{some} of {all} instances. <a href=\"?\">Show all</a></p>\n"
+                "<p class=\"note\" role=\"status\">{some} of {all} instances. <a href=\"?\">Show all</a></p>"
             )?;
         }
         if self.instances.is_empty() {
             page.push_str("<p class=\"note\">No instances are watched yet.</p>\n");
         }
         self.write_pager(page, number, pages)?;
-        page.push_str("<ol class=\"all\">\n");
+        page.push_str("<ol class=\"all\" role=\"list\">\n");
         let scale = self.scale();
         for instance in shown {
             row::write(page, instance, scale)?;
@@ -193,16 +193,16 @@ impl Page<'_> {
 
     fn write_details(&self, page: &mut String, id: &str, selected: &[&Assessed]) -> fmt::Result {
         if selected.is_empty() {
-            return write!(
+            return writeln!(
                 page,
-                "<p class=\"note\" role=\"status\">No instance {} is watched. <a href=\"?\">Show all</a></p>\n",
+                "<p class=\"note\" role=\"status\">No instance {} is watched. <a href=\"?\">Show all</a></p>",
                 Shown(id)
             );
         }
         page.push_str("<section aria-labelledby=\"instances\"><h2 id=\"instances\">Instance</h2>\n<p><a href=\"?\">All instances</a></p>\n");
         summary::write_legend(page, self.lookback)?;
         for instance in selected {
-            page.push_str("<ol class=\"all\">\n");
+            page.push_str("<ol class=\"all\" role=\"list\">\n");
             row::write(page, instance, self.scale())?;
             page.push_str("</ol>\n");
             detail::write(page, instance, self.now)?;

@@ -15,8 +15,11 @@ use crate::report::words::count;
 /// The look-back is so many units wide, whatever the width of the screen.
 pub(super) const WIDTH: i64 = 1000;
 
-/// How wide a mark is: 7 hours of a month.
-const MARK: i64 = 10;
+/// How wide a mark is: 6 hours of a month.
+const MARK: i64 = 8;
+
+/// How wide a cross is, which has to be seen among the marks.
+const CROSS: i64 = 18;
 
 /// From the first instant of a picture to its last.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +63,9 @@ impl Scale {
         let whole = (self.now - self.from).num_seconds().max(1);
         let part = (time - self.from).num_seconds();
         // Rounded down, so that no two instants change places.
-        (i128::from(part) * i128::from(WIDTH))
-            .div_euclid(i128::from(whole))
-            .clamp(-1, WIDTH.into()) as i64
+        part.saturating_mul(WIDTH)
+            .div_euclid(whole)
+            .clamp(-1, WIDTH)
     }
 }
 
@@ -184,13 +187,13 @@ fn path(kind: Mark, ends: &[i64]) -> String {
     ends.sort_unstable();
     ends.dedup();
     let mut path = String::new();
+    let width = if kind == Mark::Failed { CROSS } else { MARK };
     let mut draw = |first: i64, last: i64| {
-        let from = (first - MARK).max(0);
+        let from = (first - width).max(0);
         let length = (last - from).max(1);
         // Writing into a `String` cannot fail.
         let _written = match kind {
-            Mark::Usable => write!(path, "M{from} 9h{length}"),
-            Mark::Doubtful => write!(path, "M{from} 9h{length}"),
+            Mark::Usable | Mark::Doubtful => write!(path, "M{from} 9h{length}"),
             Mark::Running => write!(path, "M{from} 4h{length}v10h-{length}z"),
             Mark::Failed => write!(path, "M{from} 3l{length} 12m-{length} 0l{length}-12"),
         };
@@ -272,38 +275,38 @@ mod tests {
             ..with(Status::Running, local("0s"))
         };
         for (sets, kind, expected) in [
-            (vec![local("1d")], Mark::Usable, "M890 9h10"),
+            (vec![local("1d")], Mark::Usable, "M892 9h8"),
             (
                 vec![local("1d"), local("2d")],
                 Mark::Usable,
-                "M790 9h10M890 9h10",
+                "M792 9h8M892 9h8",
             ),
             // Marks that touch are one line.
             (
                 vec![local("1d"), local("23h"), local("22h")],
                 Mark::Usable,
-                "M890 9h18",
+                "M892 9h16",
             ),
             // Elsewhere a set counts from its recovery point.
-            (vec![earlier], Mark::Usable, "M490 9h10"),
+            (vec![earlier], Mark::Usable, "M492 9h8"),
             (vec![local("10d")], Mark::Usable, "M0 9h1"),
             (vec![local("11d")], Mark::Usable, ""),
             (vec![log_in("cn-shanghai", "1h", "30m")], Mark::Usable, ""),
             (
                 vec![failed(local("1d")), failed(local("23h"))],
                 Mark::Failed,
-                "M890 3l10 12m-10 0l10-12M894 3l10 12m-10 0l10-12",
+                "M882 3l18 12m-18 0l18-12M886 3l18 12m-18 0l18-12",
             ),
-            (vec![running], Mark::Running, "M989 4h10v10h-10z"),
+            (vec![running], Mark::Running, "M991 4h8v10h-8z"),
             (
                 vec![with(Status::Deleting, local("9d")), unavailable],
                 Mark::Doubtful,
-                "M90 9h10M190 9h10",
+                "M92 9h8M192 9h8",
             ),
             (
                 vec![with(Status::Unknown, local("9d"))],
                 Mark::Doubtful,
-                "M90 9h10",
+                "M92 9h8",
             ),
         ] {
             let history = history(&sets);
@@ -340,7 +343,7 @@ mod tests {
         assert_eq!(
             page,
             "<svg viewBox=\"0 0 1000 22\" preserveAspectRatio=\"none\" role=\"img\"><title>&lt;&amp;&gt;</title>\
-             <path class=\"c\" d=\"M890 9h10\"/><path class=\"x\" d=\"M977 3l10 12m-10 0l10-12\"/>\
+             <path class=\"c\" d=\"M892 9h8\"/><path class=\"x\" d=\"M969 3l18 12m-18 0l18-12\"/>\
              <path class=\"g\" d=\"M900 20h50\"/><path class=\"h\" d=\"M925 20h1\"/><path class=\"p n\" d=\"M891 0v22\"/></svg>"
         );
         assert_eq!(history.words(), "1 set usable, 1 failed");

@@ -10,20 +10,18 @@ use crate::facts::{RegionFacts, RegionKey};
 use crate::posture::State;
 use crate::report::query::{Query, Sort};
 use crate::report::summary::Summary;
-use crate::report::words::exactly;
+use crate::report::words::{count, exactly};
 
 /// The title of the page, so that a tab tells.
 pub(super) fn title(summary: &Summary) -> String {
-    let broken = summary.in_state(State::Broken);
-    let failing = summary.in_state(State::Failing);
     let mut title = String::new();
-    if broken > 0 {
-        title.push_str(&format!("{broken} broken, "));
+    for state in [State::Broken, State::Failing] {
+        let number = summary.in_state(state);
+        if number > 0 {
+            title += &[&number.to_string(), " ", state.label(), ", "].concat();
+        }
     }
-    if failing > 0 {
-        title.push_str(&format!("{failing} failing, "));
-    }
-    title + &format!("{} instances – cloud-backup-exporter", summary.instances)
+    title + &count(summary.instances as u64, "instance") + " – cloud-backup-exporter"
 }
 
 /// Each number with its words, as a link to the instances that it counts.
@@ -34,9 +32,10 @@ pub(super) fn write(
 ) -> fmt::Result {
     page.push_str("<section aria-labelledby=\"summary\"><h2 id=\"summary\" class=\"hidden\">Summary</h2><ul class=\"sum\">");
     let (instances, protected) = (summary.instances, summary.protected);
+    let plural = if instances == 1 { "" } else { "s" };
     write!(
         page,
-        "<li><a href=\"?\"><b>{instances}</b> instances</a></li>"
+        "<li><a href=\"?\"><b>{instances}</b> instance{plural}</a></li>"
     )?;
     write!(page, "<li><span><b>{protected}</b> protected</span></li>")?;
     for (state, words, is_bad) in [
@@ -125,15 +124,12 @@ pub(super) fn write_legend(page: &mut String, lookback: Lookback) -> fmt::Result
         ("<path class=\"c\" d=\"M6 9h8\"/>", "usable set"),
         ("<path class=\"x\" d=\"M4 3l12 12m-12 0l12-12\"/>", "failed"),
         ("<path class=\"r\" d=\"M6 4h8v10h-8z\"/>", "running"),
-        (
-            "<path class=\"o\" d=\"M5 9h10\"/>",
-            "deleting, expired or unknown",
-        ),
+        ("<path class=\"o\" d=\"M5 9h10\"/>", "not usable"),
         ("<path class=\"g\" d=\"M0 20h20\"/>", "carried on by logs"),
         ("<path class=\"h\" d=\"M6 20h8\"/>", "logs missing"),
         (
             "<path class=\"p\" d=\"M10 0v22\"/>",
-            "promise: the newest mark or the logs have to reach past it",
+            "promised: a mark or logs reach past it",
         ),
     ] {
         write!(page, "<span>{}{words}</span> ", sample(path))?;

@@ -1,15 +1,16 @@
 //! The report of told instances: what it says, whom it lists, and that docs/api.md describes it.
 
+mod query;
+mod reasons;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::query::Sort;
 use super::*;
 use crate::backup::{BackupSet, ListingKind, RestoreWindow, Scope, Status};
 use crate::example::{
-    HOME, Instance, LOOKBACK, ago, copy_in, failed, instance, local, log_in, now, policy_off,
-    policy_to, with,
+    HOME, Instance, LOOKBACK, ago, copy_in, failed, instance, local, log_in, now, policy_to, with,
 };
 use crate::facts::{Attempt, Failure};
 use crate::posture::assess;
@@ -145,7 +146,7 @@ fn rich_fields() -> BTreeMap<String, BTreeSet<&'static str>> {
 
 #[test]
 fn every_field_is_documented_and_every_documented_field_is_there() {
-    let page = include_str!("../../docs/api.md");
+    let page = include_str!("../../../docs/api.md");
     let (_, page) = page.split_once("## Fields").unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     let documented: BTreeMap<_, _> = rows
@@ -281,179 +282,6 @@ fn the_report_says_what_was_judged() {
     }
 }
 
-#[test]
-fn reasons_say_in_words_what_is_wrong() {
-    let promised = || {
-        instance()
-            .expecting(&["cn-shanghai"])
-            .promising(Objective::RecoveryPoint, "26h")
-            .promising(Objective::BackupAge, "26h")
-            .promising(Objective::CopyDelay, "6h")
-            .promising(Objective::Retention, "7d")
-    };
-    let both = |copies, locals| {
-        promised()
-            .read(ListingKind::CrossRegion, copies)
-            .read(ListingKind::Local, locals)
-    };
-    let week = || vec![copy_in("cn-shanghai", "8d"), copy_in("cn-shanghai", "34m")];
-    let days = || vec![copy_in("cn-shanghai", "8d"), copy_in("cn-shanghai", "75h")];
-    let mut gone = both(week(), vec![local("34m")]);
-    gone.0.gone_since = Some(ago("90m"));
-    let hole = crate::log_chain::Hole {
-        backup_region: "cn-shanghai".to_owned(),
-        from: ago("30m"),
-        until: ago("20m"),
-    };
-    let logs = crate::facts::Sets {
-        listing: crate::example::listing(vec![
-            log_in("cn-shanghai", "35m", "30m"),
-            log_in("cn-shanghai", "20m", "10m"),
-        ]),
-        remembered: Vec::new(),
-        holes: vec![hole],
-    };
-    for (story, state, expected) in [
-        (both(week(), vec![local("34m")]), "ok", vec![]),
-        (
-            promised(),
-            "waiting",
-            vec!["Nothing has been asked about it yet"],
-        ),
-        (
-            promised().read(ListingKind::Local, vec![local("1h")]),
-            "waiting",
-            vec!["Not asked for yet: cross_region"],
-        ),
-        (
-            both(days(), vec![local("75h"), local("69h"), local("1h")]),
-            "broken",
-            vec![
-                "No recent copy in cn-shanghai: its newest recovery point is 3 days 3 h old, promised 26 h",
-                "2 local full sets have no copy in cn-shanghai yet: the oldest ended 2 days 21 h ago, promised within 6 h",
-            ],
-        ),
-        (
-            both(vec![copy_in("cn-shanghai", "3d")], vec![local("3d")]),
-            "broken",
-            vec![
-                "No recent copy in cn-shanghai: its newest recovery point is 3 days old, promised 26 h",
-                "No recent local backup: the newest usable one is 3 days old, promised 26 h",
-                "The copies in cn-shanghai reach back 3 days only, promised 7 days",
-            ],
-        ),
-        (
-            both(vec![], vec![local("7h")]),
-            "broken",
-            vec![
-                "No usable copy in cn-shanghai, promised one younger than 26 h",
-                "1 local full set has no copy in cn-shanghai yet: it ended 7 h ago, promised within 6 h",
-                "No usable copy in cn-shanghai to go back to, promised 7 days",
-            ],
-        ),
-        (
-            both(week(), vec![failed(local("1h")), failed(local("2h"))]),
-            "broken",
-            vec![
-                "No usable local backup, promised one younger than 26 h",
-                "The newest full backup in cn-hangzhou failed, 2 in a row",
-            ],
-        ),
-        (
-            both(week(), vec![local("20h"), failed(local("1h"))]),
-            "warning",
-            vec!["The newest full backup in cn-hangzhou failed"],
-        ),
-        (
-            both(week(), vec![local("34m")]).with_policy(policy_off()),
-            "broken",
-            vec!["Copying to another region is switched off"],
-        ),
-        (
-            instance()
-                .read(ListingKind::CrossRegion, vec![])
-                .read(ListingKind::Local, vec![])
-                .promising(Objective::RecoveryPoint, "1h"),
-            "broken",
-            vec![
-                "No copy in another region: neither the configuration nor the provider's policy names one",
-            ],
-        ),
-        (
-            instance()
-                .unsupported(ListingKind::CrossRegion)
-                .read(ListingKind::Local, vec![local("1h")]),
-            "unprotected",
-            vec!["The provider cannot copy this instance to another region"],
-        ),
-        (
-            instance()
-                .unsupported(ListingKind::Local)
-                .read(ListingKind::CrossRegion, week())
-                .promising(Objective::BackupAge, "1h"),
-            "broken",
-            vec!["The provider keeps no backups of this instance in its own region"],
-        ),
-        (
-            both(week(), vec![local("34m")]).failing(ListingKind::Local, Reason::Permission, false),
-            "failing",
-            vec!["Listing local was last read 1 min ago, and cannot be read now: it failed"],
-        ),
-        (
-            promised()
-                .read(ListingKind::Local, vec![local("1h")])
-                .failing(ListingKind::CrossRegion, Reason::Timeout, false),
-            "failing",
-            vec!["Listing cross_region was never read: it failed"],
-        ),
-        (
-            both(week(), vec![local("34m")]).failing(ListingKind::Local, Reason::NotFound, true),
-            "gone",
-            vec!["The provider says that this instance does not exist"],
-        ),
-        (
-            gone,
-            "gone",
-            vec!["The provider stopped listing this instance 1 h 30 min ago"],
-        ),
-        (
-            both(
-                vec![copy_in("cn-shanghai", "8d"), copy_in("cn-shanghai", "34m")],
-                vec![local("34m")],
-            )
-            .with_logs()
-            .found(ListingKind::CrossRegionLog, logs),
-            "warning",
-            vec!["Logs are missing in cn-shanghai (1 gap): a restore from there ends 30 min ago"],
-        ),
-    ] {
-        let answer = answer(&[judged(story.clone())], "");
-        let instance = &answer["instances"][0];
-        assert_eq!(
-            instance["reasons"],
-            serde_json::json!(expected),
-            "{story:?}"
-        );
-        assert_eq!(instance["state"], state, "{story:?}");
-        assert_eq!(instance["states"][0], state);
-        assert_eq!(answer["summary"][state], 1, "{story:?}");
-    }
-}
-
-proptest::proptest! {
-    /// Nothing is red without a word of why, and nothing is called well that is not.
-    #[test]
-    fn whatever_is_broken_is_explained(story in crate::example::any_instance()) {
-        let assessed = judged(story);
-        let is_broken = assessed.posture.verdicts.iter().any(|verdict| verdict.met == Some(false));
-        let said = reasons::reasons(&assessed.posture).count();
-        proptest::prop_assert!(!is_broken || said > 0);
-        let state = assessed.posture.state();
-        proptest::prop_assert_eq!(state == State::Ok, said == 0);
-        proptest::prop_assert_eq!(assessed.posture.states().contains(&State::Broken), is_broken);
-    }
-}
-
 /// Three instances: `a` is broken and old, `b` has never been copied, `c` is well.
 fn three() -> Vec<Assessed> {
     let named = |id: &str, name: &str, copies| {
@@ -473,92 +301,6 @@ fn three() -> Vec<Assessed> {
         named("rm-b", "ant", vec![]),
         named("rm-c", "Bee", vec![copy_in("cn-shanghai", "1h")]),
     ]
-}
-
-#[test]
-fn filters_and_orders_select_what_they_say() {
-    let instances = three();
-    for (query, sort, expected) in [
-        ("", None, "rm-a rm-b rm-c"),
-        ("", Some(Sort::State), "rm-b rm-a rm-c"),
-        ("sort=name", None, "rm-b rm-c rm-a"),
-        ("sort=age", None, "rm-b rm-a rm-c"),
-        ("sort=state", None, "rm-b rm-a rm-c"),
-        ("sort=name", Some(Sort::State), "rm-b rm-c rm-a"),
-        ("state=broken", None, "rm-a rm-b"),
-        ("state=ok", None, "rm-c"),
-        ("state=gone", None, ""),
-        ("q=zeb", None, "rm-a"),
-        ("q=RM-B", None, "rm-b"),
-        ("q=MySQL+shanghai", None, "rm-a rm-b rm-c"),
-        ("q=mysql%20bee", None, "rm-c"),
-        ("q=hangzhou&state=ok", None, "rm-c"),
-        ("q=prod&sort=name&state=broken", None, "rm-b rm-a"),
-        ("q=alibaba+nothing", None, ""),
-        ("q=%3Cb%3E", None, ""),
-        ("q=+++", None, "rm-a rm-b rm-c"),
-        ("instance=rm-b", None, "rm-b"),
-        ("instance=rm", None, ""),
-        ("unknown=1&q=", None, "rm-a rm-b rm-c"),
-    ] {
-        let query = Query::parse(query);
-        assert_eq!(query.problems, Vec::<String>::new());
-        let selected = query.select(&instances, sort);
-        let ids: Vec<_> = selected
-            .iter()
-            .map(|one| &*one.facts.target.key.instance_id)
-            .collect();
-        assert_eq!(ids.join(" "), expected, "{query:?}");
-    }
-}
-
-#[test]
-fn what_a_query_says_wrongly_is_noted_and_left_out() {
-    let states = "gone, broken, failing, unprotected, warning, waiting, ok";
-    for (query, problem) in [
-        (
-            "state=red",
-            format!("state is \"red\", and has to be one of {states}"),
-        ),
-        (
-            "sort=size",
-            "sort is \"size\", and has to be one of state, age, name".to_owned(),
-        ),
-        (
-            "page=0",
-            "page is \"0\", which is no number of a page".to_owned(),
-        ),
-        (
-            "page=x",
-            "page is \"x\", which is no number of a page".to_owned(),
-        ),
-        (
-            "sets=yes",
-            "sets is \"yes\", and has to be one of true, false".to_owned(),
-        ),
-    ] {
-        let parsed = Query::parse(query);
-        assert_eq!(parsed.problems, [problem], "{query}");
-        let without = Query {
-            problems: Vec::new(),
-            ..parsed
-        };
-        assert_eq!(without, Query::default(), "{query}");
-    }
-    let long = Query::parse(&format!("q={}", "é".repeat(300)));
-    assert_eq!((long.filter.chars().count(), long.problems.len()), (200, 1));
-}
-
-#[test]
-fn a_link_leads_to_what_it_was_made_of() {
-    for text in [
-        "?",
-        "?q=a+b%26c%3C&state=broken&sort=age&page=2",
-        "?instance=rm-%2B1",
-    ] {
-        assert_eq!(Query::parse(&text[1..]).link(), text);
-    }
-    assert_eq!(Query::parse("page=1&sets=true&x=y").link(), "?");
 }
 
 #[test]
