@@ -26,7 +26,7 @@ use crate::metrics::Assessed;
 use crate::posture::State;
 
 /// At most so many single sets of one instance are part of an answer.
-const MOST_SETS: usize = 1000;
+const MOST_SETS: usize = 5000;
 
 /// At most so many single sets are part of an answer.
 const MOST_SETS_IN_ALL: usize = 50_000;

@@ -18,6 +18,9 @@ pub(super) const WIDTH: i64 = 1000;
 /// How wide a mark is: 6 hours of a month.
 const MARK: i64 = 8;
 
+/// Marks that are no further apart are drawn as one, since a hair's breadth between them shows or not as chance has it.
+const HAIR: i64 = 2;
+
 /// How wide a cross is, which has to be seen among the marks.
 const CROSS: i64 = 18;
 
@@ -146,7 +149,7 @@ impl History {
     ) -> fmt::Result {
         write!(
             page,
-            "<svg viewBox=\"0 0 {WIDTH} 22\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>",
+            "<svg viewBox=\"0 0 {WIDTH} 22\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
             Shown(title)
         )?;
         for kind in Mark::ALL {
@@ -202,7 +205,9 @@ fn path(kind: Mark, ends: &[i64]) -> String {
     for end in ends {
         run = match run {
             // A cross that is stretched over days is no cross.
-            Some((first, last)) if kind != Mark::Failed && end - MARK <= last => Some((first, end)),
+            Some((first, last)) if kind != Mark::Failed && end - MARK <= last + HAIR => {
+                Some((first, end))
+            }
             Some((first, last)) => {
                 draw(first, last);
                 Some((end, end))
@@ -287,6 +292,16 @@ mod tests {
                 Mark::Usable,
                 "M892 9h16",
             ),
+            (
+                vec![local("1d"), local("21h 36m")],
+                Mark::Usable,
+                "M892 9h18",
+            ),
+            (
+                vec![local("1d"), local("21h 21m")],
+                Mark::Usable,
+                "M892 9h8M903 9h8",
+            ),
             // Elsewhere a set counts from its recovery point.
             (vec![earlier], Mark::Usable, "M492 9h8"),
             (vec![local("10d")], Mark::Usable, "M0 9h1"),
@@ -342,7 +357,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             page,
-            "<svg viewBox=\"0 0 1000 22\" preserveAspectRatio=\"none\" role=\"img\"><title>&lt;&amp;&gt;</title>\
+            "<svg viewBox=\"0 0 1000 22\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"&lt;&amp;&gt;\">\
              <path class=\"c\" d=\"M892 9h8\"/><path class=\"x\" d=\"M969 3l18 12m-18 0l18-12\"/>\
              <path class=\"g\" d=\"M900 20h50\"/><path class=\"h\" d=\"M925 20h1\"/><path class=\"p n\" d=\"M891 0v22\"/></svg>"
         );

@@ -28,8 +28,8 @@ pub(super) fn write(page: &mut String, instance: &Assessed, scale: Scale) -> fmt
     };
     write!(
         page,
-        "<li class=\"i s-{state}\"><div class=\"who\"><h3><a href=\"{}\">{}</a></h3> <b class=\"s\">{}</b>\
-         <p class=\"id\">{}</p><p>{} · {}{}</p><p>{}{}</p></div><div class=\"what\">",
+        "<li class=\"i s-{state}\"><div class=\"who\"><h3><a href=\"{}\">{}</a></h3> <strong class=\"s\">{}</strong>\
+         <p class=\"id\">{}</p><p>{} · {}{}\n{}{}</p></div><div class=\"what\">",
         Shown(detail.link()),
         Shown(name),
         if state == State::Ok {

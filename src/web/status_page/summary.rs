@@ -35,9 +35,12 @@ pub(super) fn write(
     let plural = if instances == 1 { "" } else { "s" };
     write!(
         page,
-        "<li><a href=\"?\"><b>{instances}</b> instance{plural}</a></li>"
+        "<li><a href=\"?\"><strong>{instances}</strong> instance{plural}</a></li>"
     )?;
-    write!(page, "<li><span><b>{protected}</b> protected</span></li>")?;
+    write!(
+        page,
+        "<li><span><strong>{protected}</strong> protected</span></li>"
+    )?;
     for (state, words, is_bad) in [
         (State::Broken, "objectives broken", true),
         (State::Failing, "listings failing", true),
@@ -59,7 +62,7 @@ pub(super) fn write(
         };
         write!(
             page,
-            "<li><a href=\"{}\"{class}><b>{number}</b> {words}</a></li>",
+            "<li><a href=\"{}\"{class}><strong>{number}</strong> {words}</a></li>",
             Shown(query.link())
         )?;
     }
@@ -71,7 +74,7 @@ pub(super) fn write(
     if unlisted > 0 {
         write!(
             page,
-            "<li><a href=\"#regions\" class=\"n\"><b>{unlisted}</b> regions not searched</a></li>"
+            "<li><a href=\"#regions\" class=\"n\"><strong>{unlisted}</strong> regions not searched</a></li>"
         )?;
     }
     page.push_str("</ul></section>\n");
