@@ -10,6 +10,7 @@ mod policy_tests;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod troubles;
 mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ use crate::backup::{
 };
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::target::Objective;
+
+pub use self::troubles::{State, Trouble};
 
 /// One instance, judged at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,12 @@ pub struct Posture {
     pub verdicts: Vec<Verdict>,
     /// How reading went.
     pub listings: Vec<ListingPosture>,
+    /// The regions in which a copy is expected.
+    pub expected_regions: Vec<String>,
+    /// The instants after which sets were counted.
+    pub lookback: Edges,
+    /// What is wrong, the most important first.
+    pub troubles: Vec<Trouble>,
 }
 
 /// Where sets are kept.
@@ -159,6 +168,10 @@ pub struct ListingPosture {
     pub last_success: Option<DateTime<Utc>>,
     /// Whether all rows were read the last time that any were.
     pub complete: Option<bool>,
+    /// When it was last attempted.
+    pub last_attempt: Option<DateTime<Utc>>,
+    /// Whether the provider has nothing of the kind for this instance.
+    pub unsupported: bool,
 }
 
 /// Judges one instance at `now`. Sets that began before the look-back are not counted.
@@ -174,7 +187,7 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
         engine_version,
         created,
     } = view.description();
-    Posture {
+    let mut posture = Posture {
         protected: view.protected(),
         protected_since: view.protected_since(),
         created,
@@ -202,7 +215,16 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
             .filter(|kind| facts.is_asked_for(**kind))
             .map(|kind| ListingPosture::of(*kind, facts.listings.get(kind)))
             .collect(),
-    }
+        expected_regions: view
+            .expected_regions
+            .iter()
+            .map(|region| (*region).to_owned())
+            .collect(),
+        lookback: view.lookback,
+        troubles: Vec::new(),
+    };
+    posture.troubles = posture.find_troubles(facts, now);
+    posture
 }
 
 /// The facts with the moment at which they are judged.
@@ -377,7 +399,8 @@ impl Place {
         }
     }
 
-    fn cross_region(region: &str) -> Self {
+    /// Another region.
+    pub fn cross_region(region: &str) -> Self {
         Self {
             scope: Scope::CrossRegion,
             backup_region: region.to_owned(),
@@ -399,6 +422,8 @@ impl ListingPosture {
                 Found::Windows(_) => Some(true),
                 Found::Nothing | Found::Unsupported => None,
             }),
+            last_attempt: facts.map(|facts| facts.last_attempt.at),
+            unsupported: facts.is_some_and(|facts| matches!(facts.found, Found::Unsupported)),
         }
     }
 }

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderValue, REFERRER_POLICY, VARY, X_FRAME_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
@@ -27,6 +28,7 @@ use crate::facts::{Facts, InstanceFacts, RegionFacts};
 use crate::metrics::{self, Assessed, Format, ProcessMetrics, ReloadState, Scrape};
 use crate::posture;
 use crate::report::Report;
+use crate::report::query::Query;
 use crate::tally::Tally;
 
 /// Asks whoever holds the configuration to load it again, and waits for what came of it.
@@ -98,7 +100,12 @@ impl Site {
 
     /// Everything that is known and what it means, as of now.
     pub fn report(&self) -> Report {
-        Report::new(&self.assess(), &self.facts.regions(), self.clock.now())
+        self.report_on(&Query::default())
+    }
+
+    fn report_on(&self, query: &Query) -> Report {
+        let now = self.clock.now();
+        Report::new(&self.assess(), &self.facts.regions(), query, now)
     }
 
     /// Whether every region was listed the last time that instances were looked for there.
@@ -192,6 +199,7 @@ impl Site {
     async fn page(self: Arc<Self>, request: Request<()>) -> Response<Body> {
         let made = tokio::task::spawn_blocking(move || {
             let headers = request.headers();
+            let query = Query::parse(request.uri().query().unwrap_or_default());
             match request.uri().path() {
                 "/metrics" => {
                     let format = negotiate::format(headers);
@@ -201,21 +209,50 @@ impl Site {
                     response.headers_mut().insert(VARY, vary);
                     response
                 }
-                "/api/v1/instances" => match self.report().json() {
-                    Ok(json) => compressed(headers, json, "application/json"),
-                    Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-                },
-                _ => {
-                    let regions = self.facts.regions();
-                    let page = status_page::render(&self.assess(), &regions, self.clock.now());
-                    compressed(headers, page, "text/html; charset=utf-8")
-                }
+                "/api/v1/instances" => self.instances(&query, headers),
+                _ => self.status_page(&query, headers),
             }
         });
         made.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a page could not be made; please report this");
             text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
         })
+    }
+}
+
+impl Site {
+    /// A program that asks wrongly is told so, rather than answered with something else than it asked for.
+    fn instances(&self, query: &Query, headers: &HeaderMap) -> Response<Body> {
+        if !query.problems.is_empty() {
+            return text(StatusCode::BAD_REQUEST, query.problems.join("\n") + "\n");
+        }
+        match self.report_on(query).json() {
+            Ok(json) => compressed(headers, json, "application/json"),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        }
+    }
+
+    /// A person who asks wrongly is shown what can be shown, with a note.
+    fn status_page(&self, query: &Query, headers: &HeaderMap) -> Response<Body> {
+        let lookback = self.settings().lookback;
+        let page = status_page::Page {
+            instances: &self.assess(),
+            regions: &self.facts.regions(),
+            lookback,
+            query,
+            now: self.clock.now(),
+        };
+        let mut response = compressed(headers, page.render(), "text/html; charset=utf-8");
+        let headers = response.headers_mut();
+        let policy = HeaderValue::try_from(status_page::content_security_policy(lookback));
+        // Of a hash in base64 and of words that are known to fit.
+        debug_assert!(policy.is_ok());
+        if let Ok(policy) = policy {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
     }
 }
 
