@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
-use crate::backup::{BackupSet, ListingKind, RestoreWindow, Scope, Status};
+use crate::backup::{BackupSet, ListingKind, Policy, RestoreWindow, Scope, Status};
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, copy_in, failed, instance, local, log_in, now, policy_to, with,
 };
@@ -56,7 +56,11 @@ fn rich() -> Instance {
             ListingKind::CrossRegionLog,
             vec![log_in("cn-shanghai", "27h", "26h")],
         )
-        .with_policy(policy_to("cn-shanghai"))
+        .with_policy(Policy {
+            since: Some(ago("30d")),
+            ..policy_to("cn-shanghai")
+        })
+        .made(ago("60d"))
         .with_windows(vec![RestoreWindow {
             scope: Scope::Local,
             backup_region: HOME.to_owned(),
