@@ -7,7 +7,8 @@ mod authentication;
 pub mod listen;
 pub mod negotiate;
 pub mod protection;
-mod rate_limit;
+pub(crate) mod rate_limit;
+mod rendering;
 pub mod server;
 mod status_page;
 
@@ -20,6 +21,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
+use self::rendering::Rendering;
 use self::server::Body;
 use crate::backup::Lookback;
 use crate::clock::Clock;
@@ -42,7 +44,14 @@ pub struct Site {
     settings: RwLock<Settings>,
     reload: mpsc::Sender<ReloadRequest>,
     was_ready: AtomicBool,
+    rendering: Rendering<PageKey, Response<Body>>,
 }
+
+/// All that a page depends on but the facts and the time: its path, its query as far as it matters, and how it is written.
+type PageKey = (String, Option<String>, Format, bool);
+
+/// How many pages are made at a time. They are polled for and served from the same processors.
+const PAGES_AT_A_TIME: usize = 4;
 
 /// What a reload changes.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +79,7 @@ impl Site {
             settings: RwLock::new(settings),
             reload,
             was_ready: AtomicBool::new(false),
+            rendering: Rendering::new(PAGES_AT_A_TIME),
         }
     }
 
@@ -188,35 +198,51 @@ impl Site {
         }
     }
 
-    /// The pages that take time to make. They are made away from the threads that poll and serve.
+    /// The pages that take time to make.
     async fn page(self: Arc<Self>, request: Request<()>) -> Response<Body> {
-        let made = tokio::task::spawn_blocking(move || {
-            let headers = request.headers();
-            match request.uri().path() {
-                "/metrics" => {
-                    let format = negotiate::format(headers);
-                    let mut response =
-                        compressed(headers, self.scrape(format), format.content_type());
-                    let vary = HeaderValue::from_static("accept, accept-encoding");
-                    response.headers_mut().insert(VARY, vary);
-                    response
-                }
-                "/api/v1/instances" => match self.report().json() {
-                    Ok(json) => compressed(headers, json, "application/json"),
-                    Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-                },
-                _ => {
-                    let regions = self.facts.regions();
-                    let page = status_page::render(&self.assess(), &regions, self.clock.now());
-                    compressed(headers, page, "text/html; charset=utf-8")
-                }
-            }
-        });
+        let this = Arc::clone(&self);
+        let made = self
+            .rendering
+            .page(page_key(&request), move || this.make_page(&request));
         made.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a page could not be made; please report this");
             text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
         })
     }
+
+    fn make_page(&self, request: &Request<()>) -> Response<Body> {
+        let headers = request.headers();
+        match request.uri().path() {
+            "/metrics" => {
+                let format = negotiate::format(headers);
+                let mut response = compressed(headers, self.scrape(format), format.content_type());
+                let vary = HeaderValue::from_static("accept, accept-encoding");
+                response.headers_mut().insert(VARY, vary);
+                response
+            }
+            "/api/v1/instances" => match self.report().json() {
+                Ok(json) => compressed(headers, json, "application/json"),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            },
+            _ => {
+                let regions = self.facts.regions();
+                let page = status_page::render(&self.assess(), &regions, self.clock.now());
+                compressed(headers, page, "text/html; charset=utf-8")
+            }
+        }
+    }
+}
+
+fn page_key(request: &Request<()>) -> PageKey {
+    let (headers, uri) = (request.headers(), request.uri());
+    // Only the status page may look at what is asked of it; a query does not make other pages different.
+    let query = uri.query().filter(|_| uri.path() == "/");
+    (
+        uri.path().to_owned(),
+        query.map(str::to_owned),
+        negotiate::format(headers),
+        negotiate::accepts_gzip(headers),
+    )
 }
 
 fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
