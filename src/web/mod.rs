@@ -152,6 +152,10 @@ impl Site {
         match request.uri().path() {
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.readiness(),
+            "/-/reload" if is_of_another_site(request.headers()) => text(
+                StatusCode::FORBIDDEN,
+                "a page of another site cannot reload the configuration\n",
+            ),
             "/-/reload" => self.request_reload().await,
             _ => self.page(request).await,
         }
@@ -243,6 +247,12 @@ fn page_key(request: &Request<()>) -> PageKey {
         negotiate::format(headers),
         negotiate::accepts_gzip(headers),
     )
+}
+
+/// Whether a browser says that it asks on behalf of a page that somebody else has written. Other clients say nothing.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"))
 }
 
 fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
