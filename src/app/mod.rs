@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Arguments, Command};
 use crate::clock::Clock;
+use crate::config::web::RequestRate;
 use crate::config::{Config, Problems};
 use crate::metrics::ReloadState;
 use crate::poll::{Ground, Poller};
@@ -32,6 +33,7 @@ use crate::provider::Environment;
 use crate::provider::http::HttpClient;
 use crate::web::listen::{self, ListenAddress, Listener};
 use crate::web::protection::Protection;
+use crate::web::rate_limit::RateLimit;
 use crate::web::server::{self, Limits};
 use crate::web::{ReloadRequest, Settings, Site};
 
@@ -41,6 +43,18 @@ const POLL_GRACE: Duration = Duration::from_secs(10);
 /// How long scrapes in flight may take to finish at the end; together with a hanging poll this stays below the 30
 /// seconds that Kubernetes waits.
 const SCRAPE_GRACE: Duration = Duration::from_secs(10);
+
+/// The threads for what blocks: name look-ups, files, pages, passwords. Each keeps memory of its own.
+const BLOCKING_THREADS: usize = 128;
+
+/// How many reloads may wait for the one that is under way, to be answered together.
+const WAITING_RELOADS: usize = 64;
+
+/// The reloads that are logged. Everybody who reaches the port can ask for them.
+const LOGGED_RELOADS: RequestRate = RequestRate {
+    interval: Duration::from_secs(60),
+    burst: 5,
+};
 
 /// The configuration cannot be used, or a listing could not be read.
 const EXIT_UNUSABLE: u8 = 2;
@@ -53,6 +67,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         .collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()
     {
         Ok(runtime) => runtime,
@@ -147,7 +162,7 @@ async fn run(
     let scheme = if tls.is_some() { "https" } else { "http" };
     on_listening(scheme, &bound)?;
 
-    let (reload, mut reload_requests) = mpsc::channel(1);
+    let (reload, mut reload_requests) = mpsc::channel(WAITING_RELOADS);
     let site = Arc::new(Site::new(
         Arc::clone(&ground.facts),
         Arc::clone(&ground.tally),
@@ -170,18 +185,25 @@ async fn run(
         shutdown.clone(),
     ));
 
+    let mut reload_log = ReloadLog::new();
     loop {
-        let request: Option<ReloadRequest> = tokio::select! {
-            Some(request) = reload_requests.recv() => Some(request),
+        let mut requests: Vec<ReloadRequest> = tokio::select! {
+            Some(request) = reload_requests.recv() => vec![request],
             signal = signals.next() => match signal {
-                Some(SIGHUP) => None,
+                Some(SIGHUP) => Vec::new(),
                 Some(_) | None => break,
             },
         };
-        let outcome = reload_config(source, &protection, &site, &mut poller, &ground);
-        if let Some(request) = request {
+        // What is read from now on is no older than any of these requests, so it answers them all.
+        while let Ok(request) = reload_requests.try_recv() {
+            requests.push(request);
+        }
+        let reloaded = reload_config(source, &protection, &site, &mut poller, &ground);
+        reload_log.tell(&reloaded);
+        let outcome = reloaded.outcome.map_err(|problems| problems.to_string());
+        for request in requests {
             // Whoever asked may have gone meanwhile.
-            let _nobody_waits = request.send(outcome.map_err(|problems| problems.to_string()));
+            let _nobody_waits = request.send(outcome.clone());
         }
     }
 
@@ -219,24 +241,70 @@ fn reload_config(
     site: &Site,
     poller: &mut Poller,
     ground: &Ground,
-) -> Result<(), Problems> {
+) -> Reloaded {
     let (config, protected) = (source.load(&ground.environment), protection.reload());
     if let Ok(config) = &config {
         poller.apply(config);
         site.set_settings(settings(config, &ground.clock));
-        tracing::info!(accounts = config.accounts.len(), "configuration reloaded");
     }
+    let accounts = config.as_ref().ok().map(|config| config.accounts.len());
     if config.is_ok() && protected.is_ok() {
-        return Ok(());
+        return Reloaded {
+            accounts,
+            outcome: Ok(()),
+        };
     }
     let mut settings = site.settings();
     settings.reload.successful = false;
     site.set_settings(settings);
-    let problems = all_problems(config, protected);
-    for problem in &problems.0 {
-        tracing::error!(%problem, "the configuration is not changed");
+    Reloaded {
+        accounts,
+        outcome: Err(all_problems(config, protected)),
     }
-    Err(problems)
+}
+
+/// What came of loading both configurations.
+struct Reloaded {
+    /// The number of accounts, if the configuration of what is watched is in force.
+    accounts: Option<usize>,
+    outcome: Result<(), Problems>,
+}
+
+/// Logs reloads, unless there are many.
+struct ReloadLog {
+    limit: RateLimit,
+    unlogged: u64,
+    was_successful: bool,
+}
+
+impl ReloadLog {
+    fn new() -> Self {
+        Self {
+            limit: RateLimit::new(LOGGED_RELOADS),
+            unlogged: 0,
+            was_successful: true,
+        }
+    }
+
+    fn tell(&mut self, reloaded: &Reloaded) {
+        let Reloaded { accounts, outcome } = reloaded;
+        // A turn for the worse or the better is always told. It takes a change of the files, which is not for everybody.
+        let is_turn = outcome.is_ok() != self.was_successful;
+        self.was_successful = outcome.is_ok();
+        if !(is_turn || self.limit.admits()) {
+            self.unlogged += 1;
+            return;
+        }
+        let unlogged = std::mem::take(&mut self.unlogged);
+        if let Some(accounts) = accounts {
+            tracing::info!(accounts, unlogged, "configuration reloaded");
+        }
+        if let Err(Problems(problems)) = outcome {
+            for problem in problems {
+                tracing::error!(%problem, unlogged, "the configuration is not changed");
+            }
+        }
+    }
 }
 
 fn settings(config: &Config, clock: &Clock) -> Settings {

@@ -6,12 +6,23 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
+
+use super::server::seat::give_up_after;
 
 /// How many connections wait in the kernel until they are accepted.
 const BACKLOG: i32 = 1024;
+
+/// How much of an answer waits in the kernel for each client. The kernel counts its own bookkeeping as well, for which
+/// Linux adds as much again; left to itself it keeps several megabytes for a client that does not read.
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// How long the kernel waits for a client that takes nothing of an answer, also when the answer is complete as far as
+/// the program can see.
+const UNREAD_TIME: Duration = Duration::from_secs(10);
 
 /// One address to listen on: `:19110`, `127.0.0.1:19110`, `[::1]:19110` or `localhost:19110`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +212,9 @@ fn listen_at(address: SocketAddr) -> io::Result<Listener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted connections inherit both.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    give_up_after(&SockRef::from(&socket), UNREAD_TIME)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     let socket = TcpListener::from_std(socket.into())?;

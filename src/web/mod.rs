@@ -7,7 +7,8 @@ mod authentication;
 pub mod listen;
 pub mod negotiate;
 pub mod protection;
-mod rate_limit;
+pub(crate) mod rate_limit;
+mod rendering;
 pub mod server;
 mod status_page;
 
@@ -21,6 +22,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
+use self::rendering::Rendering;
 use self::server::Body;
 use crate::backup::Lookback;
 use crate::clock::Clock;
@@ -44,7 +46,14 @@ pub struct Site {
     settings: RwLock<Settings>,
     reload: mpsc::Sender<ReloadRequest>,
     was_ready: AtomicBool,
+    rendering: Rendering<PageKey, Response<Body>>,
 }
+
+/// All that a page depends on but the facts and the time: its path, its query as far as it matters, and how it is written.
+type PageKey = (String, Option<String>, Format, bool);
+
+/// How many pages are made at a time. They are polled for and served from the same processors.
+const PAGES_AT_A_TIME: usize = 4;
 
 /// What a reload changes.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +81,7 @@ impl Site {
             settings: RwLock::new(settings),
             reload,
             was_ready: AtomicBool::new(false),
+            rendering: Rendering::new(PAGES_AT_A_TIME),
         }
     }
 
@@ -149,6 +159,10 @@ impl Site {
         match request.uri().path() {
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
             "/-/ready" => self.readiness(),
+            "/-/reload" if is_of_another_site(request.headers()) => text(
+                StatusCode::FORBIDDEN,
+                "a page of another site cannot reload the configuration\n",
+            ),
             "/-/reload" => self.request_reload().await,
             _ => self.page(request).await,
         }
@@ -195,29 +209,51 @@ impl Site {
         }
     }
 
-    /// The pages that take time to make. They are made away from the threads that poll and serve.
+    /// The pages that take time to make.
     async fn page(self: Arc<Self>, request: Request<()>) -> Response<Body> {
-        let made = tokio::task::spawn_blocking(move || {
-            let headers = request.headers();
-            let query = Query::parse(request.uri().query().unwrap_or_default());
-            match request.uri().path() {
-                "/metrics" => {
-                    let format = negotiate::format(headers);
-                    let mut response =
-                        compressed(headers, self.scrape(format), format.content_type());
-                    let vary = HeaderValue::from_static("accept, accept-encoding");
-                    response.headers_mut().insert(VARY, vary);
-                    response
-                }
-                "/api/v1/instances" => self.instances(&query, headers),
-                _ => self.status_page(&query, headers),
-            }
-        });
+        let this = Arc::clone(&self);
+        let made = self
+            .rendering
+            .page(page_key(&request), move || this.make_page(&request));
         made.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a page could not be made; please report this");
             text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
         })
     }
+
+    fn make_page(&self, request: &Request<()>) -> Response<Body> {
+        let headers = request.headers();
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        match request.uri().path() {
+            "/metrics" => {
+                let format = negotiate::format(headers);
+                let mut response = compressed(headers, self.scrape(format), format.content_type());
+                let vary = HeaderValue::from_static("accept, accept-encoding");
+                response.headers_mut().insert(VARY, vary);
+                response
+            }
+            "/api/v1/instances" => self.instances(&query, headers),
+            _ => self.status_page(&query, headers),
+        }
+    }
+}
+
+fn page_key(request: &Request<()>) -> PageKey {
+    let (headers, uri) = (request.headers(), request.uri());
+    // A query does not make the metrics different.
+    let query = uri.query().filter(|_| uri.path() != "/metrics");
+    (
+        uri.path().to_owned(),
+        query.map(str::to_owned),
+        negotiate::format(headers),
+        negotiate::accepts_gzip(headers),
+    )
+}
+
+/// Whether a browser says that it asks on behalf of a page that somebody else has written. Other clients say nothing.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.any(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"))
 }
 
 impl Site {

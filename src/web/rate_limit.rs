@@ -8,7 +8,7 @@ use crate::config::web::RequestRate;
 
 /// How many tokens there are. It begins full.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     rate: RequestRate,
     state: Mutex<State>,
 }
@@ -20,7 +20,7 @@ struct State {
 }
 
 impl RateLimit {
-    pub(super) fn new(rate: RequestRate) -> Self {
+    pub(crate) fn new(rate: RequestRate) -> Self {
         let state = State {
             tokens: f64::from(rate.burst),
             counted: Instant::now(),
@@ -31,12 +31,12 @@ impl RateLimit {
         }
     }
 
-    pub(super) const fn rate(&self) -> RequestRate {
+    pub(crate) const fn rate(&self) -> RequestRate {
         self.rate
     }
 
     /// Takes a token if there is one.
-    pub(super) fn admits(&self) -> bool {
+    pub(crate) fn admits(&self) -> bool {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(state.counted);

@@ -9,10 +9,12 @@ mod client_certificate;
 mod guard;
 mod http1;
 mod http2;
+pub(super) mod seat;
 #[cfg(test)]
 mod tests;
 pub mod tls;
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -21,18 +23,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 pub use self::body::Body;
 use self::guard::{Guard, Guarded};
+use self::seat::Seat;
 use self::tls::{Hello, TlsConfigs};
 use super::listen::Listener;
 
@@ -52,7 +55,10 @@ pub struct Limits {
     /// How long a response may take, from the complete head of its request until its last byte has gone to the kernel.
     /// Default: 60 seconds.
     pub response_time: Duration,
-    /// The number of connections at a time. Further ones are answered with 503. Default: 512.
+    /// How long a client may take nothing of a response that is ready. Default: 10 seconds.
+    pub stall_time: Duration,
+    /// The number of connections at a time. A further one takes the place of one that is not being answered, and is
+    /// refused with 503 if there is none. Default: 512.
     pub connections: usize,
 }
 
@@ -64,6 +70,7 @@ impl Default for Limits {
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(5 * 60),
             response_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(10),
             connections: 512,
         }
     }
@@ -78,9 +85,14 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// How many connections beyond the limit are told so at a time. Those beyond even this are just closed.
 const REFUSALS: usize = 32;
 
+/// How many connections that were evicted may still be ending, before more are accepted.
+const LEAVING: usize = 16;
+
 /// What a connection beyond the limit is told.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: text/plain; charset=utf-8\r\n\
+    cache-control: no-store\r\n\
+    x-content-type-options: nosniff\r\n\
     content-length: 21\r\n\
     connection: close\r\n\
     \r\n\
@@ -125,7 +137,7 @@ where
             biased;
             () = shutdown.cancelled() => break,
             () = connections.one_ends() => continue,
-            accepted = std::future::poll_fn(&mut accept) => accepted,
+            accepted = std::future::poll_fn(&mut accept), if connections.may_grow() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => connections.admit(stream, peer),
@@ -188,11 +200,14 @@ struct Connections<H> {
     tls: Option<TlsConfigs>,
     handler: H,
     shutdown: CancellationToken,
-    /// One permit for each connection that may still be served.
-    free: Arc<Semaphore>,
+    /// Those that are served.
+    seated: HashMap<Id, (Seat, AbortHandle)>,
+    /// Those that were evicted and have not ended yet.
+    leaving: HashSet<Id>,
     /// One permit for each connection that may still be told why it is not.
     refusals: Arc<Semaphore>,
     refused: Seldom,
+    evicted: Seldom,
     tasks: JoinSet<()>,
 }
 
@@ -212,9 +227,11 @@ where
             tls,
             handler,
             shutdown,
-            free: Arc::new(Semaphore::new(limits.connections)),
+            seated: HashMap::new(),
+            leaving: HashSet::new(),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: Seldom::default(),
+            evicted: Seldom::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -222,16 +239,18 @@ where
     /// Each connection is a task of its own, so that a panic ends no other.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limits = self.limits;
-        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+        if self.seated.len() < limits.connections || self.evict_one() {
             let (handler, shutdown) = (self.handler.clone(), self.shutdown.clone());
+            let seat = Seat::new();
             let client = Client {
                 peer,
                 limits,
                 shutdown,
-                _permit: permit,
+                seat: seat.clone(),
             };
-            self.tasks
-                .spawn(converse(stream, self.tls.clone(), handler, client));
+            let serving = converse(stream, self.tls.clone(), handler, client);
+            let task = self.tasks.spawn(serving);
+            self.seated.insert(task.id(), (seat, task));
             return;
         }
         if let Some(unlogged) = self.refused.turn(Instant::now()) {
@@ -249,16 +268,53 @@ where
         }
     }
 
+    /// Ends the connection that is least of a loss, so that whoever holds many cannot shut out all others. Nobody who is
+    /// being answered loses the answer.
+    fn evict_one(&mut self) -> bool {
+        loop {
+            let ranked = self.seated.iter();
+            let ranked = ranked.filter_map(|(id, (seat, _))| Some((seat.rank()?, *id)));
+            let Some((_, id)) = ranked.min_by_key(|(rank, _)| *rank) else {
+                return false;
+            };
+            match self.seated.get(&id) {
+                Some((seat, task)) if seat.evict() => task.abort(),
+                // A request has become complete just now.
+                _ => continue,
+            }
+            self.seated.remove(&id);
+            self.leaving.insert(id);
+            if let Some(unlogged) = self.evicted.turn(Instant::now()) {
+                let limit = self.limits.connections;
+                warn!(
+                    limit,
+                    unlogged, "ended a connection to make room for a new one"
+                );
+            }
+            return true;
+        }
+    }
+
+    /// Evicted connections are waited for, so that there are never many more than the limit says.
+    fn may_grow(&self) -> bool {
+        self.leaving.len() < LEAVING
+    }
+
     /// Resolves when a connection ends; never while there is none.
     async fn one_ends(&mut self) {
-        match self.tasks.join_next().await {
-            // The message and the place have been printed by the panic hook.
-            Some(Err(error)) if error.is_panic() => {
-                error!("answering a request failed, its connection is lost: this is a bug");
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => {
+                if error.is_panic() {
+                    // The message and the place have been printed by the panic hook.
+                    error!("answering a request failed, its connection is lost: this is a bug");
+                }
+                error.id()
             }
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
+            None => return std::future::pending().await,
+        };
+        self.seated.remove(&id);
+        self.leaving.remove(&id);
     }
 }
 
@@ -267,7 +323,7 @@ struct Client {
     peer: SocketAddr,
     limits: Limits,
     shutdown: CancellationToken,
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 /// What bytes are exchanged over, encrypted or not.
@@ -315,16 +371,28 @@ fn refuse_body(method: &Method) -> Option<Response<Body>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
-    let mut refusal = Response::new(Body::from("this request takes no body\n"));
-    *refusal.status_mut() = StatusCode::BAD_REQUEST;
+    Some(refusal(
+        StatusCode::BAD_REQUEST,
+        "this request takes no body\n",
+    ))
+}
+
+/// What the server says by itself.
+fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
+    let mut refusal = Response::new(Body::from(why));
+    *refusal.status_mut() = status;
+    let headers = refusal.headers_mut();
     let plain_text = HeaderValue::from_static("text/plain; charset=utf-8");
-    refusal.headers_mut().insert(CONTENT_TYPE, plain_text);
-    Some(refusal)
+    headers.insert(CONTENT_TYPE, plain_text);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    refusal
 }
 
 /// Tells a client why it is not served. It is not given any of the memory that a connection takes.
 async fn tell(stream: TcpStream, limits: Limits, what: &[u8]) {
-    let guard = Guard::new(limits);
+    let guard = Guard::new(limits, Seat::new());
     let mut stream = Guarded::new(stream, guard.clone());
     let telling = async {
         stream.stream.writable().await?;

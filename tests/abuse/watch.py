@@ -90,6 +90,10 @@ def megabytes(kernel_kilobytes):
     return int(kernel_kilobytes.split()[0]) * 1024 / 1e6
 
 
+# What http.client says when a kept connection was closed before the request.
+CLOSED = ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError")
+
+
 class Honest:
     """Two well-behaved clients in a process of their own: one keeps its connection, one opens a new one each time.
 
@@ -123,7 +127,12 @@ def visit(address, book):
                 fresh = http.client.HTTPConnection(address, timeout=10)
                 for path in ("/metrics", "/-/healthy"):
                     began = time.monotonic()
-                    problem = ask(kept if keeps else fresh, path)
+                    connection = kept if keeps else fresh
+                    was_open = connection.sock is not None
+                    problem = ask(connection, path)
+                    # A server may close a connection that rests. Every client, Prometheus's too, then asks once more.
+                    if was_open and problem.startswith(CLOSED):
+                        problem = ask(connection, path)
                     ended = time.monotonic()
                     record = {"kept": keeps, "path": path, "began": began, "ended": ended, "problem": problem}
                     lines.write(json.dumps(record) + "\n")

@@ -219,7 +219,9 @@ async fn a_request_without_tls_is_told_so_in_words() {
         .unwrap();
     assert_eq!(
         answer,
-        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+        "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\n\r\n\
+         Client sent an HTTP request to an HTTPS server.\n"
     );
     protected.stop().await;
 }

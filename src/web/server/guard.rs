@@ -12,11 +12,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::{Body, Limits};
+use super::seat::{Seat, Standing};
+use super::{Body, Connection, Limits};
 
 /// How long a connection that is closed with something unread waits for the client to see why.
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -44,6 +46,7 @@ pub(super) struct Guard(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limits: Limits,
+    seat: Seat,
     state: Mutex<State>,
 }
 
@@ -51,6 +54,8 @@ struct Shared {
 struct State {
     phase: Phase,
     deadline: Instant,
+    /// Since when there is something to send and no room for it.
+    stalled: Option<Instant>,
     /// Whether hyper has taken all of the response, so that the next complete flush ends it.
     response_taken: bool,
     /// Whether the client may be sending something that nobody will read.
@@ -58,15 +63,17 @@ struct State {
 }
 
 impl Guard {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, seat: Seat) -> Self {
         let state = State {
             phase: Phase::Head,
             deadline: Instant::now() + limits.head_time,
+            stalled: None,
             response_taken: false,
             unread: false,
         };
         Self(Arc::new(Shared {
             limits,
+            seat,
             state: Mutex::new(state),
         }))
     }
@@ -76,8 +83,13 @@ impl Guard {
         let mut state = self.state();
         // hyper begins with a request only when the answer to the one before is flushed, so requests sent ahead do not buy
         // a client that does not read any time.
-        state.enter(Phase::Response, self.0.limits.response_time);
+        self.enter(&mut state, Phase::Response, self.0.limits.response_time);
         state.response_taken = false;
+    }
+
+    /// What the client has not read is not worth keeping.
+    pub(super) fn cut(&self) {
+        self.0.seat.cut();
     }
 
     /// The request brings something that will not be read.
@@ -87,12 +99,10 @@ impl Guard {
 
     /// Resolves when the connection has stayed in a phase for too long, with that phase.
     pub(super) async fn expired(&self) -> Phase {
-        let mut sleep = pin!(tokio::time::sleep_until(self.state().deadline));
+        let mut sleep = pin!(tokio::time::sleep_until(self.deadline().0));
         // Every event that moves the deadline happens in the connection's own task, so this is polled after it.
         std::future::poll_fn(|context| {
-            let State {
-                phase, deadline, ..
-            } = *self.state();
+            let (deadline, phase) = self.deadline();
             if sleep.deadline() != deadline {
                 sleep.as_mut().reset(deadline);
             }
@@ -101,11 +111,44 @@ impl Guard {
         .await
     }
 
+    fn deadline(&self) -> (Instant, Phase) {
+        let state = self.state();
+        let stalled = state.stalled.filter(|_| state.phase == Phase::Response);
+        let stalled = stalled.map(|since| since + self.0.limits.stall_time);
+        let deadline = stalled.map_or(state.deadline, |stalled| stalled.min(state.deadline));
+        (deadline, state.phase)
+    }
+
+    fn enter(&self, state: &mut State, phase: Phase, at_most: Duration) {
+        state.phase = phase;
+        state.deadline = Instant::now() + at_most;
+        state.stalled = None;
+        self.0.seat.becomes(match phase {
+            Phase::Head | Phase::Closing => Standing::Asking,
+            Phase::Response => Standing::Answered,
+            Phase::Idle => Standing::Resting,
+        });
+    }
+
     fn bytes_arrive(&self) {
         let mut state = self.state();
         if state.phase == Phase::Idle {
-            state.enter(Phase::Head, self.0.limits.head_time);
+            self.enter(&mut state, Phase::Head, self.0.limits.head_time);
         }
+    }
+
+    fn has_room(&self, has_room: bool) {
+        let mut state = self.state();
+        state.stalled = match state.stalled {
+            _ if has_room => None,
+            None => Some(Instant::now()),
+            since => since,
+        };
+    }
+
+    /// Whether what is written is an answer of hyper's own, to a head that it could not or would not read on.
+    fn is_hypers_own_answer(&self) -> bool {
+        matches!(self.state().phase, Phase::Head | Phase::Idle)
     }
 
     fn response_is_taken(&self) {
@@ -115,15 +158,15 @@ impl Guard {
     fn everything_is_flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Response && state.response_taken {
-            state.enter(Phase::Idle, self.0.limits.idle_time);
+            self.enter(&mut state, Phase::Idle, self.0.limits.idle_time);
         }
     }
 
     fn sending_ends(&self) -> Farewell {
         let mut state = self.state();
-        // In the middle of a head it was hyper that answered, to one it could not or would not read on.
+        // In the middle of a head it was hyper that answered.
         let unread = state.unread || state.phase == Phase::Head;
-        state.enter(Phase::Closing, LINGER_TIME);
+        self.enter(&mut state, Phase::Closing, LINGER_TIME);
         if unread {
             Farewell::Discard(LINGER_BYTES)
         } else {
@@ -136,19 +179,14 @@ impl Guard {
     }
 }
 
-impl State {
-    fn enter(&mut self, phase: Phase, at_most: Duration) {
-        self.phase = phase;
-        self.deadline = Instant::now() + at_most;
-    }
-}
-
 /// A stream that reports to a [`Guard`].
 #[derive(Debug)]
-pub(super) struct Guarded<S> {
+pub(super) struct Guarded<S: Connection> {
     pub(super) stream: S,
     guard: Guard,
     farewell: Farewell,
+    /// What is said in place of hyper's own answer, and not written yet.
+    refusal: Bytes,
 }
 
 /// How the end of a connection goes.
@@ -162,17 +200,66 @@ enum Farewell {
     Done,
 }
 
-impl<S> Guarded<S> {
+impl<S: Connection> Guarded<S> {
     pub(super) const fn new(stream: S, guard: Guard) -> Self {
         Self {
             stream,
             guard,
             farewell: Farewell::NotYet,
+            refusal: Bytes::new(),
         }
+    }
+
+    /// hyper answers what it cannot read with a status and nothing else. Says why in its place.
+    fn replaces(&mut self, written: &[u8]) -> bool {
+        let status = written
+            .strip_prefix(b"HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3));
+        let status = status.and_then(|status| StatusCode::from_bytes(status).ok());
+        let Some((status, why)) = status.and_then(|status| Some((status, reason(status)?))) else {
+            return false;
+        };
+        if !self.guard.is_hypers_own_answer() {
+            return false;
+        }
+        let length = why.len();
+        self.refusal = Bytes::from(format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\n\
+             x-content-type-options: nosniff\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{why}"
+        ));
+        true
+    }
+
+    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.refusal.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            let count = ready!(stream.poll_write(context, &self.refusal))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let _written = self.refusal.split_to(count);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+/// Why hyper does not read a request, as far as its status says it.
+fn reason(status: StatusCode) -> Option<&'static str> {
+    Some(match status {
+        StatusCode::BAD_REQUEST => "this is no valid request\n",
+        StatusCode::URI_TOO_LONG => "the target of the request is too long\n",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the head of the request is too large\n",
+        _ => return None,
+    })
+}
+
+impl<S: Connection> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        self.guard.0.seat.let_go(self.stream.socket());
+    }
+}
+
+impl<S: Connection> AsyncRead for Guarded<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -187,13 +274,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: Connection> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, buffer)
+        if self.replaces(buffer) {
+            return Poll::Ready(Ok(buffer.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, buffer);
+        self.guard.has_room(written.is_ready());
+        written
     }
 
     fn poll_write_vectored(
@@ -201,7 +293,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+        if buffers.iter().any(|buffer| self.replaces(buffer)) {
+            return Poll::Ready(Ok(buffers.iter().map(|buffer| buffer.len()).sum()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        self.guard.has_room(written.is_ready());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -210,13 +307,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     /// hyper flushes only once it has written all that it holds.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        ready!(self.poll_refusal(context))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.guard.has_room(flushed.is_ready());
+        ready!(flushed)?;
         self.guard.everything_is_flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        ready!(this.poll_refusal(context))?;
         loop {
             match this.farewell {
                 Farewell::NotYet => {

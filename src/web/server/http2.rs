@@ -25,7 +25,7 @@ use tokio::task::JoinError;
 use tracing::{debug, error};
 
 use self::watch::{End, Ticket, Watch, Watched};
-use super::{Body, Client, Connection, refuse_body};
+use super::{Body, Client, Connection, refusal, refuse_body};
 
 /// Streams that may be open at a time. Prometheus has one, a browser a few.
 const STREAMS: u32 = 8;
@@ -45,7 +45,7 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let (peer, limits) = (client.peer, client.limits);
-    let watch = Watch::new(limits);
+    let watch = Watch::new(limits, client.seat.clone());
     let turn = Arc::new(Semaphore::new(1));
     let service = service_fn(|request: Request<Incoming>| {
         let ticket = watch.request_begins();
@@ -126,9 +126,10 @@ where
 }
 
 fn too_many_headers() -> Response<Body> {
-    let mut refusal = Response::new(Body::empty());
-    *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    refusal
+    refusal(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "the head of the request is too large\n",
+    )
 }
 
 /// What a `HEAD` request is answered with; of HTTP/2, hyper leaves that to others.
@@ -153,6 +154,7 @@ struct StreamBody {
 
 impl StreamBody {
     fn new(body: Body, ticket: Ticket, turn: Option<OwnedSemaphorePermit>) -> Self {
+        ticket.is_ready();
         if body.is_empty() {
             ticket.is_answered();
         }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::seat::Standing;
 use super::*;
 use crate::web::listen::{self, ListenAddress};
 
@@ -24,6 +25,7 @@ const PATIENT: Limits = Limits {
     head_time: LONG,
     idle_time: LONG,
     response_time: LONG,
+    stall_time: LONG,
     connections: 512,
 };
 
@@ -291,7 +293,10 @@ async fn a_head_that_is_too_large_is_told_so() {
         assert!(answer.has("connection: close"), "{answer:?}");
         client.gentle_end().await;
     }
-    let just_fits = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(100));
+    let just_fits = format!(
+        "GET / HTTP/1.1\r\nHost: test\r\n{}\r\n",
+        "X: x\r\n".repeat(99)
+    );
     assert_eq!(server.client().await.ask(&just_fits).await.status, 200);
 }
 
@@ -330,50 +335,252 @@ async fn a_request_body_is_not_read() {
     };
     let body = "x".repeat(50_000);
     let large = format!("Content-Length: 50000\r\n\r\n{body}");
-    check(format!("GET / HTTP/1.1\r\n{large}"), 400, 0).await;
-    check(format!("POST / HTTP/1.1\r\n{large}"), 200, 1).await;
+    check(format!("GET / HTTP/1.1\r\nHost: test\r\n{large}"), 400, 0).await;
+    check(format!("POST / HTTP/1.1\r\nHost: test\r\n{large}"), 200, 1).await;
     let endless = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
-    check(format!("GET / HTTP/1.1\r\n{endless}"), 400, 0).await;
-    check(format!("POST / HTTP/1.1\r\n{endless}"), 200, 1).await;
+    check(format!("GET / HTTP/1.1\r\nHost: test\r\n{endless}"), 400, 0).await;
+    check(
+        format!("POST / HTTP/1.1\r\nHost: test\r\n{endless}"),
+        200,
+        1,
+    )
+    .await;
     let asks_first = "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n";
-    check(format!("POST / HTTP/1.1\r\n{asks_first}"), 200, 1).await;
+    check(
+        format!("POST / HTTP/1.1\r\nHost: test\r\n{asks_first}"),
+        200,
+        1,
+    )
+    .await;
 
     // A body of no bytes is none.
     let mut client = server.client().await;
     for _ in 0..2 {
-        let empty = "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
+        let empty = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(client.ask(empty).await.status, 200);
     }
 }
 
+/// A handler that answers `/wait` only when the gate is opened, and a signal that it was asked.
+fn gated() -> (
+    Arc<Notify>,
+    Arc<Notify>,
+    impl Fn(Request<()>) -> futures_util::future::BoxFuture<'static, Response<Body>>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+) {
+    let (asked, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (Arc::clone(&asked), Arc::clone(&gate));
+    let handler = move |request: Request<()>| -> futures_util::future::BoxFuture<'static, _> {
+        let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
+        Box::pin(async move {
+            if request.uri().path() == "/wait" {
+                tell.notify_one();
+                wait.notified().await;
+            }
+            hello(request).await
+        })
+    };
+    (asked, gate, handler)
+}
+
+const WAIT: &str = "GET /wait HTTP/1.1\r\nHost: test\r\n\r\n";
+
 #[tokio::test]
-async fn too_many_connections_are_refused_until_one_leaves() {
+async fn connections_are_refused_while_all_are_being_answered() {
     let limits = Limits {
         connections: 2,
         ..PATIENT
     };
-    let server = Server::start(limits, hello).await;
-    let mut first = server.client().await;
-    let mut second = server.client().await;
-    assert_eq!(first.ask(GET).await.status, 200);
-    assert_eq!(second.ask(GET).await.status, 200);
-
+    let (asked, gate, handler) = gated();
+    let server = Server::start(limits, handler).await;
+    let mut busy = [server.client().await, server.client().await];
+    for client in &mut busy {
+        client.send(WAIT).await;
+        within(asked.notified()).await;
+    }
     for _ in 0..3 {
         let mut third = server.client().await;
         let answer = third.ask(GET).await;
         assert_eq!(answer.status, 503);
         assert_eq!(answer.body, "too many connections\n");
         assert!(answer.has("connection: close"), "{answer:?}");
+        assert!(answer.has("x-content-type-options: nosniff"), "{answer:?}");
+        assert!(answer.has("cache-control: no-store"), "{answer:?}");
         third.gentle_end().await;
     }
-    assert_eq!(first.ask(GET).await.status, 200, "is not disturbed");
+    for client in &mut busy {
+        gate.notify_one();
+        assert_eq!(client.answer().await.status, 200, "is not disturbed");
+    }
+    // Both rest now, and one of them makes room.
+    assert_eq!(server.client().await.ask(GET).await.status, 200);
+}
 
-    drop(second);
-    within(async {
-        // The server learns of it a moment later.
-        while server.client().await.ask(GET).await.status != 200 {}
+#[tokio::test]
+async fn who_rests_longest_makes_room_then_who_is_longest_without_a_request() {
+    let limits = Limits {
+        connections: 4,
+        ..PATIENT
+    };
+    let (asked, gate, handler) = gated();
+    let server = Server::start(limits, handler).await;
+    let mut busy = server.client().await;
+    busy.send(WAIT).await;
+    within(asked.notified()).await;
+    let mut silent = server.client().await;
+    // Connections are accepted in their order, so an answer to the next says that this one was.
+    let mut rests_longest = server.client().await;
+    assert_eq!(rests_longest.ask(GET).await.status, 200);
+    let mut rests = server.client().await;
+    assert_eq!(rests.ask(GET).await.status, 200);
+
+    let mut fifth = server.client().await;
+    fifth.send("GET / HTTP/1.1\r\nHost: ").await;
+    rests_longest.proper_end().await;
+    let mut sixth = server.client().await;
+    sixth.send("GET / HTTP/1.1\r\nHost: ").await;
+    rests.proper_end().await;
+    // Nobody rests any more.
+    let mut seventh = server.client().await;
+    silent.proper_end().await;
+    let eighth = server.client().await;
+    assert_eq!(fifth.rest().await, b"");
+    drop(eighth);
+    sixth.send("test\r\n\r\n").await;
+    assert_eq!(sixth.answer().await.status, 200);
+    assert_eq!(seventh.ask(GET).await.status, 200);
+    gate.notify_one();
+    assert_eq!(busy.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn silent_connections_shut_nobody_out() {
+    let limits = Limits {
+        connections: 8,
+        ..PATIENT
+    };
+    let server = Server::start(limits, hello).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(server.client().await);
+        assert_eq!(server.client().await.ask(GET).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_begun_to_be_answered_is_not_evicted() {
+    let seat = Seat::new();
+    assert!(seat.rank().is_some());
+    let rank = seat.rank();
+    seat.becomes(Standing::Asking);
+    assert_eq!(seat.rank(), rank, "going on is not beginning anew");
+    seat.becomes(Standing::Answered);
+    assert_eq!(seat.rank(), None);
+    assert!(!seat.evict());
+    seat.becomes(Standing::Resting);
+    assert!(seat.rank() < rank, "whoever rests goes before whoever asks");
+    assert!(seat.evict());
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_it_slowly_is_not() {
+    let limits = Limits {
+        stall_time: Duration::from_millis(500),
+        ..PATIENT
+    };
+    let large: Body = std::iter::repeat_n(Bytes::from(vec![b'x'; 1 << 20]), 16).collect();
+    let server = Server::start(limits, move |_| {
+        std::future::ready(Response::new(large.clone()))
     })
     .await;
+    let mut client = server.client().await;
+    client.send(GET).await;
+    let began = Instant::now();
+    let mut count = 0;
+    // Longer than the client may pause, and without a pause.
+    while count < 8 << 20 || began.elapsed() < limits.stall_time * 3 {
+        let mut part = vec![0; 64 * 1024];
+        let read = within(client.stream.read(&mut part)).await.unwrap();
+        assert_ne!(read, 0, "after {count} bytes");
+        count += read;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if count > 15 << 20 {
+            break;
+        }
+    }
+    let mut idler = server.client().await;
+    idler.send(GET).await;
+    tokio::time::sleep(limits.stall_time * 3).await;
+    let read = within(idler.stream.read_to_end(&mut idler.received)).await;
+    let error = read.expect_err("it was reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn who_closes_its_half_gets_the_answer_to_what_it_asked() {
+    let (asked, gate, handler) = gated();
+    let server = Server::start(PATIENT, handler).await;
+    let mut client = server.client().await;
+    client.send(WAIT).await;
+    within(asked.notified()).await;
+    client.stream.shutdown().await.unwrap();
+    gate.notify_one();
+    assert_eq!(client.answer().await.body, "hello");
+    client.proper_end().await;
+    for beginning in ["", "GET / HTTP/1.1\r\nHost"] {
+        let mut client = server.client().await;
+        client.send(beginning).await;
+        client.stream.shutdown().await.unwrap();
+        client.rest().await;
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_says_why_and_is_not_sniffed() {
+    let server = Server::start(PATIENT, hello).await;
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: test\r\nX: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
+    // After a good request as well, in the same piece of what is sent.
+    for before in ["", GET] {
+        for (request, status) in [
+            ("GET / HTTP/1.1\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+                400,
+            ),
+            ("GET / HTTP/1.1\r\nno header\r\n\r\n", 400),
+            (&long, 431),
+        ] {
+            let mut client = server.client().await;
+            client.send(&format!("{before}{request}")).await;
+            if !before.is_empty() {
+                assert_eq!(client.answer().await.status, 200);
+            }
+            let answer = client.answer().await;
+            assert_eq!(answer.status, status, "{request:.60}");
+            assert!(answer.body.ends_with('\n'), "{answer:?}");
+            for header in [
+                "content-type: text/plain; charset=utf-8",
+                "cache-control: no-store",
+                "x-content-type-options: nosniff",
+                "connection: close",
+            ] {
+                assert!(answer.has(header), "{header}: {answer:?}");
+            }
+            client.proper_end().await;
+        }
+    }
+    let old = "GET / HTTP/1.0\r\n\r\n";
+    assert_eq!(server.client().await.ask(old).await.status, 200);
+    let absolute = "GET http://other/ HTTP/1.1\r\nHost: test\r\n\r\n";
+    assert_eq!(server.client().await.ask(absolute).await.status, 200);
 }
 
 #[tokio::test]

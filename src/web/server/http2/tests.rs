@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Limits;
+use super::super::seat::Seat;
 use super::*;
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -24,6 +25,7 @@ const PATIENT: Limits = Limits {
     head_time: LONG,
     idle_time: LONG,
     response_time: LONG,
+    stall_time: LONG,
     connections: 512,
 };
 
@@ -87,12 +89,11 @@ where
     let address = listener.local_addr().unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let (accepted, peer) = listener.accept().await.unwrap();
-    let permits = Arc::new(Semaphore::new(1));
     let client = Client {
         peer,
         limits,
         shutdown,
-        _permit: permits.try_acquire_owned().unwrap(),
+        seat: Seat::new(),
     };
     let serving = async move { converse(accepted, &handler, &client).await };
     (stream, tokio::spawn(serving))
@@ -222,8 +223,18 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
         response_time: SHORT,
         ..PATIENT
     };
+    let stalled = Limits {
+        stall_time: SHORT,
+        ..PATIENT
+    };
     // The last byte is what there is no room for.
-    for (window, size) in [(10, 1000), (999, 1000), (WINDOW, 65_536)] {
+    for (limits, window, size) in [
+        (limits, 10, 1000),
+        (limits, 999, 1000),
+        (limits, WINDOW, 65_536),
+        (stalled, 10, 1000),
+        (stalled, 999, 1000),
+    ] {
         let mut pair = Pair::start(limits, window, sized).await;
         let response = pair.begin(get(&format!("/{size}"))).await.unwrap();
         // The head comes; of the body no more is asked for.

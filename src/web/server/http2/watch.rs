@@ -3,7 +3,7 @@
 //! [`super::super::guard`] does the same for HTTP/1, where there is one request at a time and every byte that arrives
 //! belongs to one. Here many may wait, and bytes arrive that belong to none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::super::seat::{Seat, Standing};
 use super::super::{Connection, Limits};
 
 /// How long a client may take to agree that the connection ends.
@@ -44,6 +45,7 @@ pub(super) struct Watch(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     limits: Limits,
+    seat: Seat,
     state: Mutex<State>,
 }
 
@@ -58,11 +60,14 @@ struct State {
     resting: Instant,
     stopped: Option<Instant>,
     abandoned: u32,
-    is_cut: bool,
+    /// The answers that are ready, and not taken completely.
+    ready: BTreeSet<u64>,
+    /// When one became ready, or a byte went to the kernel, for the last time.
+    progress: Instant,
 }
 
 impl Watch {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, seat: Seat) -> Self {
         let state = State {
             open: BTreeMap::new(),
             begun: 0,
@@ -70,10 +75,12 @@ impl Watch {
             resting: Instant::now(),
             stopped: None,
             abandoned: 0,
-            is_cut: false,
+            ready: BTreeSet::new(),
+            progress: Instant::now(),
         };
         Self(Arc::new(Shared {
             limits,
+            seat,
             state: Mutex::new(state),
         }))
     }
@@ -85,6 +92,7 @@ impl Watch {
         state.begun += 1;
         let number = state.begun;
         state.open.insert(number, begun);
+        self.0.seat.becomes(Standing::Answered);
         Ticket {
             watch: self.clone(),
             number,
@@ -99,7 +107,7 @@ impl Watch {
 
     /// What the client has not read is not worth keeping.
     pub(super) fn cut(&self) {
-        self.state().is_cut = true;
+        self.0.seat.cut();
     }
 
     /// Resolves when the connection has to end.
@@ -131,7 +139,15 @@ impl Watch {
         let oldest = state.open.values().next().copied();
         let oldest = oldest.into_iter().chain(state.unflushed).min();
         match (oldest, state.stopped) {
-            (Some(begun), _) => (begun + limits.response_time, End::Response),
+            (Some(begun), _) => {
+                let is_sending = state.unflushed.is_some() || !state.ready.is_empty();
+                let stalled = is_sending.then(|| state.progress + limits.stall_time);
+                let latest = begun + limits.response_time;
+                (
+                    stalled.map_or(latest, |stalled| stalled.min(latest)),
+                    End::Response,
+                )
+            }
             (None, Some(stopped)) => (stopped.max(state.resting) + LINGER_TIME, End::Stopping),
             (None, None) if state.begun == 0 => (state.resting + limits.head_time, End::Silent),
             (None, None) => (state.resting + limits.idle_time, End::Idle),
@@ -142,6 +158,7 @@ impl Watch {
         let mut state = self.state();
         if state.unflushed.take().is_some() && state.open.is_empty() {
             state.resting = Instant::now();
+            self.0.seat.becomes(Standing::Resting);
         }
     }
 
@@ -159,6 +176,13 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// The answer is made, and the client can take it.
+    pub(super) fn is_ready(&self) {
+        let mut state = self.watch.state();
+        state.ready.insert(self.number);
+        state.progress = Instant::now();
+    }
+
     /// The client has room for all that is left of the answer.
     pub(super) fn is_answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
@@ -169,12 +193,16 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.watch.state();
         let begun = state.open.remove(&self.number);
+        state.ready.remove(&self.number);
         if *self.answered.get_mut() {
             state.unflushed = state.unflushed.into_iter().chain(begun).min();
         } else {
             state.abandoned += 1;
             if state.open.is_empty() {
                 state.resting = Instant::now();
+                if state.unflushed.is_none() {
+                    self.watch.0.seat.becomes(Standing::Resting);
+                }
             }
         }
     }
@@ -195,11 +223,7 @@ impl<S: Connection> Watched<S> {
 
 impl<S: Connection> Drop for Watched<S> {
     fn drop(&mut self) {
-        if self.watch.state().is_cut
-            && let Err(error) = self.stream.socket().set_zero_linger()
-        {
-            tracing::debug!(%error, "cannot reset a connection");
-        }
+        self.watch.0.seat.let_go(self.stream.socket());
     }
 }
 
@@ -219,7 +243,9 @@ impl<S: Connection> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, buffer)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, buffer));
+        self.watch.state().progress = Instant::now();
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
@@ -227,7 +253,10 @@ impl<S: Connection> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
+        let stream = Pin::new(&mut self.stream);
+        let written = ready!(stream.poll_write_vectored(context, buffers));
+        self.watch.state().progress = Instant::now();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
