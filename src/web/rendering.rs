@@ -108,22 +108,16 @@ mod tests {
         let (go_on, first) = begin(&rendering, "a");
         until(|| rendering.permits.available_permits() == 0).await;
         until(|| rendering.awaited().is_empty()).await;
-        let made = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::new(AtomicUsize::new(0));
         let ask = |key: &'static str| {
-            let (rendering, made) = (Arc::clone(&rendering), Arc::clone(&made));
-            let make = move || made.fetch_add(1, Ordering::SeqCst);
+            let (rendering, begun) = (Arc::clone(&rendering), Arc::clone(&begun));
+            let make = move || begun.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move { rendering.page(key, make).await.unwrap() })
         };
         // The page in the making was begun before any of these asked, so it is not theirs, although it has their key.
         let same: Vec<_> = (0..10).map(|_| ask("a")).collect();
         let other = ask("b");
         until(|| rendering.awaited().len() == 2).await;
-        let asked: usize = rendering
-            .awaited()
-            .values()
-            .map(|cell| Arc::strong_count(cell) - 1)
-            .sum();
-        assert!(asked <= 11);
         until(|| {
             let awaited = rendering.awaited();
             awaited
@@ -131,7 +125,7 @@ mod tests {
                 .is_some_and(|cell| Arc::strong_count(cell) == 11)
         })
         .await;
-        assert_eq!(made.load(Ordering::SeqCst), 0);
+        assert_eq!(begun.load(Ordering::SeqCst), 0);
         drop(go_on);
         assert_eq!(first.await.unwrap(), 1000);
         let mut got = Vec::new();
@@ -140,7 +134,7 @@ mod tests {
         }
         assert_eq!(got, [got[0]; 10]);
         assert_ne!(other.await.unwrap(), got[0]);
-        assert_eq!(made.load(Ordering::SeqCst), 2);
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
         assert_eq!(
             rendering.page("a", || 5).await.unwrap(),
             5,

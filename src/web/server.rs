@@ -349,17 +349,22 @@ where
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
+    // Each of these is a large future. A connection that rests keeps the memory of the one it is in, and of no other.
     let Some(tls) = tls else {
-        return http1::converse(stream, &handler, &client).await;
+        return Box::pin(http1::converse(stream, &handler, &client)).await;
     };
-    let handshake = timeout(client.limits.head_time, tls::greet(stream, &tls));
+    let handshake = timeout(client.limits.head_time, Box::pin(tls::greet(stream, &tls)));
     let hello = tokio::select! {
         () = client.shutdown.cancelled() => return,
         hello = handshake => hello,
     };
     match hello {
-        Ok(Ok(Hello::Http1(stream))) => http1::converse(stream, &handler, &client).await,
-        Ok(Ok(Hello::Http2(stream))) => http2::converse(stream, &handler, &client).await,
+        Ok(Ok(Hello::Http1(stream))) => {
+            Box::pin(http1::converse(stream, &handler, &client)).await;
+        }
+        Ok(Ok(Hello::Http2(stream))) => {
+            Box::pin(http2::converse(stream, &handler, &client)).await;
+        }
         Ok(Ok(Hello::NotEncrypted(stream))) => tell(stream, client.limits, tls::REFUSAL).await,
         Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
         Err(_) => debug!(%peer, "cut a connection that took too long with its TLS handshake"),

@@ -31,7 +31,8 @@ where
     let service = service_fn(|request| {
         let guard = guard.clone();
         guard.response_begins();
-        let answer = answer(request, handler, guard.clone());
+        // hyper keeps room for what this returns also while the connection rests.
+        let answer = Box::pin(answer(request, handler, guard.clone()));
         async move {
             let response = answer.await;
             Ok::<_, Infallible>(response.map(|body| GuardedBody::new(body, guard)))

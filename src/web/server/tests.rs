@@ -361,19 +361,17 @@ async fn a_request_body_is_not_read() {
     }
 }
 
+type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
 /// A handler that answers `/wait` only when the gate is opened, and a signal that it was asked.
 fn gated() -> (
     Arc<Notify>,
     Arc<Notify>,
-    impl Fn(Request<()>) -> futures_util::future::BoxFuture<'static, Response<Body>>
-    + Clone
-    + Send
-    + Sync
-    + 'static,
+    impl Fn(Request<()>) -> Answering + Clone + Send + Sync,
 ) {
     let (asked, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (Arc::clone(&asked), Arc::clone(&gate));
-    let handler = move |request: Request<()>| -> futures_util::future::BoxFuture<'static, _> {
+    let handler = move |request: Request<()>| -> Answering {
         let (tell, wait) = (Arc::clone(&tell), Arc::clone(&wait));
         Box::pin(async move {
             if request.uri().path() == "/wait" {
