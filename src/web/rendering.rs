@@ -40,17 +40,15 @@ impl<K: Eq + Hash, P: Clone + Send + 'static> Rendering<K, P> {
     where
         K: Clone,
     {
-        let cell = Arc::clone(self.awaited().entry(key.clone()).or_default());
+        let wait = Wait {
+            cell: Arc::clone(self.awaited().entry(key.clone()).or_default()),
+            rendering: self,
+            key,
+        };
         // If whoever begins goes away while waiting for its turn, the next one takes over.
-        let page = cell.get_or_try_init(|| async {
+        let page = wait.cell.get_or_try_init(|| async {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
-            {
-                let mut awaited = self.awaited();
-                let is_this = |awaited| Arc::ptr_eq(awaited, &cell);
-                if awaited.get(&key).is_some_and(is_this) {
-                    awaited.remove(&key);
-                }
-            }
+            wait.begin();
             tokio::task::spawn_blocking(move || {
                 // Held to the end also when nobody waits any more.
                 let _permit = permit;
@@ -60,9 +58,40 @@ impl<K: Eq + Hash, P: Clone + Send + 'static> Rendering<K, P> {
         });
         page.await.cloned()
     }
+}
 
+impl<K, P> Rendering<K, P> {
     fn awaited(&self) -> MutexGuard<'_, HashMap<K, Arc<OnceCell<P>>>> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who waits for a page.
+struct Wait<'a, K: Eq + Hash, P> {
+    rendering: &'a Rendering<K, P>,
+    key: K,
+    cell: Arc<OnceCell<P>>,
+}
+
+impl<K: Eq + Hash, P> Wait<'_, K, P> {
+    /// From now on whoever asks for the same waits for another page.
+    fn begin(&self) {
+        let mut awaited = self.rendering.awaited();
+        let is_this = |cell| Arc::ptr_eq(cell, &self.cell);
+        if awaited.get(&self.key).is_some_and(is_this) {
+            awaited.remove(&self.key);
+        }
+    }
+}
+
+impl<K: Eq + Hash, P> Drop for Wait<'_, K, P> {
+    fn drop(&mut self) {
+        let mut awaited = self.rendering.awaited();
+        let is_this = |cell| Arc::ptr_eq(cell, &self.cell);
+        // Keys are of the clients' making, so what nobody else waits for must not stay: one is ours, and one the map's.
+        if Arc::strong_count(&self.cell) == 2 && awaited.get(&self.key).is_some_and(is_this) {
+            awaited.remove(&self.key);
+        }
     }
 }
 
@@ -183,6 +212,23 @@ mod tests {
         assert!(gone.await.is_err());
         drop((go_on, go_on_gone, go_on_stays));
         assert_eq!((first.await.unwrap(), stays.await.unwrap()), (1000, 1000));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_forgotten() {
+        let rendering = Arc::new(Numbers::new(1));
+        let (go_on, first) = begin(&rendering, "a");
+        until(|| rendering.permits.available_permits() == 0).await;
+        until(|| rendering.awaited().is_empty()).await;
+        let (go_on_b, b) = begin(&rendering, "b");
+        let (go_on_c, c) = begin(&rendering, "c");
+        until(|| rendering.awaited().len() == 2).await;
+        b.abort();
+        assert!(b.await.is_err());
+        until(|| rendering.awaited().len() == 1).await;
+        drop((go_on, go_on_b, go_on_c));
+        assert_eq!((first.await.unwrap(), c.await.unwrap()), (1000, 1000));
+        assert!(rendering.awaited().is_empty());
     }
 
     #[tokio::test]
