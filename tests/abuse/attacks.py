@@ -4,6 +4,7 @@ Each function is one attack. The statuses beside a case are those that RFC 9112 
 from; that there is exactly one answer is what tells a refusal from request smuggling.
 """
 
+import re
 import gzip
 import urllib.parse
 
@@ -312,8 +313,9 @@ def injected(site, path):
     text = answer.body.decode("utf-8", "replace")
     # What is escaped has none of these: each begins with a character that only markup needs.
     markup = (f"<script>{MARK}", f"<img src={MARK}", f'" onfocus={MARK}', f"' onfocus={MARK}", f"<svg/onload={MARK}")
-    links = (f'="javascript:{MARK}', f"='javascript:{MARK}", f"=javascript:{MARK}")
-    found = [part for part in (*markup, *links) if part in text]
+    # Anywhere else than behind these it is a text like others.
+    links = re.findall(rf"\b(?:action|formaction|href|src)\s*=\s*[\"']?\s*javascript:{MARK}", text)
+    found = [part for part in markup if part in text] + links
     found += [pair for pair in answer.headers if MARK in str(pair) or pair[0] == "x-injected"]
     found += ["slow"] if got.seconds > 2 else []
     return [f"{path[:80]}: {found}"] if found else []
