@@ -15,11 +15,11 @@ use super::*;
 use crate::web::listen::{self, ListenAddress};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
-const SHORT: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(300);
+pub(super) const SHORT: Duration = Duration::from_millis(100);
+pub(super) const LONG: Duration = Duration::from_secs(300);
 
 /// All limits of time are too long to matter.
-const PATIENT: Limits = Limits {
+pub(super) const PATIENT: Limits = Limits {
     head_bytes: 16 * 1024,
     headers: 100,
     head_time: LONG,
@@ -30,7 +30,7 @@ const PATIENT: Limits = Limits {
 };
 
 /// A test that waits for what does not come fails instead of hanging.
-async fn within<F: Future>(future: F) -> F::Output {
+pub(super) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), future)
         .await
         .expect("what was awaited came in time")

@@ -13,27 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::Limits;
 use super::super::seat::Seat;
+use super::super::tests::{LONG, PATIENT, SHORT, within};
 use super::*;
-
-const SHORT: Duration = Duration::from_millis(100);
-const LONG: Duration = Duration::from_secs(300);
-
-/// All limits of time are too long to matter.
-const PATIENT: Limits = Limits {
-    head_bytes: 16 * 1024,
-    headers: 100,
-    head_time: LONG,
-    idle_time: LONG,
-    response_time: LONG,
-    stall_time: LONG,
-    connections: 512,
-};
-
-async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future)
-        .await
-        .expect("what was awaited came in time")
-}
 
 /// One served connection, and its client.
 struct Pair {
