@@ -4,13 +4,16 @@
 //! A failed attempt never erases what an earlier one found. Written by `poll`, read at a scrape by `posture` and
 //! `metrics`; the only state that both sides share. Judges nothing, and reads no clock.
 
+mod feed;
 mod inventory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
 
+use self::feed::Readers;
+pub use self::feed::{Changes, Feed};
 pub use self::inventory::{RegionFacts, RegionKey};
 use crate::backup::{
     BackupSet, BackupType, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
@@ -23,7 +26,10 @@ use crate::target::{InstanceKey, Target};
 /// Everything that is known. The facts about each instance are replaced as a whole, so that a reader holds no lock while
 /// it thinks.
 #[derive(Debug, Default)]
-pub struct Facts(RwLock<Known>);
+pub struct Facts {
+    known: RwLock<Known>,
+    readers: Readers,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -125,6 +131,16 @@ pub struct Sets {
 }
 
 impl Facts {
+    /// A list of what changes from now on, on which everything stands that is known already.
+    pub fn feed(&self) -> Feed {
+        // Under the lock, so that nothing is recorded between the two.
+        let known = self.read();
+        self.readers.add(Changes {
+            instances: known.instances.keys().cloned().collect(),
+            regions: known.regions.keys().cloned().collect(),
+        })
+    }
+
     /// Takes on these instances of one account and forgets its others. What is known about an instance that stays is
     /// kept.
     pub fn adopt(&self, account: (&str, &str), watched: impl IntoIterator<Item = Watched>) {
@@ -136,38 +152,50 @@ impl Facts {
                 .into_iter()
                 .partition(|(key, _)| is_of_account(key));
         known.instances = others;
-        for Watched {
-            target,
-            description,
-            gone_since,
-            is_found,
-        } in watched
-        {
-            let mut listings = before
-                .remove(&target.key)
-                .map_or_else(BTreeMap::new, |facts| facts.listings.clone());
-            listings.retain(|kind, _| target.listings.contains(kind));
-            let key = target.key.clone();
-            let facts = InstanceFacts {
-                target,
-                description,
-                gone_since,
-                is_found,
-                listings,
+        let mut changed = HashSet::new();
+        for watched in watched {
+            let key = watched.target.key.clone();
+            let facts = match before.remove(&key) {
+                Some(facts) if facts.is_watched_as(&watched) => facts,
+                facts => {
+                    changed.insert(key.clone());
+                    Arc::new(InstanceFacts::adopted(watched, facts.as_deref()))
+                }
             };
-            known.instances.insert(key, Arc::new(facts));
+            known.instances.insert(key, facts);
         }
+        changed.extend(before.into_keys());
+        self.readers
+            .tell(|changes| changes.instances.extend(changed.iter().cloned()));
     }
 
     /// Forgets the accounts that are not among these, given as provider and name.
     pub fn keep_accounts(&self, is_kept: impl Fn(&str, &str) -> bool) {
         let mut known = self.write();
-        known
-            .instances
-            .retain(|key, _| is_kept(key.provider, &key.account));
-        known
-            .regions
-            .retain(|key, _| is_kept(key.provider, &key.account));
+        let mut forgotten = Vec::new();
+        known.instances.retain(|key, _| {
+            let stays = is_kept(key.provider, &key.account);
+            if !stays {
+                forgotten.push(key.clone());
+            }
+            stays
+        });
+        self.retain_regions(&mut known, |key| is_kept(key.provider, &key.account));
+        self.readers
+            .tell(|changes| changes.instances.extend(forgotten.iter().cloned()));
+    }
+
+    fn retain_regions(&self, known: &mut Known, is_kept: impl Fn(&RegionKey) -> bool) {
+        let mut forgotten = Vec::new();
+        known.regions.retain(|key, _| {
+            let stays = is_kept(key);
+            if !stays {
+                forgotten.push(key.clone());
+            }
+            stays
+        });
+        self.readers
+            .tell(|changes| changes.regions.extend(forgotten.iter().cloned()));
     }
 
     /// Takes note of how an attempt ended that asked so far back. An instance that is no longer watched is ignored.
@@ -204,6 +232,9 @@ impl Facts {
             },
         };
         facts.listings.insert(kind, listing);
+        self.readers.tell(|changes| {
+            changes.instances.insert(key.clone());
+        });
     }
 
     /// The facts about every instance, in the order of their keys, as of this moment.
@@ -219,12 +250,14 @@ impl Facts {
     /// Takes on these regions of an account, in which instances are looked for, and forgets its others.
     pub fn adopt_regions(&self, account: (&str, &str), regions: &[RegionKey]) {
         let mut known = self.write();
-        known.regions.retain(|key, _| {
+        self.retain_regions(&mut known, |key| {
             (key.provider, &*key.account) != (account.0, account.1) || regions.contains(key)
         });
         for region in regions {
             known.regions.entry(region.clone()).or_default();
         }
+        self.readers
+            .tell(|changes| changes.regions.extend(regions.iter().cloned()));
     }
 
     /// Takes note of how looking for instances ended; one that is missing for longer than `grace` is forgotten. A region
@@ -238,6 +271,9 @@ impl Facts {
     ) {
         if let Some(region) = self.write().regions.get_mut(key) {
             Arc::make_mut(region).record(at, grace, outcome);
+            self.readers.tell(|changes| {
+                changes.regions.insert(key.clone());
+            });
         }
     }
 
@@ -256,11 +292,11 @@ impl Facts {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -289,6 +325,32 @@ impl From<Arc<Target>> for Watched {
 }
 
 impl InstanceFacts {
+    /// What is known of an instance that is watched from now on, with what was known of it before.
+    fn adopted(watched: Watched, before: Option<&Self>) -> Self {
+        let Watched {
+            target,
+            description,
+            gone_since,
+            is_found,
+        } = watched;
+        let mut listings = before.map_or_else(BTreeMap::new, |facts| facts.listings.clone());
+        listings.retain(|kind, _| target.listings.contains(kind));
+        Self {
+            target,
+            description,
+            gone_since,
+            is_found,
+            listings,
+        }
+    }
+
+    fn is_watched_as(&self, watched: &Watched) -> bool {
+        self.target == watched.target
+            && self.description == watched.description
+            && self.gone_since == watched.gone_since
+            && self.is_found == watched.is_found
+    }
+
     /// Whether there is anything to ask about. Of what is known to be gone only the copies are left, which may outlive it.
     pub fn is_asked_for(&self, kind: ListingKind) -> bool {
         self.gone_since.is_none() || kind == ListingKind::CrossRegion
@@ -389,6 +451,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::backup::{Anomaly, Status};
     use crate::example::{LOOKBACK, ago, copy_in, failed, failure, listing, local, target, with};
@@ -631,5 +695,65 @@ mod tests {
             .record(&key, KIND, ago("1m"), LOOKBACK, Ok(odd.into()));
         assert_eq!(taken[0].listings[&KIND].last_success, Some(ago("1h")));
         assert_eq!(story.known().last_success, Some(ago("1m")));
+    }
+
+    /// The ids that a feed tells of.
+    fn told(feed: &Feed) -> Vec<String> {
+        let changes = feed.take();
+        let mut ids: Vec<_> = changes
+            .instances
+            .iter()
+            .map(|key| key.instance_id.to_string())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    #[test]
+    fn a_feed_tells_once_of_each_instance_that_changed() {
+        let story = Story::new();
+        let facts = &story.0;
+        let feed = facts.feed();
+        assert!(feed.changed().now_or_never().is_some());
+        assert_eq!(told(&feed), ["rm-1"], "what is known already is news to it");
+        assert!(feed.changed().now_or_never().is_none());
+        story.attempt("1m", Ok(vec![]));
+        let other = facts.feed();
+        assert!(feed.changed().now_or_never().is_some());
+        assert_eq!(
+            (told(&feed), told(&other)),
+            (vec!["rm-1".to_owned()], vec!["rm-1".to_owned()])
+        );
+        assert_eq!(told(&feed), [""; 0]);
+        facts.adopt(ACCOUNT, [watched(target("rm-1")), watched(target("rm-2"))]);
+        assert_eq!(
+            told(&feed),
+            ["rm-2"],
+            "what is watched as before has not changed"
+        );
+        facts.adopt(ACCOUNT, [watched(target("rm-2"))]);
+        assert_eq!(told(&feed), ["rm-1"]);
+        facts.keep_accounts(|_, _| false);
+        assert_eq!(told(&feed), ["rm-2"]);
+        assert!(feed.changed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_feed_tells_of_regions() {
+        let facts = Facts::default();
+        let feed = facts.feed();
+        let region = RegionKey {
+            provider: "alibaba",
+            account: "prod".into(),
+            region: "cn-hangzhou".into(),
+        };
+        let tells = || feed.take().regions.contains(&region);
+        facts.adopt_regions(ACCOUNT, std::slice::from_ref(&region));
+        assert!(tells() && !tells());
+        let grace = std::time::Duration::ZERO;
+        facts.record_inventory(&region, ago("1m"), grace, Ok(Inventory::default()));
+        assert!(tells() && !tells());
+        facts.adopt_regions(ACCOUNT, &[]);
+        assert!(tells() && !tells());
     }
 }
