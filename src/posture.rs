@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no provider. Run at every scrape, so that a poll that is stuck shows as a growing age.
 
 mod copies;
+mod horizon;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -66,6 +67,8 @@ pub struct Posture {
     pub lookback: Edges,
     /// What is wrong, the most important first.
     pub troubles: Vec<Trouble>,
+    /// When something in this may become different, but for ages, although nothing new is read; `None`: never.
+    pub holds_until: Option<DateTime<Utc>>,
 }
 
 /// Where sets are kept.
@@ -222,8 +225,10 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
             .collect(),
         lookback: view.lookback,
         troubles: Vec::new(),
+        holds_until: None,
     };
     posture.troubles = posture.find_troubles(facts, now);
+    posture.holds_until = view.holds_until(&posture);
     posture
 }
 

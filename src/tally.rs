@@ -4,6 +4,7 @@
 //! with it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +51,10 @@ pub struct Intervals {
 
 /// The counters; cheap to share.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<Counts>);
+pub struct Tally {
+    counts: Mutex<Counts>,
+    version: AtomicU64,
+}
 
 /// The numbers themselves.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +105,7 @@ impl Histogram {
 impl Tally {
     /// Takes on these accounts, with zeros for what is new, and drops the counters of all others.
     pub fn adopt(&self, scopes: &[AccountScope]) {
-        let mut counts = self.lock();
+        let mut counts = self.change();
         counts
             .accounts
             .retain(|key, _| scopes.iter().any(|scope| scope.key == *key));
@@ -150,7 +154,7 @@ impl Tally {
         duration: Duration,
         failure: Option<Reason>,
     ) {
-        let mut counts = self.lock();
+        let mut counts = self.change();
         counts
             .durations
             .entry((key.provider, operation))
@@ -169,14 +173,14 @@ impl Tally {
 
     /// An attempt at a listing failed for good.
     pub fn poll_failure(&self, key: &AccountKey, listing: ListingKind, reason: Reason) {
-        if let Some(account) = self.lock().accounts.get_mut(key) {
+        if let Some(account) = self.change().accounts.get_mut(key) {
             *account.poll_failures.entry((listing, reason)).or_default() += 1;
         }
     }
 
     /// Rows of a listing were not fully understood.
     pub fn anomalies(&self, provider: &'static str, listing: ListingKind, anomalies: &[Anomaly]) {
-        let mut counts = self.lock();
+        let mut counts = self.change();
         for anomaly in anomalies {
             *counts
                 .anomalies
@@ -187,14 +191,14 @@ impl Tally {
 
     /// Every listing of the account was attempted once more; it took so long.
     pub fn sweep(&self, key: &AccountKey, duration: Duration) {
-        if let Some(account) = self.lock().accounts.get_mut(key) {
+        if let Some(account) = self.change().accounts.get_mut(key) {
             account.last_sweep = Some(duration);
         }
     }
 
     /// The account is asked with keys that expire then, if ever.
     pub fn credentials_expire(&self, key: &AccountKey, expiry: Option<DateTime<Utc>>) {
-        if let Some(account) = self.lock().accounts.get_mut(key) {
+        if let Some(account) = self.change().accounts.get_mut(key) {
             account.credentials_expiry = expiry;
         }
     }
@@ -204,8 +208,20 @@ impl Tally {
         self.lock().clone()
     }
 
+    /// Another number after each change. What is counted after this was asked for may be newer, and is never older.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    fn change(&self) -> MutexGuard<'_, Counts> {
+        let counts = self.lock();
+        // Whoever sees the new number waits for the lock, and so sees the change.
+        self.version.fetch_add(1, Ordering::SeqCst);
+        counts
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

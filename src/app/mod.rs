@@ -172,6 +172,8 @@ async fn run(
     ));
     let mut poller = Poller::new(ground.clone());
     poller.apply(&config);
+    let written = Arc::clone(&site);
+    tokio::spawn(async move { written.keep_metrics_up_to_date().await });
     let shutdown = CancellationToken::new();
     let (answers, guarded) = (Arc::clone(&site), Arc::clone(&protection));
     let serving = tokio::spawn(server::serve(
@@ -343,8 +345,8 @@ fn say_error(text: &str) {
 }
 
 /// To standard output: results, and nothing else.
-fn say(text: &str) -> io::Result<()> {
+fn say(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(text.as_ref())?;
     out.flush()
 }

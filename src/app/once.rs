@@ -46,9 +46,9 @@ pub(super) async fn run(
         settings,
         reload,
     );
-    say(&match output {
-        Output::Table => site.report().table(),
-        Output::Json => site.report().json()?,
+    say(match output {
+        Output::Table => site.report().table().into_bytes(),
+        Output::Json => site.report().json()?.into_bytes(),
         Output::Metrics => site.scrape(Format::Text),
     })?;
     Ok(verdict(&site))

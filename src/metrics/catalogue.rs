@@ -1,16 +1,16 @@
 //! Every metric, one row each: name, type, labels, help, samples. `docs/metrics.md` is written from the same table.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::exposition::{Exposition, Family, Label, MetricType, as_float};
-use super::{Assessed, Scrape};
+use super::exposition::{Exposition, Family, InstanceFamily, Label, MetricType, as_float};
+use super::{Assessed, Overview};
 use crate::backup::ListingKind;
 use crate::facts::RegionFacts;
-use crate::posture::{Copy, Place, Restorable, Success, Switch};
+use crate::posture::{Copy, ListingPosture, Place, Restorable, Success, Switch};
 use crate::tally::{AccountCounts, AccountKey, DURATION_BOUNDS};
+use crate::target::InstanceKey;
 
 /// One metric.
 pub struct Row {
@@ -23,7 +23,19 @@ pub struct Row {
     /// What it means, with its unit.
     pub help: &'static str,
     /// Writes its samples.
-    samples: fn(&Scrape<'_>, &mut Family<'_>),
+    pub(super) samples: Samples,
+}
+
+/// Writes the samples of a metric about one instance.
+pub(super) type InstanceSamples = fn(&Assessed, &mut InstanceFamily<'_>);
+
+/// What a metric is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Samples {
+    /// Each instance has its own, which depend on nothing but that instance.
+    Instance(InstanceSamples),
+    /// The rest: accounts, regions, the exporter itself.
+    Exporter(fn(&Overview<'_>, &mut Family<'_>)),
 }
 
 /// Which labels a metric has.
@@ -54,12 +66,34 @@ impl Labels {
     }
 }
 
-/// Writes every family that has a sample.
-pub(super) fn write(scrape: &Scrape<'_>, exposition: &mut Exposition) {
+/// The metrics about instances, in the order in which they are written.
+pub(super) fn about_instances() -> impl Iterator<Item = (&'static Row, InstanceSamples)> {
+    CATALOGUE.iter().filter_map(|row| match row.samples {
+        Samples::Instance(samples) => Some((row, samples)),
+        Samples::Exporter(_) => None,
+    })
+}
+
+/// Writes the metrics that are not about single instances; a family without a sample is left out.
+pub(super) fn write_overview(overview: &Overview<'_>, exposition: &mut Exposition) {
     for row in CATALOGUE {
-        let mut family = exposition.family(row.name, row.metric_type, row.help);
-        (row.samples)(scrape, &mut family);
+        if let Samples::Exporter(samples) = row.samples {
+            samples(
+                overview,
+                &mut exposition.family(row.name, row.metric_type, row.help),
+            );
+        }
     }
+}
+
+/// The labels that all series of an instance begin with.
+pub(super) fn instance_labels(key: &InstanceKey) -> [Label<'_>; 4] {
+    [
+        (INSTANCE[0], key.provider),
+        (INSTANCE[1], &key.account),
+        (INSTANCE[2], &key.source_region),
+        (INSTANCE[3], &key.instance_id),
+    ]
 }
 
 /// The page that lists every metric, in Markdown.
@@ -102,374 +136,370 @@ pub const CATALOGUE: &[Row] = &[
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["product", "engine", "engine_version", "name"]),
         help: "Always 1. The engine is in lower case and empty until a listing named it; the name is the configuration's, else the provider's.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                let target = &instance.facts.target;
-                let more = [
-                    ("product", target.product),
-                    ("engine", &instance.posture.engine),
-                    ("engine_version", &instance.posture.engine_version),
-                    ("name", &instance.posture.name),
-                ];
-                family.sample(&[labels, &more], 1.0);
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            let target = &instance.facts.target;
+            let more = [
+                ("product", target.product),
+                ("engine", &instance.posture.engine),
+                ("engine_version", &instance.posture.engine_version),
+                ("name", &instance.posture.name),
+            ];
+            family.sample(&[&more], 1.0);
+        }),
     },
     Row {
         name: "cloud_backup_instance_protected",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
         help: "Whether the provider copies this instance's backups to another region: 0 when its policy is off or it has no such backups, absent while not known.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                if let Some(protected) = instance.posture.protected {
-                    family.sample(&[labels], truth(protected));
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            if let Some(protected) = instance.posture.protected {
+                family.sample(&[], truth(protected));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_instance_protected_since_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
         help: "When copying to another region was switched on, in Unix seconds; absent while it is off and where the provider does not tell (Alibaba: BackupEnabledTime).",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                if let Some(since) = instance.posture.protected_since {
-                    family.sample(&[labels], unix(since));
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            if let Some(since) = instance.posture.protected_since {
+                family.sample(&[], unix(since));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_instance_created_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
         help: "When the instance was made, in Unix seconds, for an alert that gives a new one time for its first backup; absent where instances are not looked for.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                if let Some(created) = instance.posture.created {
-                    family.sample(&[labels], unix(created));
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            if let Some(created) = instance.posture.created {
+                family.sample(&[], unix(created));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_instance_gone",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
         help: "Whether the provider says that this instance no longer exists (1) or not (0). Nothing is promised of one that is gone; one that was found is forgotten after six searches.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                family.sample(&[labels], truth(instance.posture.gone));
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            family.sample(&[], truth(instance.posture.gone));
+        }),
     },
     Row {
         name: "cloud_backup_instances",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region", "state"]),
         help: "Instances by state. monitored: polled; unmonitored: found, but filtered out or of a kind without backups of its own, such as a read-only replica; gone: watched, but the provider no longer has it, or only another region still lists its protection.",
-        samples: instances_by_state,
+        samples: Samples::Exporter(instances_by_state),
     },
     Row {
         name: "cloud_backup_last_success_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "End of the newest usable backup set, in Unix seconds; absent if there is none.",
-        samples: |scrape, family| {
-            each_success(scrape, family, |_, success| Some(unix(success.ended)));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_success(instance, family, |success| Some(unix(success.ended)));
+        }),
     },
     Row {
         name: "cloud_backup_last_success_age_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Seconds from the end of the newest usable backup set to this scrape.",
-        samples: |scrape, family| {
-            each_success(scrape, family, |scrape, success| {
-                Some(age(scrape, success.ended))
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            for copy in &instance.posture.copies {
+                if let Some(success) = copy.last_success {
+                    family.age(&[&copy_labels(copy)], success.ended);
+                }
+            }
+        }),
     },
     Row {
         name: "cloud_backup_last_success_size_bytes",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Size of the newest usable backup set in bytes (Alibaba and Volcengine give bytes; Huawei gives KB, counted as 1024 bytes).",
-        samples: |scrape, family| {
-            each_success(scrape, family, |_, success| {
-                success.size_bytes.map(as_float)
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_success(instance, family, |success| success.size_bytes.map(as_float));
+        }),
     },
     Row {
         name: "cloud_backup_last_success_duration_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Seconds from the start to the end of the newest usable backup set.",
-        samples: |scrape, family| {
-            each_success(scrape, family, |_, success| success.duration.map(seconds));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_success(instance, family, |success| success.duration.map(seconds));
+        }),
     },
     Row {
         name: "cloud_backup_last_failure_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "End, else start, of the newest failed backup set in the look-back, in Unix seconds; absent if there is none.",
-        samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.last_failure.map(unix)),
+        samples: Samples::Instance(|instance, family| {
+            each_copy(instance, family, |copy| copy.last_failure.map(unix));
+        }),
     },
     Row {
         name: "cloud_backup_last_attempt_success",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Whether the newest finished backup set is usable (1) or failed (0); a running one changes nothing.",
-        samples: |scrape, family| {
-            each_copy(scrape, family, |_, copy| {
+        samples: Samples::Instance(|instance, family| {
+            each_copy(instance, family, |copy| {
                 copy.last_attempt_success.map(truth)
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_consecutive_failures",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Failed backup sets newer than the newest usable one.",
-        samples: |scrape, family| {
-            each_copy(scrape, family, |_, copy| {
+        samples: Samples::Instance(|instance, family| {
+            each_copy(instance, family, |copy| {
                 Some(as_float(copy.consecutive_failures))
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&["status"]),
         help: "Backup sets in the look-back by status; completed and failed are always there, also as 0.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for copy in &instance.posture.copies {
-                    for (status, sets) in &copy.sets {
-                        let more = [("status", status.label())];
-                        family.sample(&[labels, &copy_labels(copy), &more], as_float(*sets));
-                    }
+        samples: Samples::Instance(|instance, family| {
+            for copy in &instance.posture.copies {
+                for (status, sets) in &copy.sets {
+                    let more = [("status", status.label())];
+                    family.sample(&[&copy_labels(copy), &more], as_float(*sets));
                 }
-            });
-        },
+            }
+        }),
     },
     Row {
         name: "cloud_backup_stored_bytes",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Sum of the sizes of the usable backup sets in the look-back, in bytes (Huawei's KB counted as 1024 bytes).",
-        samples: |scrape, family| {
-            each_copy(scrape, family, |_, copy| Some(as_float(copy.stored_bytes)));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_copy(instance, family, |copy| Some(as_float(copy.stored_bytes)));
+        }),
     },
     Row {
         name: "cloud_backup_oldest_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "End of the oldest usable backup set in the look-back, in Unix seconds; absent if there is none.",
-        samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.oldest.map(unix)),
+        samples: Samples::Instance(|instance, family| {
+            each_copy(instance, family, |copy| copy.oldest.map(unix));
+        }),
     },
     Row {
         name: "cloud_backup_running_since_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "Start of the oldest backup set that is still running, in Unix seconds; absent if none is.",
-        samples: |scrape, family| each_copy(scrape, family, |_, copy| copy.running_since.map(unix)),
+        samples: Samples::Instance(|instance, family| {
+            each_copy(instance, family, |copy| copy.running_since.map(unix));
+        }),
     },
     Row {
         name: "cloud_backup_recovery_point_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "The newest instant to which the usable backup sets of this place restore, in Unix seconds (Alibaba: ConsistentTime, else the start of the set).",
-        samples: |scrape, family| each_recovery_point(scrape, family, |_, point| unix(point)),
+        samples: Samples::Instance(|instance, family| {
+            for (place, point) in &instance.posture.recovery_points {
+                family.sample(&[&place_labels(place)], unix(*point));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_recovery_point_age_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "Seconds from the newest recovery point to this scrape: the data that a restore from this place would lose.",
-        samples: |scrape, family| each_recovery_point(scrape, family, age),
+        samples: Samples::Instance(|instance, family| {
+            for (place, point) in &instance.posture.recovery_points {
+                family.age(&[&place_labels(place)], *point);
+            }
+        }),
     },
     Row {
         name: "cloud_backup_log_gaps",
         metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "Holes in the copied log files after the newest usable backup set that they continue; a restore ends at the first. Absent where no log files are copied.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for (place, gaps) in &instance.posture.log_gaps {
-                    family.sample(&[labels, &place_labels(place)], as_float(*gaps));
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            for (place, gaps) in &instance.posture.log_gaps {
+                family.sample(&[&place_labels(place)], as_float(*gaps));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_restore_window_start_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "The first instant to which the provider itself says it can restore, in Unix seconds; of the newest window where there are several.",
-        samples: |scrape, family| each_window(scrape, family, |window| unix(window.start)),
+        samples: Samples::Instance(|instance, family| {
+            each_window(instance, family, |window| unix(window.start));
+        }),
     },
     Row {
         name: "cloud_backup_restore_window_end_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "The last instant to which the provider itself says it can restore, in Unix seconds.",
-        samples: |scrape, family| each_window(scrape, family, |window| unix(window.end)),
+        samples: Samples::Instance(|instance, family| {
+            each_window(instance, family, |window| unix(window.end));
+        }),
     },
     Row {
         name: "cloud_backup_restore_window_gaps",
         metric_type: MetricType::Gauge,
         labels: Labels::Place,
         help: "Restore windows beside the newest one: the stretches of time in between cannot be restored.",
-        samples: |scrape, family| each_window(scrape, family, |window| as_float(window.gaps)),
+        samples: Samples::Instance(|instance, family| {
+            each_window(instance, family, |window| as_float(window.gaps));
+        }),
     },
     Row {
         name: "cloud_backup_restorable_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["restore_region"]),
         help: "Usable cross-region backup sets in the look-back that the provider would restore to this region (Alibaba: RestoreRegions).",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for (region, sets) in &instance.posture.restorable_sets {
-                    let more = [("restore_region", region.as_str())];
-                    family.sample(&[labels, &more], as_float(*sets));
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            for (region, sets) in &instance.posture.restorable_sets {
+                let more = [("restore_region", region.as_str())];
+                family.sample(&[&more], as_float(*sets));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_uncopied_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
         help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region; without those that ended before copying was switched on, where the provider tells when.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for uncopied in &instance.posture.uncopied {
-                    let more = [("backup_region", uncopied.backup_region.as_str())];
-                    family.sample(&[labels, &more], as_float(uncopied.sets));
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            for uncopied in &instance.posture.uncopied {
+                let more = [("backup_region", uncopied.backup_region.as_str())];
+                family.sample(&[&more], as_float(uncopied.sets));
+            }
+        }),
     },
     Row {
         name: "cloud_backup_oldest_uncopied_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
         help: "End of the oldest local full backup set without a copy in this expected region, in Unix seconds; absent if there is none.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for uncopied in &instance.posture.uncopied {
-                    if let Some(oldest) = uncopied.oldest {
-                        let more = [("backup_region", uncopied.backup_region.as_str())];
-                        family.sample(&[labels, &more], unix(oldest));
-                    }
+        samples: Samples::Instance(|instance, family| {
+            for uncopied in &instance.posture.uncopied {
+                if let Some(oldest) = uncopied.oldest {
+                    let more = [("backup_region", uncopied.backup_region.as_str())];
+                    family.sample(&[&more], unix(oldest));
                 }
-            });
-        },
+            }
+        }),
     },
     Row {
         name: "cloud_backup_policy_enabled",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "The provider's own switch: 1 on, 0 off. Data counts as full, log files as log.",
-        samples: |scrape, family| {
-            each_switch(scrape, family, |switch| Some(truth(switch.enabled)));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_switch(instance, family, |switch| Some(truth(switch.enabled)));
+        }),
     },
     Row {
         name: "cloud_backup_policy_retention_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&[]),
         help: "For how long the provider keeps what its policy makes, in seconds; absent where it does not tell.",
-        samples: |scrape, family| {
-            each_switch(scrape, family, |switch| {
+        samples: Samples::Instance(|instance, family| {
+            each_switch(instance, family, |switch| {
                 switch.retention.map(|retention| retention.as_secs_f64())
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_objective_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["objective"]),
         help: "What was promised for this instance, in seconds, from the configuration.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for verdict in &instance.posture.verdicts {
-                    let more = [("objective", verdict.objective.label())];
-                    family.sample(&[labels, &more], verdict.promise.as_secs_f64());
-                }
-            });
-        },
+        samples: Samples::Instance(|instance, family| {
+            for verdict in &instance.posture.verdicts {
+                let more = [("objective", verdict.objective.label())];
+                family.sample(&[&more], verdict.promise.as_secs_f64());
+            }
+        }),
     },
     Row {
         name: "cloud_backup_objective_met",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["objective"]),
         help: "Whether the promise holds at this scrape; absent while a listing that it depends on was never read.",
-        samples: |scrape, family| {
-            each_instance(scrape, family, |instance, family, labels| {
-                for verdict in &instance.posture.verdicts {
-                    if let Some(met) = verdict.met {
-                        let more = [("objective", verdict.objective.label())];
-                        family.sample(&[labels, &more], truth(met));
-                    }
+        samples: Samples::Instance(|instance, family| {
+            for verdict in &instance.posture.verdicts {
+                if let Some(met) = verdict.met {
+                    let more = [("objective", verdict.objective.label())];
+                    family.sample(&[&more], truth(met));
                 }
-            });
-        },
+            }
+        }),
     },
     Row {
         name: "cloud_backup_poll_success",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
         help: "Whether the last attempt at this listing succeeded; absent before the first.",
-        samples: |scrape, family| {
-            each_listing(scrape, family, |listing| listing.success.map(truth));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_listing(instance, family, |listing| listing.success.map(truth));
+        }),
     },
     Row {
         name: "cloud_backup_last_poll_success_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
         help: "When this listing was last read, in Unix seconds; absent until the first time.",
-        samples: |scrape, family| {
-            each_listing(scrape, family, |listing| listing.last_success.map(unix));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_listing(instance, family, |listing| listing.last_success.map(unix));
+        }),
     },
     Row {
         name: "cloud_backup_listing_complete",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
         help: "0: not all rows were read, because the page cap was reached or the provider's total disagrees with the rows.",
-        samples: |scrape, family| {
-            each_listing(scrape, family, |listing| listing.complete.map(truth));
-        },
+        samples: Samples::Instance(|instance, family| {
+            each_listing(instance, family, |listing| listing.complete.map(truth));
+        }),
     },
     Row {
         name: "cloud_backup_poll_failures_total",
         metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "account", "listing", "reason"]),
         help: "Attempts at a listing that failed for good, retries included in the one attempt.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 for ((listing, reason), failures) in &account.poll_failures {
                     let more = [("listing", listing.label()), ("reason", reason.label())];
                     family.sample(&[labels, &more], as_float(*failures));
                 }
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_anomalies_total",
         metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "listing", "kind"]),
         help: "Rows of a listing that were not fully understood; counted again at each poll that meets them.",
-        samples: |scrape, family| {
-            for ((provider, listing, anomaly), rows) in &scrape.counts.anomalies {
+        samples: Samples::Exporter(|overview, family| {
+            for ((provider, listing, anomaly), rows) in &overview.counts.anomalies {
                 let labels = [
                     ("provider", *provider),
                     ("listing", listing.label()),
@@ -477,43 +507,43 @@ pub const CATALOGUE: &[Row] = &[
                 ];
                 family.sample(&[&labels], as_float(*rows));
             }
-        },
+        }),
     },
     Row {
         name: "cloud_backup_api_requests_total",
         metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "account", "operation"]),
         help: "HTTP requests sent to the provider, retries included.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 for (operation, requests) in &account.requests {
                     let more = [("operation", *operation)];
                     family.sample(&[labels, &more], as_float(*requests));
                 }
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_api_request_failures_total",
         metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "account", "operation", "reason"]),
         help: "HTTP requests that failed, those that a retry mended included.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 for ((operation, reason), failures) in &account.request_failures {
                     let more = [("operation", *operation), ("reason", reason.label())];
                     family.sample(&[labels, &more], as_float(*failures));
                 }
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_api_request_duration_seconds",
         metric_type: MetricType::Histogram,
         labels: Labels::Only(&["provider", "operation"]),
         help: "Seconds from sending a request to the end of its answer.",
-        samples: |scrape, family| {
-            for ((provider, operation), histogram) in &scrape.counts.durations {
+        samples: Samples::Exporter(|overview, family| {
+            for ((provider, operation), histogram) in &overview.counts.durations {
                 let labels = [("provider", *provider), ("operation", *operation)];
                 family.histogram(
                     &labels,
@@ -522,157 +552,126 @@ pub const CATALOGUE: &[Row] = &[
                     histogram.sum_seconds,
                 );
             }
-        },
+        }),
     },
     Row {
         name: "cloud_backup_discovery_success",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region"]),
         help: "Whether the last attempt to look for the instances of this region succeeded; absent before the first. A failure leaves what is watched as it is.",
-        samples: |scrape, family| {
-            each_region(scrape, family, |region| {
+        samples: Samples::Exporter(|overview, family| {
+            each_region(overview, family, |region| {
                 let attempt = region.last_attempt.as_ref();
                 attempt.map(|attempt| truth(attempt.failure.is_none()))
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_last_discovery_success_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region"]),
         help: "When the instances of this region were last listed, in Unix seconds; absent until the first time.",
-        samples: |scrape, family| {
-            each_region(scrape, family, |region| region.last_success.map(unix));
-        },
+        samples: Samples::Exporter(|overview, family| {
+            each_region(overview, family, |region| region.last_success.map(unix));
+        }),
     },
     Row {
         name: "cloud_backup_credentials_expiry_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "When the temporary keys in use expire, in Unix seconds; they are renewed well before. Absent for keys that do not say when they expire.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 if let Some(expiry) = account.credentials_expiry {
                     family.sample(&[labels], unix(expiry));
                 }
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_sweep_duration_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "Wall time of the last full round over the account's instances, without what is read seldom; polls are spread over the interval, so it comes close to it.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 if let Some(duration) = account.last_sweep {
                     family.sample(&[labels], duration.as_secs_f64());
                 }
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_poll_interval_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "How often each listing is read, from the configuration; but for policies and restore windows.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 family.sample(&[labels], account.intervals.poll.as_secs_f64());
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_policy_interval_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "How often policies and restore windows are read, from the configuration.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 family.sample(&[labels], account.intervals.policy.as_secs_f64());
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_discovery_interval_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
         help: "How often instances are looked for, from the configuration; absent where they are not.",
-        samples: |scrape, family| {
-            each_account(scrape, family, |account, family, labels| {
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
                 if let Some(interval) = account.intervals.discovery {
                     family.sample(&[labels], interval.as_secs_f64());
                 }
             });
-        },
+        }),
     },
     Row {
         name: "cloud_backup_exporter_build_info",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["version", "revision", "rustversion"]),
         help: "Always 1; says what is running.",
-        samples: |_, family| {
+        samples: Samples::Exporter(|_, family| {
             let labels = [
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("revision", env!("BUILD_REVISION")),
                 ("rustversion", env!("BUILD_RUST_VERSION")),
             ];
             family.sample(&[&labels], 1.0);
-        },
+        }),
     },
     Row {
         name: "cloud_backup_exporter_config_last_reload_successful",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&[]),
         help: "Whether the last attempt to load the configuration succeeded.",
-        samples: |scrape, family| family.sample(&[], truth(scrape.reload.successful)),
+        samples: Samples::Exporter(|overview, family| {
+            family.sample(&[], truth(overview.reload.successful));
+        }),
     },
     Row {
         name: "cloud_backup_exporter_config_last_reload_success_timestamp_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&[]),
         help: "When the configuration was last loaded, in Unix seconds.",
-        samples: |scrape, family| family.sample(&[], unix(scrape.reload.last_success)),
+        samples: Samples::Exporter(|overview, family| {
+            family.sample(&[], unix(overview.reload.last_success));
+        }),
     },
 ];
 
-/// The instances of a region, by their state.
-#[derive(Default)]
-struct States {
-    monitored: u64,
-    /// Known only where instances are looked for.
-    unmonitored: Option<u64>,
-    gone: u64,
-}
-
-fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
-    let mut regions: BTreeMap<(&str, &str, &str), (States, BTreeSet<&str>)> = BTreeMap::new();
-    for instance in scrape.instances {
-        let key = &instance.facts.target.key;
-        let region = (key.provider, &*key.account, &*key.source_region);
-        let (states, watched) = regions.entry(region).or_default();
-        *(if instance.posture.gone {
-            &mut states.gone
-        } else {
-            &mut states.monitored
-        }) += 1;
-        watched.insert(&key.instance_id);
-    }
-    for (key, found) in scrape.regions {
-        if found.last_success.is_none() {
-            continue;
-        }
-        let region = (key.provider, &*key.account, &*key.region);
-        let (states, watched) = regions.entry(region).or_default();
-        let present = found
-            .instances
-            .iter()
-            .filter(|(id, listed)| listed.gone_since.is_none() && !watched.contains(id.as_str()));
-        states.unmonitored = Some(present.count() as u64);
-        let outlived = found.outlived.iter();
-        states.gone += outlived.filter(|id| !watched.contains(id.as_str())).count() as u64;
-    }
-    for ((provider, account, source_region), (states, _)) in regions {
+fn instances_by_state(overview: &Overview<'_>, family: &mut Family<'_>) {
+    for ((provider, account, source_region), states) in &overview.states.0 {
         for (state, instances) in [
             ("monitored", Some(states.monitored)),
             ("unmonitored", states.unmonitored),
@@ -680,7 +679,7 @@ fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
         ] {
             let Some(instances) = instances else { continue };
             let labels = [
-                ("provider", provider),
+                ("provider", *provider),
                 ("account", account),
                 ("source_region", source_region),
                 ("state", state),
@@ -691,11 +690,11 @@ fn instances_by_state(scrape: &Scrape<'_>, family: &mut Family<'_>) {
 }
 
 fn each_region(
-    scrape: &Scrape<'_>,
+    overview: &Overview<'_>,
     family: &mut Family<'_>,
     value: impl Fn(&RegionFacts) -> Option<f64>,
 ) {
-    for (key, found) in scrape.regions {
+    for (key, found) in overview.regions {
         if let Some(value) = value(found) {
             let labels = [
                 ("provider", key.provider),
@@ -707,103 +706,68 @@ fn each_region(
     }
 }
 
-fn each_window(scrape: &Scrape<'_>, family: &mut Family<'_>, value: impl Fn(&Restorable) -> f64) {
-    each_instance(scrape, family, |instance, family, labels| {
-        for (place, window) in &instance.posture.restore_windows {
-            family.sample(&[labels, &place_labels(place)], value(window));
-        }
-    });
+fn each_window(
+    instance: &Assessed,
+    family: &mut InstanceFamily<'_>,
+    value: impl Fn(&Restorable) -> f64,
+) {
+    for (place, window) in &instance.posture.restore_windows {
+        family.sample(&[&place_labels(place)], value(window));
+    }
 }
 
 fn each_switch(
-    scrape: &Scrape<'_>,
-    family: &mut Family<'_>,
+    instance: &Assessed,
+    family: &mut InstanceFamily<'_>,
     value: impl Fn(&Switch) -> Option<f64>,
 ) {
-    each_instance(scrape, family, |instance, family, labels| {
-        for ((place, backup_type), switch) in &instance.posture.switches {
-            if let Some(value) = value(switch) {
-                let more = [("backup_type", backup_type.label())];
-                family.sample(&[labels, &place_labels(place), &more], value);
-            }
+    for ((place, backup_type), switch) in &instance.posture.switches {
+        if let Some(value) = value(switch) {
+            let more = [("backup_type", backup_type.label())];
+            family.sample(&[&place_labels(place), &more], value);
         }
-    });
-}
-
-fn each_instance(
-    scrape: &Scrape<'_>,
-    family: &mut Family<'_>,
-    write: impl Fn(&Assessed, &mut Family<'_>, &[Label<'_>]),
-) {
-    for instance in scrape.instances {
-        let key = &instance.facts.target.key;
-        let labels = [
-            (INSTANCE[0], key.provider),
-            (INSTANCE[1], &key.account),
-            (INSTANCE[2], &key.source_region),
-            (INSTANCE[3], &key.instance_id),
-        ];
-        write(instance, family, &labels);
     }
 }
 
 fn each_copy(
-    scrape: &Scrape<'_>,
-    family: &mut Family<'_>,
-    value: impl Fn(&Scrape<'_>, &Copy) -> Option<f64>,
+    instance: &Assessed,
+    family: &mut InstanceFamily<'_>,
+    value: impl Fn(&Copy) -> Option<f64>,
 ) {
-    each_instance(scrape, family, |instance, family, labels| {
-        for copy in &instance.posture.copies {
-            if let Some(value) = value(scrape, copy) {
-                family.sample(&[labels, &copy_labels(copy)], value);
-            }
+    for copy in &instance.posture.copies {
+        if let Some(value) = value(copy) {
+            family.sample(&[&copy_labels(copy)], value);
         }
-    });
+    }
 }
 
 fn each_success(
-    scrape: &Scrape<'_>,
-    family: &mut Family<'_>,
-    value: impl Fn(&Scrape<'_>, Success) -> Option<f64>,
+    instance: &Assessed,
+    family: &mut InstanceFamily<'_>,
+    value: impl Fn(Success) -> Option<f64>,
 ) {
-    each_copy(scrape, family, |scrape, copy| {
-        copy.last_success.and_then(|success| value(scrape, success))
-    });
-}
-
-fn each_recovery_point(
-    scrape: &Scrape<'_>,
-    family: &mut Family<'_>,
-    value: impl Fn(&Scrape<'_>, DateTime<Utc>) -> f64,
-) {
-    each_instance(scrape, family, |instance, family, labels| {
-        for (place, point) in &instance.posture.recovery_points {
-            family.sample(&[labels, &place_labels(place)], value(scrape, *point));
-        }
-    });
+    each_copy(instance, family, |copy| copy.last_success.and_then(&value));
 }
 
 fn each_listing(
-    scrape: &Scrape<'_>,
-    family: &mut Family<'_>,
-    value: impl Fn(&crate::posture::ListingPosture) -> Option<f64>,
+    instance: &Assessed,
+    family: &mut InstanceFamily<'_>,
+    value: impl Fn(&ListingPosture) -> Option<f64>,
 ) {
-    each_instance(scrape, family, |instance, family, labels| {
-        for listing in &instance.posture.listings {
-            if let Some(value) = value(listing) {
-                let more = [("listing", ListingKind::label(listing.kind))];
-                family.sample(&[labels, &more], value);
-            }
+    for listing in &instance.posture.listings {
+        if let Some(value) = value(listing) {
+            let more = [("listing", ListingKind::label(listing.kind))];
+            family.sample(&[&more], value);
         }
-    });
+    }
 }
 
 fn each_account(
-    scrape: &Scrape<'_>,
+    overview: &Overview<'_>,
     family: &mut Family<'_>,
     write: impl Fn(&AccountCounts, &mut Family<'_>, &[Label<'_>]),
 ) {
-    for (AccountKey { provider, account }, counts) in &scrape.counts.accounts {
+    for (AccountKey { provider, account }, counts) in &overview.counts.accounts {
         let labels = [("provider", *provider), ("account", &**account)];
         write(counts, family, &labels);
     }
@@ -831,11 +795,6 @@ fn truth(value: bool) -> f64 {
 
 fn unix(time: DateTime<Utc>) -> f64 {
     seconds(time - DateTime::UNIX_EPOCH)
-}
-
-/// Whole seconds; a time that our clock has not reached yet has the age 0.
-fn age(scrape: &Scrape<'_>, time: DateTime<Utc>) -> f64 {
-    seconds((scrape.now - time).max(chrono::Duration::zero()))
 }
 
 #[expect(

@@ -3,21 +3,26 @@
 //! Rendered from one consistent look at facts and counters. Asks no provider, and judges nothing itself.
 
 pub mod catalogue;
+pub mod edition;
 pub mod exposition;
 mod process;
+mod states;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use self::exposition::Exposition;
 pub use self::exposition::Format;
+use self::exposition::{Ages, Exposition, InstanceFamily};
 pub use self::process::ProcessMetrics;
+use self::states::States;
 use crate::facts::{InstanceFacts, RegionFacts, RegionKey};
 use crate::posture::Posture;
 use crate::tally::Counts;
+use crate::target::InstanceKey;
 
 /// One instance with its judgement.
 #[derive(Debug)]
@@ -52,10 +57,50 @@ pub struct Scrape<'a> {
     pub reload: ReloadState,
 }
 
-/// Writes a scrape.
-pub fn render(scrape: &Scrape<'_>, process: &ProcessMetrics, format: Format) -> String {
+/// What is shown beside the single instances.
+#[derive(Debug)]
+struct Overview<'a> {
+    states: &'a States,
+    regions: &'a [(RegionKey, Arc<RegionFacts>)],
+    counts: &'a Counts,
+    reload: ReloadState,
+}
+
+/// Writes a scrape from the beginning. A server does better with the [`edition`]s that an editor keeps up to date.
+pub fn render(scrape: &Scrape<'_>, process: &ProcessMetrics, format: Format) -> Vec<u8> {
     let mut exposition = Exposition::new(format);
-    catalogue::write(scrape, &mut exposition);
+    let now = scrape.now.timestamp();
+    let instances: Vec<_> = scrape
+        .instances
+        .iter()
+        .map(|instance| {
+            let labels = catalogue::instance_labels(&instance.facts.target.key);
+            (instance, exposition::written_labels(&labels))
+        })
+        .collect();
+    for (row, samples) in catalogue::about_instances() {
+        let mut text = Vec::new();
+        for (instance, labels) in &instances {
+            let mut family = InstanceFamily {
+                name: row.name,
+                labels,
+                text: &mut text,
+                ages: Ages::AsOf(now),
+            };
+            samples(instance, &mut family);
+        }
+        exposition.add(row.name, row.metric_type, row.help, &text);
+    }
+    let watched = scrape.instances.iter();
+    let watched = watched.map(|instance| (&instance.facts.target.key, instance.posture.gone));
+    let keys: HashSet<&InstanceKey> = watched.clone().map(|(key, _)| key).collect();
+    let overview = Overview {
+        states: &States::count(watched, scrape.regions, |key| keys.contains(key)),
+        regions: scrape.regions,
+        counts: scrape.counts,
+        reload: scrape.reload,
+    };
+    catalogue::write_overview(&overview, &mut exposition);
     process.write(&mut exposition);
     exposition.finish()
 }

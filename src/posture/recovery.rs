@@ -54,8 +54,15 @@ impl<'a> View<'a> {
 
     /// Where the log files begin that were listed when they were last listed.
     fn logs_listed_from(&self) -> DateTime<Utc> {
-        let facts = self.facts.listings.get(&ListingKind::CrossRegionLog);
-        let read = facts.and_then(|facts| facts.last_success);
+        let listings = &self.facts.listings;
+        let of_logs = listings.get(&ListingKind::CrossRegionLog);
+        // Where they have no listing of their own, they came with another.
+        let read = of_logs.and_then(|facts| facts.last_success).or_else(|| {
+            listings
+                .values()
+                .filter_map(|facts| facts.last_success)
+                .max()
+        });
         let edge = self.lookback.of(BackupType::Log);
         read.map_or(edge, |read| edge - (self.now - read))
     }

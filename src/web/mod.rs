@@ -5,6 +5,7 @@
 
 mod authentication;
 pub mod listen;
+mod metrics_page;
 pub mod negotiate;
 pub mod protection;
 pub(crate) mod rate_limit;
@@ -22,12 +23,13 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
+use self::metrics_page::{Form, MetricsPage};
 use self::rendering::Rendering;
 use self::server::Body;
 use crate::backup::Lookback;
 use crate::clock::Clock;
 use crate::facts::{Facts, InstanceFacts, RegionFacts};
-use crate::metrics::{self, Assessed, Format, ProcessMetrics, ReloadState, Scrape};
+use crate::metrics::{self, Assessed, Format, ReloadState, Scrape};
 use crate::posture;
 use crate::report::Report;
 use crate::report::query::Query;
@@ -42,7 +44,7 @@ pub struct Site {
     facts: Arc<Facts>,
     tally: Arc<Tally>,
     clock: Clock,
-    process: ProcessMetrics,
+    metrics: MetricsPage,
     settings: RwLock<Settings>,
     reload: mpsc::Sender<ReloadRequest>,
     was_ready: AtomicBool,
@@ -73,11 +75,12 @@ impl Site {
         settings: Settings,
         reload: mpsc::Sender<ReloadRequest>,
     ) -> Self {
+        let metrics = MetricsPage::new(Arc::clone(&facts), Arc::clone(&tally), clock.clone());
         Self {
             facts,
             tally,
             clock,
-            process: ProcessMetrics::default(),
+            metrics,
             settings: RwLock::new(settings),
             reload,
             was_ready: AtomicBool::new(false),
@@ -127,8 +130,13 @@ impl Site {
         })
     }
 
-    /// The metrics as of now.
-    pub fn scrape(&self, format: Format) -> String {
+    /// Keeps what `/metrics` says up to date, for ever: without this running there is no answer.
+    pub async fn keep_metrics_up_to_date(&self) {
+        self.metrics.keep_up(|| self.settings().lookback).await;
+    }
+
+    /// The metrics as of now, written from the beginning.
+    pub fn scrape(&self, format: Format) -> Vec<u8> {
         let scrape = Scrape {
             now: self.clock.now(),
             instances: &self.assess(),
@@ -136,7 +144,7 @@ impl Site {
             counts: &self.tally.counts(),
             reload: self.settings().reload,
         };
-        metrics::render(&scrape, &self.process, format)
+        metrics::render(&scrape, self.metrics.process(), format)
     }
 
     /// Answers one request.
@@ -158,17 +166,18 @@ impl Site {
         }
         match request.uri().path() {
             "/-/healthy" => text(StatusCode::OK, "healthy\n"),
-            "/-/ready" => self.readiness(),
+            "/-/ready" => self.readiness().await,
             "/-/reload" if is_of_another_site(request.headers()) => text(
                 StatusCode::FORBIDDEN,
                 "a page of another site cannot reload the configuration\n",
             ),
             "/-/reload" => self.request_reload().await,
+            "/metrics" => self.metrics_page(request).await,
             _ => self.page(request).await,
         }
     }
 
-    fn readiness(&self) -> Response<Body> {
+    async fn readiness(&self) -> Response<Body> {
         let (facts, regions) = (self.facts.all(), self.facts.regions());
         let attempted = facts.iter().filter(|facts| facts.is_attempted()).count();
         // What is found later on is polled at once, and does not make the rest less ready.
@@ -179,6 +188,10 @@ impl Site {
         let is_searched = |(_, found): &&(_, Arc<RegionFacts>)| found.last_attempt.is_some();
         let searched = regions.iter().filter(is_searched).count();
         let status = if awaited == 0 && searched == regions.len() {
+            if !was_ready {
+                // Whoever waits for this scrapes next, and wants to see it all.
+                self.metrics.catch_up().await;
+            }
             self.was_ready.store(true, Ordering::Relaxed);
             StatusCode::OK
         } else {
@@ -200,7 +213,10 @@ impl Site {
             Err(_) => None,
         };
         match outcome {
-            Some(Ok(())) => text(StatusCode::OK, "reloaded\n"),
+            Some(Ok(())) => {
+                self.metrics.catch_up().await;
+                text(StatusCode::OK, "reloaded\n")
+            }
             Some(Err(problems)) => text(
                 StatusCode::BAD_REQUEST,
                 format!("the configuration was not changed:\n{problems}\n"),
@@ -209,29 +225,56 @@ impl Site {
         }
     }
 
+    /// What was made in this second is given again. Otherwise little has to be added to the newest edition, but for as many
+    /// ages as there are it takes longer than the threads that serve can spare.
+    async fn metrics_page(self: Arc<Self>, request: Request<()>) -> Response<Body> {
+        let headers = request.headers();
+        let form = Form {
+            format: negotiate::format(headers),
+            gzip: negotiate::accepts_gzip(headers),
+        };
+        if let Some(body) = self.metrics.made(form, self.settings().reload) {
+            return metrics_response(form, body);
+        }
+        let Some(edition) = self.metrics.newest().await else {
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no metrics are written yet\n",
+            );
+        };
+        let this = Arc::clone(&self);
+        let make = move || {
+            let body = this.metrics.make(&edition, form, this.settings().reload);
+            metrics_response(form, body)
+        };
+        self.rendered(page_key(&request), make).await
+    }
+
     /// The pages that take time to make.
     async fn page(self: Arc<Self>, request: Request<()>) -> Response<Body> {
         let this = Arc::clone(&self);
-        let made = self
-            .rendering
-            .page(page_key(&request), move || this.make_page(&request));
-        made.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a page could not be made; please report this");
-            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
-        })
+        self.rendered(page_key(&request), move || this.make_page(&request))
+            .await
+    }
+
+    async fn rendered(
+        &self,
+        key: PageKey,
+        make: impl FnOnce() -> Response<Body> + Send + 'static,
+    ) -> Response<Body> {
+        self.rendering
+            .page(key, make)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a page could not be made; please report this");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+            })
     }
 
     fn make_page(&self, request: &Request<()>) -> Response<Body> {
         let headers = request.headers();
         let query = Query::parse(request.uri().query().unwrap_or_default());
         match request.uri().path() {
-            "/metrics" => {
-                let format = negotiate::format(headers);
-                let mut response = compressed(headers, self.scrape(format), format.content_type());
-                let vary = HeaderValue::from_static("accept, accept-encoding");
-                response.headers_mut().insert(VARY, vary);
-                response
-            }
             "/api/v1/instances" => self.instances(&query, headers),
             _ => self.status_page(&query, headers),
         }
@@ -292,6 +335,17 @@ impl Site {
     }
 }
 
+fn metrics_response(form: Form, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    set_headers(headers, form.format.content_type());
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if form.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
 fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -304,7 +358,7 @@ fn compressed(request: &HeaderMap, body: String, content_type: &'static str) -> 
     let body = if gzip {
         negotiate::gzip(body.as_bytes()).into()
     } else {
-        Body::from(body)
+        body.into()
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();

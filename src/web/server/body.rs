@@ -1,8 +1,8 @@
 //! The body of a response: pieces of memory, of which the whole length is known before the first is sent.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,11 +10,14 @@ use hyper::body::{Frame, SizeHint};
 
 /// A list of pieces, sent one after the other without being copied together.
 ///
-/// Pieces are shared, not copied, so that a part which is the same in every answer is held in memory once.
+/// Pieces are shared, not copied, so that a part which is the same in every answer is held in memory once, and a whole body
+/// can be given to many clients.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
     /// None of them is empty: an empty piece would end a chunked body, and hides the end of this one from hyper.
-    pieces: VecDeque<Bytes>,
+    pieces: Option<Arc<[Bytes]>>,
+    /// The piece that comes next.
+    next: usize,
     left: u64,
 }
 
@@ -22,7 +25,8 @@ impl Body {
     /// No body at all.
     pub const fn empty() -> Self {
         Self {
-            pieces: VecDeque::new(),
+            pieces: None,
+            next: 0,
             left: 0,
         }
     }
@@ -40,12 +44,16 @@ impl Body {
 
 impl FromIterator<Bytes> for Body {
     fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
-        let pieces: VecDeque<Bytes> = pieces
+        let pieces: Arc<[Bytes]> = pieces
             .into_iter()
             .filter(|piece| !piece.is_empty())
             .collect();
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, left }
+        Self {
+            pieces: Some(pieces),
+            next: 0,
+            left,
+        }
     }
 }
 
@@ -81,8 +89,10 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.pieces.pop_front();
+        let pieces = self.pieces.as_deref().unwrap_or_default();
+        let piece = pieces.get(self.next).cloned();
         if let Some(piece) = &piece {
+            self.next += 1;
             self.left -= piece.len() as u64;
         }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
