@@ -3,6 +3,8 @@
 //! Not here: how a vendor spells it (`provider/*/wire.rs`), what it means for an objective (`posture`).
 //! Values are made by `provider/*/normalise.rs` and kept by `facts`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 
 /// How far ahead of our clock a vendor's time may lie before it is not believed.
@@ -95,7 +97,7 @@ pub struct BackupSet {
     /// Local or in another region.
     pub scope: Scope,
     /// The region that keeps it; empty where the vendor does not say.
-    pub backup_region: String,
+    pub backup_region: Arc<str>,
     /// Full, incremental or log.
     pub backup_type: BackupType,
     /// What became of it.
@@ -113,7 +115,7 @@ pub struct BackupSet {
     /// `false` where the vendor lists it but says that it cannot be restored.
     pub available: bool,
     /// The regions to which the vendor would restore it; empty where the vendor does not say.
-    pub restore_regions: Vec<String>,
+    pub restore_regions: Arc<[String]>,
     /// For a log file: up to when it holds everything that was written. The next one continues it from there.
     pub covers_until: Option<DateTime<Utc>>,
 }
@@ -414,6 +416,28 @@ impl FoundInstance {
     /// The same, made at this time.
     pub(crate) fn made_at(mut self, time: &str) -> Self {
         self.description.created = time.parse().ok();
+        self
+    }
+}
+
+impl Listing {
+    /// Has sets share what is the same in all of them, as there may be a million, and gives back what memory is left over.
+    pub fn made_lean(mut self) -> Self {
+        self.sets.shrink_to_fit();
+        let mut others = self.sets.iter_mut();
+        let Some(first) = others.next() else {
+            return self;
+        };
+        let mut last = (&first.backup_region, &first.restore_regions);
+        for set in others {
+            if set.backup_region == *last.0 {
+                set.backup_region = Arc::clone(last.0);
+            }
+            if set.restore_regions == *last.1 {
+                set.restore_regions = Arc::clone(last.1);
+            }
+            last = (&set.backup_region, &set.restore_regions);
+        }
         self
     }
 }

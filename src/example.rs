@@ -54,7 +54,7 @@ fn set(scope: Scope, region: &str, ended: &str) -> BackupSet {
     let ended = ago(ended);
     BackupSet {
         scope,
-        backup_region: region.to_owned(),
+        backup_region: region.into(),
         backup_type: BackupType::Full,
         status: Status::Completed,
         started: Some(ended - chrono::Duration::minutes(10)),
@@ -63,7 +63,7 @@ fn set(scope: Scope, region: &str, ended: &str) -> BackupSet {
         recovery_point: Some(ended),
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: None,
     }
 }
@@ -301,7 +301,7 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
         }
         let at_home = |set: BackupSet| BackupSet {
             scope: Scope::Local,
-            backup_region: HOME.to_owned(),
+            backup_region: HOME.into(),
             ..set
         };
         let locals = Sets {
@@ -387,7 +387,7 @@ fn any_copy() -> impl Strategy<Value = BackupSet> {
             |(region, backup_type, status, started, ended, size, point, expires, available, to)| {
                 BackupSet {
                     scope: Scope::CrossRegion,
-                    backup_region: region.to_owned(),
+                    backup_region: region.into(),
                     backup_type,
                     status,
                     started,

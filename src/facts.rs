@@ -403,7 +403,7 @@ impl Found {
             Reading::Sets(listing) => Self::Sets(Arc::new(Sets {
                 remembered: self.newest_before(lookback, now),
                 holes: self.holes_after(&listing, lookback, now),
-                listing,
+                listing: listing.made_lean(),
             })),
             Reading::Policy(policy) => Self::Policy(Arc::new(policy)),
             Reading::Windows(windows) => Self::Windows(Arc::new(windows)),
@@ -423,7 +423,7 @@ impl Found {
             if !set.is_usable(now) || edges.contain(set) {
                 continue;
             }
-            let copy = (set.scope, set.backup_region.as_str(), set.backup_type);
+            let copy = (set.scope, &*set.backup_region, set.backup_type);
             let best = newest.entry(copy).or_insert(set);
             if set.finished() > best.finished() {
                 *best = set;
@@ -623,7 +623,7 @@ mod tests {
             .sets()
             .remembered
             .into_iter()
-            .map(|set| (set.backup_region, set.backup_type, set.ended))
+            .map(|set| (set.backup_region.to_string(), set.backup_type, set.ended))
             .collect();
         let ended = Some(ago("32days"));
         assert_eq!(

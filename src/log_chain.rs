@@ -65,7 +65,7 @@ pub fn holes<'a>(
     regions.dedup();
     for region in regions {
         let mut covered: Option<DateTime<Utc>> = None;
-        for log in logs.iter().filter(|log| log.backup_region == region) {
+        for log in logs.iter().filter(|log| &*log.backup_region == region) {
             let (Some(begins), Some(ends)) = (log.dated(), covers_until(log)) else {
                 continue;
             };

@@ -262,7 +262,7 @@ impl<'a> View<'a> {
         let expected = asked(configured, &|| view.regions_of_policy());
         view.expected_regions = asked(expected, &|| {
             view.sets(ListingKind::CrossRegion)
-                .map(|set| set.backup_region.as_str())
+                .map(|set| &*set.backup_region)
                 .filter(|region| !region.is_empty())
                 .collect()
         });
@@ -400,7 +400,7 @@ impl Place {
     fn of(set: &BackupSet) -> Self {
         Self {
             scope: set.scope,
-            backup_region: set.backup_region.clone(),
+            backup_region: set.backup_region.to_string(),
         }
     }
 

@@ -359,7 +359,7 @@ fn account() -> AccountKey {
 /// An instance of which every kind of fact is known, so that every family has a sample.
 fn eventful() -> Instance {
     let restorable = BackupSet {
-        restore_regions: vec![HOME.to_owned()],
+        restore_regions: [HOME.to_owned()].into(),
         ..copy_in("cn-shanghai", "25h")
     };
     let running = BackupSet {

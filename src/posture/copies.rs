@@ -113,7 +113,7 @@ impl View<'_> {
                 let copied_up_to = self
                     .usable_sets(ListingKind::CrossRegion)
                     .filter(full)
-                    .filter(|set| set.backup_region == *region)
+                    .filter(|set| *set.backup_region == **region)
                     .filter_map(|set| set.recovery_point)
                     .max();
                 let lacking: Vec<_> = self

@@ -73,7 +73,7 @@ fn recovery_points(sets: &[BackupSet]) -> BTreeMap<Place, DateTime<Utc>> {
             };
             let place = Place {
                 scope: set.scope,
-                backup_region: set.backup_region.clone(),
+                backup_region: set.backup_region.to_string(),
             };
             if is_log != wants_log || !is_usable(set) {
                 continue;
@@ -100,7 +100,7 @@ fn is_continued(sets: &[BackupSet], place: &Place, base: DateTime<Utc>) -> bool 
     }
     sets.iter().any(|set| {
         set.backup_type == BackupType::Log
-            && (set.scope, &set.backup_region) == (place.scope, &place.backup_region)
+            && (set.scope, &*set.backup_region) == (place.scope, &*place.backup_region)
             && is_usable(set)
             && set.started.or(set.ended) <= Some(base + Duration::minutes(2))
     })
@@ -127,7 +127,7 @@ fn uncopied(sets: &[BackupSet], region: &str) -> (u64, Option<DateTime<Utc>>) {
     let is_full = |set: &&BackupSet| set.backup_type == BackupType::Full && is_usable(set);
     let mut copied_up_to = None;
     for set in sets.iter().filter(is_full) {
-        if set.scope == Scope::CrossRegion && set.backup_region == region {
+        if set.scope == Scope::CrossRegion && &*set.backup_region == region {
             copied_up_to = copied_up_to.max(set.recovery_point);
         }
     }
@@ -157,7 +157,7 @@ fn of_copy(sets: &[BackupSet], copy: &Copy) -> Vec<BackupSet> {
     sets.iter()
         .filter(|set| {
             set.scope == copy.place.scope
-                && set.backup_region == copy.place.backup_region
+                && *set.backup_region == *copy.place.backup_region
                 && set.backup_type == copy.backup_type
         })
         .cloned()

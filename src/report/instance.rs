@@ -249,7 +249,7 @@ impl InstanceReport {
         let shown: Vec<_> = newest
             .map(|set| SetReport {
                 scope: set.scope.label(),
-                backup_region: set.backup_region.clone(),
+                backup_region: set.backup_region.to_string(),
                 backup_type: set.backup_type.label(),
                 status: set.status.label(),
                 usable: set.is_usable(now),

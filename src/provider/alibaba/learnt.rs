@@ -2,7 +2,7 @@
 //! and the id of the newest copy in each region. A `BackupSet` carries no id on purpose.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -49,7 +49,9 @@ impl Learnt {
     /// A listing has these copies, and no others.
     pub(super) fn copies(&self, key: &InstanceKey, newest: NewestCopies) {
         let copies = newest.0.into_iter();
-        let copies = copies.map(|(region, (_, id))| (region, id)).collect();
+        let copies = copies
+            .map(|(region, (_, id))| (region.to_string(), id))
+            .collect();
         self.learn(key, |known| known.copies = copies);
     }
 
@@ -76,7 +78,7 @@ impl Learnt {
 
 /// The newest usable full copy of each region, by its end.
 #[derive(Debug, Default)]
-pub(super) struct NewestCopies(BTreeMap<String, (DateTime<Utc>, u64)>);
+pub(super) struct NewestCopies(BTreeMap<Arc<str>, (DateTime<Utc>, u64)>);
 
 impl NewestCopies {
     /// Takes note of a row, unless it is of no use or has no id: 0 names nothing.

@@ -1,5 +1,7 @@
 //! From Alibaba's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
 
+use std::sync::Arc;
+
 use super::wire::{CrossRegionRow, LocalRow, LogRow};
 use crate::backup::{Anomaly, BackupSet, BackupType, Description, Scope, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
@@ -47,7 +49,7 @@ impl CrossRegionRow {
             backup_region: self
                 .cross_backup_region
                 .text()
-                .unwrap_or_else(|| subject.backup_region.to_owned()),
+                .map_or_else(|| subject.backup_region.into(), Into::into),
             backup_type: backup_type.unwrap_or(BackupType::Full),
             status: odd.status(status, backup_type, started, ended),
             started,
@@ -56,7 +58,7 @@ impl CrossRegionRow {
             recovery_point: odd.recovery_point(consistent, started),
             expires: None,
             available: true,
-            restore_regions: self.restore_regions.0.clone(),
+            restore_regions: self.restore_regions.0.as_slice().into(),
             covers_until: None,
         };
         (set, odd)
@@ -99,7 +101,7 @@ impl VendorRow for LocalRow {
         });
         let set = BackupSet {
             scope: Scope::Local,
-            backup_region: subject.backup_region.to_owned(),
+            backup_region: subject.backup_region.into(),
             backup_type: backup_type.unwrap_or(BackupType::Full),
             status: odd.status(status, backup_type, started, ended),
             started,
@@ -109,7 +111,7 @@ impl VendorRow for LocalRow {
             expires,
             available: self.is_avail != Scalar::Other
                 && self.is_avail.text().as_deref() != Some("0"),
-            restore_regions: Vec::new(),
+            restore_regions: Arc::default(),
             covers_until: None,
         };
         odd.with(set)
@@ -151,7 +153,7 @@ impl VendorRow for LogRow {
             backup_region: self
                 .cross_backup_region
                 .text()
-                .unwrap_or_else(|| subject.backup_region.to_owned()),
+                .map_or_else(|| subject.backup_region.into(), Into::into),
             backup_type: BackupType::Log,
             status: odd.status(status, Some(BackupType::Log), started, ended),
             started,
@@ -160,7 +162,7 @@ impl VendorRow for LogRow {
             recovery_point,
             expires: None,
             available: true,
-            restore_regions: Vec::new(),
+            restore_regions: Arc::default(),
             covers_until: recovery_point,
         };
         odd.with(set)

@@ -147,7 +147,7 @@ fn names(regions: &[&str]) -> Vec<String> {
 fn each_sample_says_what_a_reader_of_the_page_would_name() {
     let away = |region: &str, started, ended| BackupSet {
         scope: Scope::CrossRegion,
-        backup_region: region.to_owned(),
+        backup_region: region.into(),
         backup_type: BackupType::Full,
         status: Status::Completed,
         started: Some(utc(started)),
@@ -156,12 +156,12 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         recovery_point: Some(utc(started)),
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: None,
     };
     let home = |started, ended| BackupSet {
         scope: Scope::Local,
-        backup_region: HOME.to_owned(),
+        backup_region: HOME.into(),
         ..away("", started, ended)
     };
     let check = |kind,
@@ -192,7 +192,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         // No status, but an end and a size; no consistent time, so the start stands for it.
         vec![BackupSet {
             size_bytes: Some(2_100_100),
-            restore_regions: names(&["cn-hangzhou", "cn-zhangjiakou"]),
+            restore_regions: names(&["cn-hangzhou", "cn-zhangjiakou"]).into(),
             ..away(
                 "cn-zhangjiakou",
                 "2026-06-11T17:00:40Z",
@@ -210,7 +210,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             BackupSet {
                 size_bytes: Some(5_300_000),
                 recovery_point: Some(utc("2026-06-12T02:22:54Z")),
-                restore_regions: names(&["cn-hangzhou", "cn-shanghai"]),
+                restore_regions: names(&["cn-hangzhou", "cn-shanghai"]).into(),
                 ..away(
                     "cn-shanghai",
                     "2026-06-12T02:22:45Z",
@@ -237,7 +237,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         vec![
             BackupSet {
                 size_bytes: Some(9_100_000),
-                restore_regions: names(&["cn-shenzhen"]),
+                restore_regions: names(&["cn-shenzhen"]).into(),
                 ..away(
                     "cn-shenzhen",
                     "2026-06-12T02:03:24Z",
@@ -694,7 +694,7 @@ fn a_copy_without_a_region_is_where_the_only_expected_one_is() {
         let body = page(CrossRegion, std::slice::from_ref(row), 1);
         let (listing, _) = play(CrossRegion, &target, [answer(200, body)]);
         assert_eq!(
-            listing.unwrap().sets[0].backup_region,
+            &*listing.unwrap().sets[0].backup_region,
             region,
             "{expecting:?}"
         );

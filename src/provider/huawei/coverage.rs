@@ -4,6 +4,7 @@
 //! although nothing is missing between them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -17,12 +18,12 @@ const FEWEST: usize = 3;
 
 /// Says of each log up to when it covers its instance.
 pub(super) fn cover(sets: &mut [BackupSet]) {
-    let mut begins: BTreeMap<String, Vec<DateTime<Utc>>> = BTreeMap::new();
+    let mut begins: BTreeMap<Arc<str>, Vec<DateTime<Utc>>> = BTreeMap::new();
     for log in sets.iter().filter(|set| is_log(set)) {
-        let begins = begins.entry(log.backup_region.clone()).or_default();
+        let begins = begins.entry(Arc::clone(&log.backup_region)).or_default();
         begins.extend(log.started);
     }
-    let steps: BTreeMap<String, Duration> = begins
+    let steps: BTreeMap<Arc<str>, Duration> = begins
         .into_iter()
         .map(|(region, begins)| (region, step(begins)))
         .collect();
@@ -62,7 +63,7 @@ mod tests {
         let at = |time| utc(&format!("2026-06-12T{time}Z"));
         BackupSet {
             scope: Scope::CrossRegion,
-            backup_region: region.to_owned(),
+            backup_region: region.into(),
             backup_type: BackupType::Log,
             status: Status::Completed,
             started: started.map(at),
@@ -71,7 +72,7 @@ mod tests {
             recovery_point: None,
             expires: None,
             available: true,
-            restore_regions: Vec::new(),
+            restore_regions: Arc::default(),
             covers_until: None,
         }
     }

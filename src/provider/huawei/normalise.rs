@@ -1,5 +1,7 @@
 //! From Huawei's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
 
+use std::sync::Arc;
+
 use super::wire::{BackupRow, Datastore};
 use crate::backup::{Anomaly, BackupSet, BackupType, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
@@ -66,7 +68,7 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
     });
     let set = BackupSet {
         scope: subject.scope,
-        backup_region: subject.backup_region.to_owned(),
+        backup_region: subject.backup_region.into(),
         backup_type: backup_type.unwrap_or(BackupType::Full),
         status: odd.status(status, backup_type, started, believed_end),
         started,
@@ -75,7 +77,7 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
         recovery_point: odd.recovery_point(consistent, started),
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: None,
     };
     odd.with(set)

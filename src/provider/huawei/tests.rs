@@ -173,7 +173,7 @@ fn sorted(anomalies: &[Anomaly]) -> Vec<Anomaly> {
 fn each_sample_says_what_a_reader_of_the_page_would_name() {
     let away = |size_bytes, started, ended| BackupSet {
         scope: Scope::CrossRegion,
-        backup_region: AWAY.to_owned(),
+        backup_region: AWAY.into(),
         backup_type: BackupType::Full,
         status: Status::Completed,
         started: Some(utc(started)),
@@ -183,13 +183,13 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         recovery_point: Some(utc(started)),
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: None,
     };
     let in_2018 = || away(2_870_272, "2018-08-06T04:41:14Z", "2018-08-06T04:43:14Z");
     let building = || BackupSet {
         scope: Scope::Local,
-        backup_region: HOME.to_owned(),
+        backup_region: HOME.into(),
         status: Status::Running,
         ended: None,
         ..away(0, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
@@ -1080,7 +1080,7 @@ fn copies_are_kept_where_they_were_found() {
         let regions: Vec<_> = listing
             .sets
             .iter()
-            .map(|set| (set.scope, set.backup_region.as_str()))
+            .map(|set| (set.scope, &*set.backup_region))
             .collect();
         let expected = [AWAY, "cn-south-1"].map(|region| (Scope::CrossRegion, region));
         assert_eq!(regions, expected);

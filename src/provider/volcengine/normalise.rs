@@ -1,5 +1,7 @@
 //! From Volcengine's rows to the vocabulary of `backup`. Pure: `now` and the instance are passed in.
 
+use std::sync::Arc;
+
 use super::wire::BackupRow;
 use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
 use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
@@ -57,7 +59,7 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
     };
     let set = BackupSet {
         scope: subject.scope,
-        backup_region: named_region.unwrap_or_else(|| subject.backup_region.to_owned()),
+        backup_region: named_region.map_or_else(|| subject.backup_region.into(), Into::into),
         backup_type: backup_type.unwrap_or(BackupType::Full),
         status: odd.status(status, backup_type, started, ended),
         started,
@@ -68,7 +70,7 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
         recovery_point: odd.recovery_point(Ok(None), started),
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: None,
     };
     odd.with(set)

@@ -148,7 +148,7 @@ fn sorted(anomalies: &[Anomaly]) -> Vec<Anomaly> {
 fn each_sample_says_what_a_reader_of_the_page_would_name() {
     let copy = || BackupSet {
         scope: Scope::CrossRegion,
-        backup_region: "cn-shanghai".to_owned(),
+        backup_region: "cn-shanghai".into(),
         backup_type: BackupType::Full,
         status: Status::Completed,
         started: Some(utc("2025-04-14T12:58:19Z")),
@@ -159,12 +159,12 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         // The days that it is kept are known, but not from when they count.
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: None,
     };
     let at_home = || BackupSet {
         scope: Scope::Local,
-        backup_region: HOME.to_owned(),
+        backup_region: HOME.into(),
         ..copy()
     };
     let creating = BackupSet {
@@ -437,11 +437,11 @@ fn a_copy_without_a_region_is_where_the_only_expected_one_is() {
         let target = target_of(ID, expecting);
         let body = page(std::slice::from_ref(&row), 1);
         let (listed, _) = play(listing, &target, [answer(200, body.clone())]);
-        assert_eq!(listed.unwrap().sets[0].backup_region, region, "{row}");
+        assert_eq!(&*listed.unwrap().sets[0].backup_region, region, "{row}");
         let (together, _) = play_together(listing, &[Arc::new(target)], [answer(200, body)]);
         let (_, listed) = &together.read[0];
         let listed = listed.as_ref().map(sets).unwrap();
-        assert_eq!(listed.sets[0].backup_region, region, "{row}");
+        assert_eq!(&*listed.sets[0].backup_region, region, "{row}");
     }
 }
 

@@ -33,7 +33,7 @@ fn answer(instances: &[Assessed], query: &str) -> Value {
 fn rich() -> Instance {
     let set_of = |status| with(status, copy_in("cn-shanghai", "1h"));
     let restorable = BackupSet {
-        restore_regions: vec![HOME.to_owned()],
+        restore_regions: [HOME.to_owned()].into(),
         ..copy_in("cn-shanghai", "27h")
     };
     let mut rich = instance()

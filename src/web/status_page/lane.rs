@@ -70,7 +70,7 @@ pub(super) fn lanes(instance: &Assessed, scale: Scale) -> Vec<Lane> {
         .collect();
     for set in posture.history(&instance.facts) {
         let is_here = |lane: &&mut Lane| {
-            (lane.place.scope, &lane.place.backup_region) == (set.scope, &set.backup_region)
+            (lane.place.scope, &*lane.place.backup_region) == (set.scope, &*set.backup_region)
         };
         if let Some(lane) = lanes.iter_mut().find(is_here) {
             lane.history.add(set, scale);
@@ -145,7 +145,7 @@ impl Lane {
             return;
         }
         let here = |set: &&BackupSet| {
-            set.scope == self.place.scope && set.backup_region == self.place.backup_region
+            set.scope == self.place.scope && *set.backup_region == *self.place.backup_region
         };
         let sets = posture
             .history(facts)

@@ -5,7 +5,7 @@ use super::*;
 fn log(region: &str, began: &str, ended: Option<&str>) -> BackupSet {
     BackupSet {
         scope: Scope::CrossRegion,
-        backup_region: region.to_owned(),
+        backup_region: region.into(),
         backup_type: BackupType::Log,
         status: Status::Completed,
         started: Some(utc(began)),
@@ -14,7 +14,7 @@ fn log(region: &str, began: &str, ended: Option<&str>) -> BackupSet {
         recovery_point: ended.map(utc),
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: Arc::default(),
         covers_until: ended.map(utc),
     }
 }

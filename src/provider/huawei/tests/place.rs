@@ -220,7 +220,7 @@ async fn sets_that_remain_are_listed_after_the_policy_was_switched_off() {
         (Some(false), 0)
     );
     assert_eq!(listed.sets.len(), 1);
-    assert_eq!(listed.sets[0].backup_region, AWAY);
+    assert_eq!(&*listed.sets[0].backup_region, AWAY);
     // Logs are deleted at once.
     let listed = sets(list(&client, CrossRegionLog, &target, []).await.unwrap());
     assert_eq!((listed.protected, listed.sets.len()), (Some(false), 0));
