@@ -21,6 +21,7 @@ pub use self::process::ProcessMetrics;
 use self::states::States;
 use crate::facts::{InstanceFacts, RegionFacts, RegionKey};
 use crate::posture::Posture;
+use crate::shard::Shard;
 use crate::tally::Counts;
 use crate::target::InstanceKey;
 
@@ -55,6 +56,8 @@ pub struct Scrape<'a> {
     pub counts: &'a Counts,
     /// How loading the configuration went.
     pub reload: ReloadState,
+    /// Which part of the instances is watched.
+    pub shard: Shard,
 }
 
 /// What is shown beside the single instances.
