@@ -212,6 +212,23 @@ mod tests {
         }
     }
 
+    /// Why a missing shard is an outage and a disagreement on the count is none: while a new count is rolled out, everything
+    /// is somebody's as long as every index below the greatest count is there.
+    #[test]
+    fn nothing_is_nobodys_while_shards_disagree_on_their_count() {
+        for counts in [[1, 3, 3], [2, 2, 3], [1, 2, 3], [3, 2, 3]] {
+            for number in 0..INSTANCES {
+                let id = format!("rm-{number:06}");
+                let mut shards = (0_u32..).zip(counts);
+                let is_watched = shards.any(|(index, count)| {
+                    let shard = Shard { index, count };
+                    shard.owns("alibaba", "prod", &id)
+                });
+                assert!(is_watched, "{id} of {counts:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn whatever_it_is_called_an_instance_stays_or_moves_to_the_new_shard(

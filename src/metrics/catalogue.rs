@@ -676,7 +676,7 @@ pub const CATALOGUE: &[Row] = &[
         samples: |scrape, family| family.sample(&[], f64::from(scrape.shard.index())),
     },
     Row {
-        name: "cloud_backup_exporter_shard_count",
+        name: "cloud_backup_exporter_shards",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&[]),
         help: "How many exporters divide the instances among themselves, as this one was told; 1 where it has all.",

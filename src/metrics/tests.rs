@@ -499,7 +499,7 @@ fn a_scrape_says_what_is_known_line_by_line() {
         "cloud_backup_exporter_config_last_reload_successful 1".to_owned(),
         "cloud_backup_exporter_config_last_reload_success_timestamp_seconds 1781179200".to_owned(),
         "cloud_backup_exporter_shard_index 2".to_owned(),
-        "cloud_backup_exporter_shard_count 3".to_owned(),
+        "cloud_backup_exporter_shards 3".to_owned(),
     ] {
         assert!(lines.contains(line.as_str()), "{line}\nis not in\n{text}");
     }
@@ -702,7 +702,7 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "",
     ),
     ("cloud_backup_exporter_shard_index", "gauge", ""),
-    ("cloud_backup_exporter_shard_count", "gauge", ""),
+    ("cloud_backup_exporter_shards", "gauge", ""),
 ];
 
 #[test]

@@ -17,7 +17,7 @@ type Labels = BTreeMap<String, String>;
 
 /// Metrics of what an exporter itself did, which differ between any two.
 fn is_exporters_own(name: &str) -> bool {
-    name.starts_with("process_") || name.starts_with("cloud_backup_exporter_shard_")
+    name.starts_with("process_") || name.starts_with("cloud_backup_exporter_shard")
 }
 
 /// What depends on the moment of the poll or of the scrape, and on how many calls it took.
@@ -81,10 +81,7 @@ async fn divide(vendor: Vendor) {
 
     let whole = Exporter::start(&configuration).await;
     let whole = whole.ready().await;
-    assert_eq!(
-        whole.value("cloud_backup_exporter_shard_count", &[]),
-        Some(1.0)
-    );
+    assert_eq!(whole.value("cloud_backup_exporter_shards", &[]), Some(1.0));
     assert_eq!(watched(&whole).len(), 16, "{vendor:?}");
     let before = cloud.requests().len();
     let exporters = join_all((0..SHARDS).map(|index| shard(&configuration, index, SHARDS))).await;
@@ -92,8 +89,11 @@ async fn divide(vendor: Vendor) {
 
     let mut united: BTreeMap<(String, Labels), Vec<f64>> = BTreeMap::new();
     for (index, scrape) in (0_u32..).zip(&scrapes) {
-        let told = ["index", "count"]
-            .map(|what| scrape.value(&format!("cloud_backup_exporter_shard_{what}"), &[]));
+        let told = [
+            "cloud_backup_exporter_shard_index",
+            "cloud_backup_exporter_shards",
+        ]
+        .map(|name| scrape.value(name, &[]));
         assert_eq!(told, [Some(f64::from(index)), Some(3.0)]);
         assert!(!watched(scrape).is_empty(), "{vendor:?} {index}");
         for (key, value) in series(scrape) {
