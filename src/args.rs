@@ -49,7 +49,7 @@ pub struct Arguments {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ShardArguments {
     /// Which of the shards this is, counted from 0. Without it the ordinal at the end of the pod's name (`POD_NAME`, else
-    /// the name of the host), as a StatefulSet gives it.
+    /// the name of the host), as a `StatefulSet` gives it.
     #[arg(long = "shard.index", value_name = "INDEX", global = true)]
     pub index: Option<u32>,
     /// How many exporters divide the instances among themselves, each with the same configuration and with an index of its

@@ -120,19 +120,18 @@ impl Shard {
 
 /// The index of the shard with the highest bid.
 ///
-/// What a shard bids is promised for good (see the test of the golden figures): the first eight bytes, the first one the
-/// highest, of the SHA-256 of provider, account, instance and index, with a zero byte after each of the first three, and
-/// the index as four bytes, the highest first. Where bids are equal, the higher index wins.
+/// What a shard bids is promised for good (see the test of the golden figures): the SHA-256 of provider, account, instance
+/// and index, with a zero byte after each of the first three, and the index as four bytes, the highest first. Bids are
+/// compared as numbers, of which the first byte is the highest.
 fn owner(provider: &str, account: &str, instance_id: &str, count: u32) -> u32 {
     let mut instance = Sha256::new();
     for part in [provider, account, instance_id] {
         instance.update(part);
         instance.update([0]);
     }
-    let bid = |index: &u32| {
+    let bid = |index: &u32| -> [u8; 32] {
         let digest = instance.clone().chain_update(index.to_be_bytes());
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        digest.finalize().into()
     };
     (0..count).max_by_key(bid).unwrap_or_default()
 }
