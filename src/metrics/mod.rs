@@ -67,6 +67,7 @@ struct Overview<'a> {
     regions: &'a [(RegionKey, Arc<RegionFacts>)],
     counts: &'a Counts,
     reload: ReloadState,
+    shard: Shard,
 }
 
 /// Writes a scrape from the beginning. A server does better with the [`edition`]s that an editor keeps up to date.
@@ -102,6 +103,7 @@ pub fn render(scrape: &Scrape<'_>, process: &ProcessMetrics, format: Format) -> 
         regions: scrape.regions,
         counts: scrape.counts,
         reload: scrape.reload,
+        shard: scrape.shard,
     };
     catalogue::write_overview(&overview, &mut exposition);
     process.write(&mut exposition);

@@ -78,7 +78,12 @@ impl Site {
         settings: Settings,
         reload: mpsc::Sender<ReloadRequest>,
     ) -> Self {
-        let metrics = MetricsPage::new(Arc::clone(&facts), Arc::clone(&tally), clock.clone());
+        let metrics = MetricsPage::new(
+            Arc::clone(&facts),
+            Arc::clone(&tally),
+            clock.clone(),
+            settings.shard,
+        );
         Self {
             facts,
             tally,
