@@ -37,9 +37,30 @@ pub struct Arguments {
     /// plain and everybody may ask.
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     pub web_config_file: Option<PathBuf>,
+    /// Which part of the instances is watched.
+    #[command(flatten)]
+    pub shard: ShardArguments,
     /// How to log.
     #[command(flatten)]
     pub log: LogArguments,
+}
+
+/// Which part of the instances is watched, where several exporters divide them among themselves.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ShardArguments {
+    /// Which of the shards this is, counted from 0. Without it the ordinal at the end of the pod's name (`POD_NAME`, else
+    /// the name of the host), as a `StatefulSet` gives it.
+    #[arg(long = "shard.index", value_name = "INDEX", global = true)]
+    pub index: Option<u32>,
+    /// How many exporters divide the instances among themselves, each with the same configuration and with an index of its
+    /// own.
+    #[arg(
+        long = "shard.count",
+        default_value_t = 1,
+        value_name = "COUNT",
+        global = true
+    )]
+    pub count: u32,
 }
 
 /// How to log.

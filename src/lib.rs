@@ -16,9 +16,10 @@ pub mod log_chain;
 pub mod target;
 pub mod vendor;
 
-// What is given: the configuration, and the time.
+// What is given: the configuration, the time, and which part of the instances is ours.
 pub mod clock;
 pub mod config;
+pub mod shard;
 
 // Asking, and keeping what was found.
 pub mod facts;

@@ -2,7 +2,8 @@
 
 from grafana import (
     COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, NONE_IS_BEST, NONE_IS_GOOD, ORANGE, RED, RUNBOOKS_VARIABLE, Column,
-    annotation, chosen, dashboard, dashboard_link, query, runbook, stat, table, timeseries, words,
+    annotation, chosen, dashboard, dashboard_link, query, runbook, stat, sum_over_shards, table, timeseries,
+    words,
 )
 
 UID = "cloud-backup-exporter"
@@ -244,7 +245,9 @@ FOUND = timeseries(
     """monitored: polled; unmonitored: found, and left out by a filter or without backups of its own; gone: watched, and
     no longer known to the provider.""",
     [query(
-        f"sum by (state) (max by ({ACCOUNT}, source_region, state) (cloud_backup_instances{{{CHOSEN}}}))",
+        sum_over_shards(
+            "sum by (state)", f"{ACCOUNT}, source_region, state", f"cloud_backup_instances{{{CHOSEN}}}", REPLICA
+        ),
         "{{state}}",
     )],
     unit="short",
@@ -279,8 +282,8 @@ SCRAPES = timeseries(
 )
 BUILDS = table(
     "What runs",
-    """Each replica with its version, how long it has been running, when its configuration was loaded, and how many series
-    a scrape of it brings.""",
+    """Each replica or shard with its version, how long it has been running, when its configuration was loaded, which part of
+    the instances it has (0 of 1 is all), and how many series a scrape of it brings.""",
     [
         Column("Job", label="job"),
         Column("Replica", label="instance"),
@@ -293,6 +296,10 @@ BUILDS = table(
             max by (job, instance) (
                 cloud_backup_exporter_config_last_reload_success_timestamp_seconds{{{REPLICA}}}
             ) * 1000"""),
+        Column("Shard", decimals=0, unit="none",
+               expression=f"max by (job, instance) (cloud_backup_exporter_shard_index{{{REPLICA}}})"),
+        Column("Of", decimals=0, unit="none",
+               expression=f"max by (job, instance) (cloud_backup_exporter_shards{{{REPLICA}}})"),
         Column("Series", decimals=0, unit="none",
                expression=f"max by (job, instance) (scrape_samples_post_metric_relabeling{{{REPLICA}}})"),
     ],

@@ -3,13 +3,14 @@
 from grafana import (
     ALL_IS_GOOD, COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, GREY, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD,
     ORANGE, RED, RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, link, query, runbook, stat,
-    table, timeseries, words,
+    sum_over_shards, table, timeseries, words,
 )
 
 UID = "cloud-backup-fleet"
 
 # What the variables choose.
-CHOSEN = 'job=~"$job", provider=~"$provider", account=~"$account", source_region=~"$source_region"'
+JOB = 'job=~"$job"'
+CHOSEN = f'{JOB}, provider=~"$provider", account=~"$account", source_region=~"$source_region"'
 # Alerts about the exporter itself have no such labels, and are always shown.
 CHOSEN_ALERTS = (
     'alertname=~"CloudBackup.*", provider=~"$provider|", account=~"$account|", source_region=~"$source_region|"'
@@ -163,7 +164,9 @@ INSTANCES = stat(
     """By state. monitored: polled; unmonitored: found, and left out by a filter or without backups of its own, such as a
     read-only replica; gone: watched, and no longer known to the provider.""",
     [query(
-        f"sum by (state) (max by (provider, account, source_region, state) (cloud_backup_instances{{{CHOSEN}}}))",
+        sum_over_shards(
+            "sum by (state)", "provider, account, source_region, state", f"cloud_backup_instances{{{CHOSEN}}}", JOB
+        ),
         "{{state}}",
     ), query(f"sum({PROTECTED})", "protected")],
     filled=False,

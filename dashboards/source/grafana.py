@@ -46,6 +46,12 @@ def query(expression, legend=None):
     return {"expr": tidy(expression), "legendFormat": legend or "__auto", "range": True, "instant": False}
 
 
+def sum_over_shards(aggregation, labels, series, targets):
+    """What exporters count, once for each shard: of the replicas of a shard the larger count, of the shards the sum."""
+    shard = f'count_values by (job, instance) ("shard", cloud_backup_exporter_shard_index{{{targets}}})'
+    return f"{aggregation} (max by ({labels}, shard) ({series} * on (job, instance) group_left (shard) {shard}))"
+
+
 def tidy(expression):
     """On one line, however it is written in the source."""
     return re.sub(r"\s+", " ", expression).replace("( ", "(").replace(" )", ")").strip()

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::config::{AccountConfig, PollConfig};
 use crate::provider::{Cost, Every, costs, discovery_costs};
+use crate::shard::Shard;
 use crate::target::{InstanceKey, Target};
 
-/// What the polling of an account costs when every list fits on one page of 100 rows.
+/// What the polling of a shard's part of an account costs when every list fits on one page of 100 rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Budget {
     /// The instances that this was computed for: those that are named, and one in each other region in which instances are
@@ -26,8 +27,8 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Computes it; nothing is asked.
-    pub(super) fn of(account: &AccountConfig, poll: &PollConfig) -> Self {
-        let mut targets = account.targets.clone();
+    pub(super) fn of(account: &AccountConfig, poll: &PollConfig, shard: Shard) -> Self {
+        let mut targets = own(account, shard);
         let named: BTreeSet<_> = targets
             .iter()
             .map(|target| Arc::clone(&target.key.source_region))
@@ -40,8 +41,8 @@ impl Budget {
         Self {
             instances: targets.len(),
             hourly_of_another: hourly_of_another(account, poll),
-            sweep: sweep(account, &all),
-            share: share(account, &hourly),
+            sweep: sweep(account, &all, shard),
+            share: share(account, &hourly, shard),
             hourly,
         }
     }
@@ -50,6 +51,15 @@ impl Budget {
     pub(super) fn total(&self) -> f64 {
         self.hourly.values().sum()
     }
+}
+
+/// The instances that are named, as far as they are the shard's.
+pub(super) fn own(account: &AccountConfig, shard: Shard) -> Vec<Arc<Target>> {
+    let targets = account.targets.iter().filter(|target| {
+        let key = &target.key;
+        shard.owns(key.provider, &key.account, &key.instance_id)
+    });
+    targets.cloned().collect()
 }
 
 /// So many instances in each region in which they are looked for.
@@ -104,23 +114,24 @@ fn sums(costs: &[Cost], count: impl Fn(&Cost) -> f64) -> BTreeMap<&'static str, 
     sums
 }
 
-/// The time between two calls, and whether each operation has a line of its own.
-fn pace(account: &AccountConfig) -> (Duration, bool) {
+/// The time between two calls of a shard, and whether each operation has a line of its own. The limit is the account's.
+fn pace(account: &AccountConfig, shard: Shard) -> (Duration, bool) {
     let pace = account.provider.default_pace();
-    match account.rate_limit {
+    let (spacing, per_operation) = match account.rate_limit {
         Some(limit) => (limit.spacing(), false),
         None => (pace.spacing, pace.per_operation),
-    }
+    };
+    (spacing * shard.count(), per_operation)
 }
 
-fn sweep(account: &AccountConfig, costs: &[Cost]) -> Duration {
+fn sweep(account: &AccountConfig, costs: &[Cost], shard: Shard) -> Duration {
     let often: Vec<Cost> = costs
         .iter()
         .filter(|cost| cost.every == Every::Interval)
         .copied()
         .collect();
     let calls = sums(&often, |cost| f64::from(cost.calls)).into_values();
-    let (spacing, per_operation) = pace(account);
+    let (spacing, per_operation) = pace(account, shard);
     let calls = if per_operation {
         calls.fold(0.0, f64::max)
     } else {
@@ -130,8 +141,8 @@ fn sweep(account: &AccountConfig, costs: &[Cost]) -> Duration {
     spacing.mul_f64((calls - 1.0).max(0.0))
 }
 
-fn share(account: &AccountConfig, hourly: &BTreeMap<&'static str, f64>) -> f64 {
-    let (spacing, per_operation) = pace(account);
+fn share(account: &AccountConfig, hourly: &BTreeMap<&'static str, f64>, shard: Shard) -> f64 {
+    let (spacing, per_operation) = pace(account, shard);
     let calls = if per_operation {
         hourly.values().copied().fold(0.0, f64::max)
     } else {

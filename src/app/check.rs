@@ -5,18 +5,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::budget::Budget;
+use super::budget::{Budget, own};
 use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
 use crate::provider::http::HttpClient;
 use crate::provider::{Environment, Premises, Provider};
+use crate::shard::Shard;
 
 /// Prints the problems, or a summary.
 pub(super) fn run(
     source: &ConfigSource,
     web_config: Option<&Path>,
     environment: &Environment,
+    shard: Shard,
 ) -> anyhow::Result<ExitCode> {
     let config = match load(source, web_config, environment) {
         Ok((config, _)) => config,
@@ -24,6 +26,15 @@ pub(super) fn run(
     };
     let http = HttpClient::new()?;
     let mut summary = String::from("the configuration is good\n");
+    if shard.is_one_of_several() {
+        writeln!(
+            summary,
+            "for shard {} of {}, counted from 0: its own instances, and 1/{} of what each limit allows",
+            shard.index(),
+            shard.count(),
+            shard.count()
+        )?;
+    }
     for account in &config.accounts {
         let provider = Provider::new(&Premises {
             account,
@@ -33,7 +44,7 @@ pub(super) fn run(
             environment,
         });
         let keys = provider.credentials().describe();
-        describe(&mut summary, account, &config.poll, &keys)?;
+        describe(&mut summary, account, &config.poll, shard, &keys)?;
     }
     say(&summary)?;
     Ok(ExitCode::SUCCESS)
@@ -43,16 +54,21 @@ fn describe(
     summary: &mut String,
     account: &AccountConfig,
     poll: &PollConfig,
+    shard: Shard,
     keys: &str,
 ) -> std::fmt::Result {
+    let (name, vendor) = (&account.name, account.provider.label());
+    let all = account.targets.len();
+    let instances = if shard.is_one_of_several() {
+        format!("{} of {all}", own(account, shard).len())
+    } else {
+        all.to_string()
+    };
     writeln!(
         summary,
-        "\naccount {} ({}): instances: {}; keys from {keys}",
-        account.name,
-        account.provider.label(),
-        account.targets.len()
+        "\naccount {name} ({vendor}): instances: {instances}; keys from {keys}"
     )?;
-    let budget = Budget::of(account, poll);
+    let budget = Budget::of(account, poll, shard);
     if let Some(discover) = &account.discover {
         let regions = discover.regions.join(", ");
         writeln!(
@@ -127,11 +143,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn summary(yaml: &str) -> String {
+    fn summary(yaml: &str, shard: Shard) -> String {
         let config = Config::parse(yaml, []).unwrap();
         let mut summary = String::new();
         for account in &config.accounts {
-            describe(&mut summary, account, &config.poll, "nowhere").unwrap();
+            describe(&mut summary, account, &config.poll, shard, "nowhere").unwrap();
         }
         summary
     }
@@ -150,6 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_has_its_part_of_the_instances_and_of_the_limit() {
+        let instances: Vec<_> = (0..60)
+            .map(|number| format!("{{id: rm-{number}, region: cn-a, listings: [local]}}"))
+            .collect();
+        let yaml = format!(
+            "accounts: [{{name: a, provider: alibaba, rate_limit: 60/m, instances: [{}]}}]",
+            instances.join(", ")
+        );
+        let mut all = 0;
+        for index in 0..3 {
+            let shard = Shard::of_flags(Some(index), 3, None).unwrap();
+            let config = Config::parse(&yaml, []).unwrap();
+            let budget = Budget::of(&config.accounts[0], &config.poll, shard);
+            let own = budget.instances;
+            all += own;
+            assert!((10..30).contains(&own), "{own}");
+            // One call for each in five minutes, and 3.06 seconds between two.
+            let calls = u32::try_from(own).unwrap();
+            let hourly = f64::from(calls) * 12.0;
+            assert!((budget.hourly["DescribeBackups"] - hourly).abs() < 0.001);
+            assert_eq!(budget.sweep, Duration::from_millis(3060) * (calls - 1));
+            let text = summary(&yaml, shard);
+            let line = format!("instances: {own} of 60;");
+            assert!(text.contains(&line), "{text}");
+        }
+        assert_eq!(all, 60);
+    }
+
+    #[test]
     fn a_warning_is_given_when_the_calls_do_not_fit() {
         let yaml = |poll: &str, limit: &str| {
             format!(
@@ -157,8 +202,11 @@ mod tests {
                  instances: [{{id: rm-1, region: cn-a, listings: [local, restore_window]}}]}}]"
             )
         };
-        assert!(!summary(&yaml("interval: 5m", "1/m")).contains("WARNING"));
-        let seldom = summary(&yaml("interval: 5m, policy_interval: 1m", "1/m"));
+        assert!(!summary(&yaml("interval: 5m", "1/m"), Shard::WHOLE).contains("WARNING"));
+        let seldom = summary(
+            &yaml("interval: 5m, policy_interval: 1m", "1/m"),
+            Shard::WHOLE,
+        );
         assert!(seldom.contains("WARNING: all calls together"), "{seldom}");
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::{ConfigSource, say};
 use crate::provider::Environment;
+use crate::shard::Shard;
 use crate::web::listen::ListenAddress;
 
 /// Runs until it is told to stop.
@@ -23,6 +24,7 @@ pub(super) async fn run(
     control: Option<SocketAddr>,
     web_config: Option<&Path>,
     environment: Environment,
+    shard: Shard,
 ) -> anyhow::Result<ExitCode> {
     let scenario = Scenario::named("demo").context("the scenario `demo` is missing")?;
     let cloud = Cloud::start(scenario.clone())
@@ -40,7 +42,7 @@ pub(super) async fn run(
         tracing::info!(address = %listener.local_addr()?, "the simulated clouds can be changed");
         controlled.spawn(sim::control::serve(listener, Arc::clone(&cloud)));
     }
-    let code = super::run(&source, addresses, web_config, environment, greet).await;
+    let code = super::run(&source, addresses, web_config, environment, shard, greet).await;
     cloud.stop().await;
     code
 }

@@ -7,6 +7,7 @@ mod demo;
 mod health;
 mod logging;
 mod once;
+mod own_shard;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::metrics::ReloadState;
 use crate::poll::{Ground, Poller};
 use crate::provider::Environment;
 use crate::provider::http::HttpClient;
+use crate::shard::Shard;
 use crate::web::listen::{self, ListenAddress, Listener};
 use crate::web::protection::Protection;
 use crate::web::rate_limit::RateLimit;
@@ -76,15 +78,27 @@ pub fn main(arguments: Arguments) -> ExitCode {
     let source = ConfigSource::File(arguments.config_file);
     let addresses = arguments.listen_addresses;
     let web_config = arguments.web_config_file.as_deref();
+    let shard = own_shard::of(arguments.shard, &environment);
     let outcome = runtime.block_on(async {
+        let shard = match (arguments.command, shard) {
+            (Some(Command::Health), _) => return health::run(&addresses).await,
+            (_, Ok(shard)) => shard,
+            (_, Err(problems)) => {
+                let config = load(&source, web_config, &environment).map(|_| ());
+                return Ok(unusable(&all_problems(Err::<(), _>(problems), config)));
+            }
+        };
         match arguments.command {
-            None => run(&source, &addresses, web_config, environment, |_, _| Ok(())).await,
-            Some(Command::Check) => check::run(&source, web_config, &environment),
-            Some(Command::Once { output }) => once::run(&source, output, environment).await,
+            None => {
+                let told = |_: &str, _: &[SocketAddr]| Ok(());
+                run(&source, &addresses, web_config, environment, shard, told).await
+            }
+            Some(Command::Check) => check::run(&source, web_config, &environment, shard),
+            Some(Command::Once { output }) => once::run(&source, output, environment, shard).await,
             Some(Command::Health) => health::run(&addresses).await,
             #[cfg(feature = "demo")]
             Some(Command::Demo { control }) => {
-                demo::run(&addresses, control, web_config, environment).await
+                demo::run(&addresses, control, web_config, environment, shard).await
             }
         }
     });
@@ -137,6 +151,7 @@ async fn run(
     addresses: &[ListenAddress],
     web_config: Option<&Path>,
     environment: Environment,
+    shard: Shard,
     on_listening: impl FnOnce(&str, &[SocketAddr]) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     let (config, protection) = match load(source, web_config, &environment) {
@@ -147,12 +162,14 @@ async fn run(
         version = env!("CARGO_PKG_VERSION"),
         revision = env!("BUILD_REVISION"),
         accounts = config.accounts.len(),
+        shard_index = shard.index(),
+        shard_count = shard.count(),
         "starting cloud-backup-exporter"
     );
     // Before anything else starts, so that an address in use ends the start and not a running exporter.
     let listeners = listen::bind(addresses).await?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;
-    let ground = ground(Clock::real(), environment)?;
+    let ground = ground(Clock::real(), environment, shard)?;
     let bound: Vec<_> = listeners.iter().map(Listener::local_address).collect();
     for address in &bound {
         tracing::info!(%address, "listening");
@@ -167,7 +184,7 @@ async fn run(
         Arc::clone(&ground.facts),
         Arc::clone(&ground.tally),
         ground.clock.clone(),
-        settings(&config, &ground.clock),
+        settings(&config, &ground),
         reload,
     ));
     let mut poller = Poller::new(ground.clone());
@@ -247,7 +264,7 @@ fn reload_config(
     let (config, protected) = (source.load(&ground.environment), protection.reload());
     if let Ok(config) = &config {
         poller.apply(config);
-        site.set_settings(settings(config, &ground.clock));
+        site.set_settings(settings(config, ground));
     }
     let accounts = config.as_ref().ok().map(|config| config.accounts.len());
     if config.is_ok() && protected.is_ok() {
@@ -309,23 +326,25 @@ impl ReloadLog {
     }
 }
 
-fn settings(config: &Config, clock: &Clock) -> Settings {
+fn settings(config: &Config, ground: &Ground) -> Settings {
     Settings {
         lookback: config.poll.lookback,
         reload: ReloadState {
             successful: true,
-            last_success: clock.now(),
+            last_success: ground.clock.now(),
         },
+        shard: ground.shard,
     }
 }
 
-fn ground(clock: Clock, environment: Environment) -> anyhow::Result<Ground> {
+fn ground(clock: Clock, environment: Environment, shard: Shard) -> anyhow::Result<Ground> {
     Ok(Ground {
         facts: Arc::default(),
         tally: Arc::default(),
         clock,
         http: HttpClient::new().context("cannot make an HTTP client")?,
         environment: Arc::new(environment),
+        shard,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::metrics::Format;
 use crate::poll;
 use crate::provider::Environment;
+use crate::shard::Shard;
 use crate::web::Site;
 
 /// Some promise does not hold.
@@ -21,12 +22,13 @@ pub(super) async fn run(
     source: &ConfigSource,
     output: Output,
     environment: Environment,
+    shard: Shard,
 ) -> anyhow::Result<ExitCode> {
     let config = match source.load(&environment) {
         Ok(config) => config,
         Err(problems) => return Ok(unusable(&problems)),
     };
-    let ground = ground(Clock::real(), environment)?;
+    let ground = ground(Clock::real(), environment, shard)?;
     let bar = progress_bar()?;
     poll::once(&ground, &config, |done, all| {
         bar.set_length(all as u64);
@@ -37,7 +39,7 @@ pub(super) async fn run(
 
     let (reload, _nobody_reloads) = mpsc::channel(1);
     let now = ground.clock.now();
-    let settings = settings(&config, &ground.clock);
+    let settings = settings(&config, &ground);
     // Everything that is printed and judged speaks of the same moment.
     let site = Site::new(
         ground.facts,

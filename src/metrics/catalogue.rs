@@ -668,6 +668,24 @@ pub const CATALOGUE: &[Row] = &[
             family.sample(&[], unix(overview.reload.last_success));
         }),
     },
+    Row {
+        name: "cloud_backup_exporter_shard_index",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "Which of the exporters that divide the instances among themselves this is, counted from 0; 0 where it has all.",
+        samples: Samples::Exporter(|overview, family| {
+            family.sample(&[], f64::from(overview.shard.index()));
+        }),
+    },
+    Row {
+        name: "cloud_backup_exporter_shards",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "How many exporters divide the instances among themselves, as this one was told; 1 where it has all.",
+        samples: Samples::Exporter(|overview, family| {
+            family.sample(&[], f64::from(overview.shard.count()));
+        }),
+    },
 ];
 
 fn instances_by_state(overview: &Overview<'_>, family: &mut Family<'_>) {

@@ -21,6 +21,7 @@ pub use self::process::ProcessMetrics;
 use self::states::States;
 use crate::facts::{InstanceFacts, RegionFacts, RegionKey};
 use crate::posture::Posture;
+use crate::shard::Shard;
 use crate::tally::Counts;
 use crate::target::InstanceKey;
 
@@ -55,6 +56,8 @@ pub struct Scrape<'a> {
     pub counts: &'a Counts,
     /// How loading the configuration went.
     pub reload: ReloadState,
+    /// Which part of the instances is watched.
+    pub shard: Shard,
 }
 
 /// What is shown beside the single instances.
@@ -64,6 +67,7 @@ struct Overview<'a> {
     regions: &'a [(RegionKey, Arc<RegionFacts>)],
     counts: &'a Counts,
     reload: ReloadState,
+    shard: Shard,
 }
 
 /// Writes a scrape from the beginning. A server does better with the [`edition`]s that an editor keeps up to date.
@@ -99,6 +103,7 @@ pub fn render(scrape: &Scrape<'_>, process: &ProcessMetrics, format: Format) -> 
         regions: scrape.regions,
         counts: scrape.counts,
         reload: scrape.reload,
+        shard: scrape.shard,
     };
     catalogue::write_overview(&overview, &mut exposition);
     process.write(&mut exposition);

@@ -320,6 +320,7 @@ impl Story {
                 successful: true,
                 last_success: ago("1day"),
             },
+            shard: Shard::of_flags(Some(2), 3, None).unwrap(),
         };
         String::from_utf8(render(&scrape, &ProcessMetrics::default(), format)).unwrap()
     }
@@ -497,6 +498,8 @@ fn a_scrape_says_what_is_known_line_by_line() {
         r#"cloud_backup_poll_interval_seconds{provider="alibaba",account="prod"} 300"#.to_owned(),
         "cloud_backup_exporter_config_last_reload_successful 1".to_owned(),
         "cloud_backup_exporter_config_last_reload_success_timestamp_seconds 1781179200".to_owned(),
+        "cloud_backup_exporter_shard_index 2".to_owned(),
+        "cloud_backup_exporter_shards 3".to_owned(),
     ] {
         assert!(lines.contains(line.as_str()), "{line}\nis not in\n{text}");
     }
@@ -698,6 +701,8 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "gauge",
         "",
     ),
+    ("cloud_backup_exporter_shard_index", "gauge", ""),
+    ("cloud_backup_exporter_shards", "gauge", ""),
 ];
 
 #[test]

@@ -22,6 +22,7 @@ use crate::provider::credentials::{Credential, Fingerprint};
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
+use crate::shard::Shard;
 use crate::tally::{AccountKey, Tally};
 use crate::target::{InstanceKey, Target};
 
@@ -60,13 +61,18 @@ impl Account {
         provider: Provider,
         tally: Arc<Tally>,
         stop: CancellationToken,
+        shard: Shard,
     ) -> Self {
         Self {
             key: account_key(config),
             provider,
             changes: Changes::default(),
             sweep: Mutex::new(Sweep::new(HashSet::new())),
-            pace: Pace::new(config.rate_limit, config.provider.default_pace()),
+            pace: Pace::new(
+                config.rate_limit,
+                config.provider.default_pace(),
+                shard.count(),
+            ),
             breaker: Breaker::new(poll.interval),
             whole: Arc::new(Semaphore::new(poll.max_concurrency)),
             in_flight: Mutex::default(),

@@ -125,7 +125,13 @@ pub(super) fn assign<'a>(
     let searches = searches(config);
     let key = (key.provider, &*key.account);
     ground.facts.adopt_regions(key, &searches);
-    let watched = watched(&ground.facts, config);
+    let mut watched = watched(&ground.facts, config);
+    watched.retain(|watched| {
+        let instance = &watched.target.key;
+        ground
+            .shard
+            .owns(instance.provider, &instance.account, &instance.instance_id)
+    });
     let targets: Vec<_> = watched
         .iter()
         .map(|watched| Arc::clone(&watched.target))

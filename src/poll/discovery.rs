@@ -17,9 +17,15 @@ const MISSING_BEFORE_FORGOTTEN: u32 = 6;
 pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) -> bool {
     let courier = account.courier(false);
     let looking = account.provider.discover(&key.region, &courier);
-    let outcome = unless_it_panics(looking)
+    let mut outcome = unless_it_panics(looking)
         .await
         .unwrap_or_else(|()| Err(internal_error(key)));
+    // The vendors list whole regions. What belongs to another shard is not even counted, lest it be counted twice.
+    if let Ok(inventory) = &mut outcome {
+        let is_own = |id: &str| ground.shard.owns(key.provider, &key.account, id);
+        inventory.instances.retain(|found| is_own(&found.id));
+        inventory.outlived.retain(|id| is_own(id));
+    }
     // What the end of the exporter overtook has not failed.
     if outcome.is_err() && account.is_stopping() {
         return true;

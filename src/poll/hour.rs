@@ -78,6 +78,7 @@ async fn poll(vendor: Vendor, cloud: &Arc<Cloud>, yaml: &str, time: Duration) {
         clock: clock.clone(),
         http: client_of(vendor, Arc::clone(cloud), start),
         environment: Arc::default(),
+        shard: Shard::WHOLE,
     };
     let mut poller = Poller::new(ground);
     poller.apply(&Config::parse(yaml, []).unwrap());

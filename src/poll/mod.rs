@@ -42,6 +42,7 @@ use crate::facts::{Facts, InstanceFacts};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
 use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
+use crate::shard::Shard;
 use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::{InstanceKey, Target};
 
@@ -61,6 +62,8 @@ pub struct Ground {
     pub http: HttpClient,
     /// The environment variables as they were at the start.
     pub environment: Arc<Environment>,
+    /// Which part of the instances is watched.
+    pub shard: Shard,
 }
 
 /// Keeps the listings of a configuration fresh.
@@ -229,7 +232,7 @@ fn new_account(
         environment: &ground.environment,
     });
     let tally = Arc::clone(&ground.tally);
-    Account::new(config, poll.clone(), provider, tally, stop)
+    Account::new(config, poll.clone(), provider, tally, stop, ground.shard)
 }
 
 async fn run_for_ever(

@@ -46,9 +46,10 @@ pub(super) struct Paused {
 }
 
 impl Pace {
-    pub(super) fn new(configured: Option<RateLimit>, default: DefaultPace) -> Self {
+    /// `sharers` exporters ask the account at the same time, and have one quota.
+    pub(super) fn new(configured: Option<RateLimit>, default: DefaultPace, sharers: u32) -> Self {
         Self {
-            spacing: configured.map_or(default.spacing, RateLimit::spacing),
+            spacing: configured.map_or(default.spacing, RateLimit::spacing) * sharers,
             one_queue: configured.is_some() || !default.per_operation,
             one_pause: !default.per_operation,
             lanes: Mutex::default(),
@@ -134,7 +135,7 @@ mod tests {
     };
 
     fn lane() -> Lane {
-        Pace::new(None, EACH_SECOND).lane("DescribeBackups")
+        Pace::new(None, EACH_SECOND, 1).lane("DescribeBackups")
     }
 
     #[tokio::test(start_paused = true)]
@@ -190,6 +191,7 @@ mod tests {
                 per_operation,
                 ..EACH_SECOND
             },
+            1,
         );
         let (one, other) = (pace.lane("A"), pace.lane("B"));
         let start = Instant::now();

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::metrics::edition::{Edition, Editor, Supplement};
 use crate::metrics::{Format, ProcessMetrics, ReloadState};
+use crate::shard::Shard;
 use crate::tally::Tally;
 
 /// The longest rest between two editions while facts change all the time.
@@ -42,6 +43,7 @@ pub(super) struct MetricsPage {
     facts: Arc<Facts>,
     tally: Arc<Tally>,
     clock: Clock,
+    shard: Shard,
     process: ProcessMetrics,
     newest: watch::Sender<Option<Arc<Edition>>>,
     /// How often an edition was asked for.
@@ -70,8 +72,9 @@ struct Stamp {
 }
 
 impl MetricsPage {
-    pub(super) fn new(facts: Arc<Facts>, tally: Arc<Tally>, clock: Clock) -> Self {
+    pub(super) fn new(facts: Arc<Facts>, tally: Arc<Tally>, clock: Clock, shard: Shard) -> Self {
         Self {
+            shard,
             facts,
             tally,
             clock,
@@ -197,6 +200,7 @@ impl MetricsPage {
         let supplement = Supplement {
             counts: &self.tally.counts(),
             reload,
+            shard: self.shard,
             process: &self.process,
         };
         let pieces = if form.gzip {

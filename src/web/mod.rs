@@ -33,6 +33,7 @@ use crate::metrics::{self, Assessed, Format, ReloadState, Scrape};
 use crate::posture;
 use crate::report::Report;
 use crate::report::query::Query;
+use crate::shard::Shard;
 use crate::tally::Tally;
 
 /// Asks whoever holds the configuration to load it again, and waits for what came of it.
@@ -57,13 +58,15 @@ type PageKey = (String, Option<String>, Format, bool);
 /// How many pages are made at a time. They are polled for and served from the same processors.
 const PAGES_AT_A_TIME: usize = 4;
 
-/// What a reload changes.
+/// What a reload changes, and which shard this is, which none does.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// How far back sets are counted.
     pub lookback: Lookback,
     /// How loading the configuration went.
     pub reload: ReloadState,
+    /// Which part of the instances is watched.
+    pub shard: Shard,
 }
 
 impl Site {
@@ -75,7 +78,12 @@ impl Site {
         settings: Settings,
         reload: mpsc::Sender<ReloadRequest>,
     ) -> Self {
-        let metrics = MetricsPage::new(Arc::clone(&facts), Arc::clone(&tally), clock.clone());
+        let metrics = MetricsPage::new(
+            Arc::clone(&facts),
+            Arc::clone(&tally),
+            clock.clone(),
+            settings.shard,
+        );
         Self {
             facts,
             tally,
@@ -143,6 +151,7 @@ impl Site {
             regions: &self.facts.regions(),
             counts: &self.tally.counts(),
             reload: self.settings().reload,
+            shard: self.settings().shard,
         };
         metrics::render(&scrape, self.metrics.process(), format)
     }

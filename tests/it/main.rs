@@ -32,6 +32,7 @@ mod network;
 mod pace;
 mod project;
 mod reload;
+mod shards;
 mod status_page;
 mod trial;
 mod volcengine;

@@ -24,6 +24,7 @@ use super::{Assessed, Exposition, Format, Overview, ProcessMetrics, ReloadState,
 use crate::backup::Lookback;
 use crate::facts::{Changes, Facts, InstanceFacts, RegionFacts, RegionKey};
 use crate::posture;
+use crate::shard::Shard;
 use crate::tally::Counts;
 use crate::target::InstanceKey;
 
@@ -62,6 +63,8 @@ pub struct Supplement<'a> {
     pub counts: &'a Counts,
     /// How loading the configuration went.
     pub reload: ReloadState,
+    /// Which part of the instances is watched.
+    pub shard: Shard,
     /// This process.
     pub process: &'a ProcessMetrics,
 }
@@ -306,6 +309,7 @@ impl Edition {
             regions: &self.regions,
             counts: supplement.counts,
             reload: supplement.reload,
+            shard: supplement.shard,
         };
         catalogue::write_overview(&overview, &mut exposition);
         supplement.process.write(&mut exposition);

@@ -83,6 +83,7 @@ impl Desk {
             regions: &self.facts.regions(),
             counts: &self.tally.counts(),
             reload: RELOAD,
+            shard: Shard::WHOLE,
         };
         without_process(&render(&scrape, &self.process, format))
     }
@@ -91,6 +92,7 @@ impl Desk {
         let supplement = Supplement {
             counts: &self.tally.counts(),
             reload: RELOAD,
+            shard: Shard::WHOLE,
             process: &self.process,
         };
         let text = edition.text(format, &supplement, at).concat();

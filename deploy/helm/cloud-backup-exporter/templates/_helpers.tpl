@@ -17,6 +17,16 @@
 {{- end }}
 {{- end }}
 
+{{/* The headless Service of a StatefulSet. */}}
+{{- define "cloud-backup-exporter.shardsName" -}}
+{{- printf "%s-shards" (include "cloud-backup-exporter.fullname" . | trunc 56 | trimSuffix "-") }}
+{{- end }}
+
+{{/* What the pods are made by. Only a StatefulSet gives them ordinals. */}}
+{{- define "cloud-backup-exporter.kind" -}}
+{{- ternary "StatefulSet" "Deployment" .Values.sharding.enabled }}
+{{- end }}
+
 {{- define "cloud-backup-exporter.namespace" -}}
 {{- default .Release.Namespace .Values.namespaceOverride }}
 {{- end }}
@@ -95,6 +105,9 @@ app.kubernetes.io/component: test
 {{- end -}}
 {{- else if not .Values.config.accounts -}}
 {{- fail "config.accounts is empty: name at least one account, or the ConfigMap or Secret with the configuration in existingConfig" -}}
+{{- end -}}
+{{- if and .Values.sharding.enabled (gt (int .Values.replicaCount) 1000) -}}
+{{- fail "sharding is enabled: replicaCount is more than the 1000 shards that the exporter allows" -}}
 {{- end -}}
 {{- range $index, $account := .Values.config.accounts -}}
 {{- range $key := list "access_key_secret" "security_token" -}}
@@ -176,6 +189,10 @@ app.kubernetes.io/component: test
 {{- $_ := set $file .vendor (printf "%s/token" .directory) -}}
 {{- end -}}
 {{- $env := list -}}
+{{- /* Its ordinal is the index of the shard. The name of the host would be cut off after 63 characters. */}}
+{{- if .Values.sharding.enabled -}}
+{{- $env = append $env (dict "name" "POD_NAME" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.name"))) -}}
+{{- end -}}
 {{- with .Values.workloadIdentity.alibaba -}}
 {{- if .enabled -}}
 {{- $env = append $env (dict "name" "ALIBABA_CLOUD_ROLE_ARN" "value" .roleArn) -}}
