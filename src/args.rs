@@ -37,6 +37,10 @@ pub struct Arguments {
     /// plain and everybody may ask.
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     pub web_config_file: Option<PathBuf>,
+    /// Folder in which to keep what was found, so that a restart loses nothing; made if it is missing. Without it
+    /// everything is kept in memory.
+    #[arg(long = "storage.path", value_name = "FOLDER", global = true)]
+    pub storage_path: Option<PathBuf>,
     /// How to log.
     #[command(flatten)]
     pub log: LogArguments,

@@ -24,6 +24,7 @@ pub mod config;
 pub mod facts;
 pub mod poll;
 pub mod provider;
+pub mod storage;
 pub mod tally;
 
 // Judging, and showing the judgement.

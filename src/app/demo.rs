@@ -22,6 +22,7 @@ pub(super) async fn run(
     addresses: &[ListenAddress],
     control: Option<SocketAddr>,
     web_config: Option<&Path>,
+    storage: Option<&Path>,
     environment: Environment,
 ) -> anyhow::Result<ExitCode> {
     let scenario = Scenario::named("demo").context("the scenario `demo` is missing")?;
@@ -40,7 +41,7 @@ pub(super) async fn run(
         tracing::info!(address = %listener.local_addr()?, "the simulated clouds can be changed");
         controlled.spawn(sim::control::serve(listener, Arc::clone(&cloud)));
     }
-    let code = super::run(&source, addresses, web_config, environment, greet).await;
+    let code = super::run(&source, addresses, web_config, storage, environment, greet).await;
     cloud.stop().await;
     code
 }
