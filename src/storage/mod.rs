@@ -30,8 +30,10 @@ use crate::tally::Tally;
 /// The one file in the folder.
 const FILE: &str = "facts.redb";
 
-/// How long changes are collected before they are stored together.
+/// How long changes are collected before they are stored together. At first shorter, so that an exporter that does not
+/// live for a second gets somewhere too.
 const COLLECTING: Duration = Duration::from_secs(1);
+const FIRST_COLLECTING: Duration = Duration::from_millis(100);
 
 /// The pause before the file is opened again after a fault; it doubles with each failure, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -140,8 +142,10 @@ impl Keeper {
         let feed = self.ground.facts.feed();
         // The first time also what stands in the file and is not known any more.
         let mut everything = true;
+        let mut collecting = FIRST_COLLECTING;
         loop {
-            let pause = self.failing.map_or(COLLECTING, |failing| failing.pause);
+            let pause = self.failing.map_or(collecting, |failing| failing.pause);
+            collecting = (collecting * 2).min(COLLECTING);
             let collect = async {
                 if self.failing.is_none() && !everything {
                     feed.changed().await;

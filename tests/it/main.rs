@@ -33,6 +33,7 @@ mod pace;
 mod project;
 mod reload;
 mod status_page;
+mod storage;
 mod trial;
 mod volcengine;
 mod web;
