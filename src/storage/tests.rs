@@ -547,3 +547,99 @@ proptest! {
         prop_assert!(states.contains(&found));
     }
 }
+
+/// Ten thousand instances with two listings of 31 sets each, polled once in five minutes. Prints what it costs:
+/// `cargo test --release --lib costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "it measures, and takes a while"]
+#[expect(clippy::print_stdout, reason = "it is there to be read")]
+fn what_storing_ten_thousand_instances_costs() {
+    const INSTANCES: usize = 10_000;
+    const COMMITS: usize = 300;
+    /// Bytes written, processor seconds, resident bytes.
+    fn used() -> (u64, f64, u64) {
+        let field = |file: &str, name: &str| -> u64 {
+            let text = fs::read_to_string(file).unwrap();
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks = stat.rsplit(')').next().unwrap().split_whitespace();
+        let ticks: f64 = ticks
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<f64>().unwrap())
+            .sum();
+        let resident = field("/proc/self/status", "VmRSS:") * 1024;
+        (field("/proc/self/io", "wchar:"), ticks / 100.0, resident)
+    }
+    let scratch = Scratch::new("storage-costs");
+    let path = scratch.path(FILE);
+    let ids: Vec<_> = (0..INSTANCES)
+        .map(|number| format!("rm-{number:018}"))
+        .collect();
+    let facts = watching(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    let sets = |here: fn(&str) -> crate::backup::BackupSet| -> Vec<_> {
+        (1..=31)
+            .map(|day| here(&format!("{}h", day * 23)))
+            .collect()
+    };
+    let (copies, locals) = (sets(|ended| copy_in(REGION, ended)), sets(local));
+    let poll = |id: &str, at| {
+        read(
+            &facts,
+            id,
+            at,
+            ListingKind::CrossRegion,
+            listing(copies.clone()),
+        );
+        read(&facts, id, at, ListingKind::Local, listing(locals.clone()));
+    };
+    for id in &ids {
+        poll(id, ago("1h"));
+    }
+    let feed = facts.feed();
+    let before = used();
+    let (mut file, _) = FactsFile::open(&path).unwrap();
+    let began = std::time::Instant::now();
+    file.write(&feed.take(), &facts).unwrap();
+    let after = used();
+    println!(
+        "the first commit: {:.1} MB written, {:.1} s, {:.1} s of CPU, {:.1} MB of memory more, file {:.1} MB",
+        (after.0 - before.0) as f64 / 1e6,
+        began.elapsed().as_secs_f64(),
+        after.1 - before.1,
+        (after.2.saturating_sub(before.2)) as f64 / 1e6,
+        fs::metadata(&path).unwrap().len() as f64 / 1e6,
+    );
+    let mut polling = 0.0;
+    let before = used();
+    for (number, ids) in ids.chunks(INSTANCES.div_ceil(COMMITS)).enumerate() {
+        let began = used().1;
+        for id in ids {
+            poll(
+                id,
+                now() + chrono::Duration::seconds(i64::try_from(number).unwrap()),
+            );
+        }
+        polling += used().1 - began;
+        file.write(&feed.take(), &facts).unwrap();
+    }
+    let after = used();
+    println!(
+        "a round in which nothing changed, in {COMMITS} commits: {:.1} MB written, {:.1} s of CPU",
+        (after.0 - before.0) as f64 / 1e6,
+        after.1 - before.1 - polling,
+    );
+    drop(file);
+    let (before, began) = (used(), std::time::Instant::now());
+    let (_file, stored) = FactsFile::open(&path).unwrap();
+    let after = used();
+    println!(
+        "taken back: {} instances in {:.2} s, {:.2} s of CPU, {:.1} MB of memory more",
+        stored.instances.len(),
+        began.elapsed().as_secs_f64(),
+        after.1 - before.1,
+        (after.2.saturating_sub(before.2)) as f64 / 1e6,
+    );
+}
