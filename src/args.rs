@@ -40,6 +40,10 @@ pub struct Arguments {
     /// Which part of the instances is watched.
     #[command(flatten)]
     pub shard: ShardArguments,
+    /// Folder in which to keep what was found, so that a restart loses nothing; made if it is missing. Without it
+    /// everything is kept in memory.
+    #[arg(long = "storage.path", value_name = "FOLDER", global = true)]
+    pub storage_path: Option<PathBuf>,
     /// How to log.
     #[command(flatten)]
     pub log: LogArguments,

@@ -271,6 +271,7 @@ impl Instance {
                 message: "it failed".to_owned(),
                 missing_instance: missing,
             }),
+            is_restored: false,
         };
         self
     }
@@ -281,9 +282,11 @@ fn attempted(when: &str, found: Found) -> ListingFacts {
         last_attempt: Attempt {
             at: ago(when),
             failure: None,
+            is_restored: false,
         },
         last_success: Some(ago(when)),
         found,
+        ledger: None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod feed;
 mod inventory;
+pub mod ledger;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,7 +15,8 @@ use chrono::{DateTime, Utc};
 
 use self::feed::Readers;
 pub use self::feed::{Changes, Feed};
-pub use self::inventory::{RegionFacts, RegionKey};
+pub use self::inventory::{Listed, RegionFacts, RegionKey};
+use self::ledger::{CopyKey, Events, Ledger};
 use crate::backup::{
     BackupSet, BackupType, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
     RestoreWindows, Scope,
@@ -29,6 +31,8 @@ use crate::target::{InstanceKey, Target};
 pub struct Facts {
     known: RwLock<Known>,
     readers: Readers,
+    /// Whether it is counted what became of the sets.
+    keeps_ledgers: bool,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +42,7 @@ struct Known {
 }
 
 /// What is known about one instance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceFacts {
     /// The instance, as it is watched now.
     pub target: Arc<Target>,
@@ -53,7 +57,7 @@ pub struct InstanceFacts {
 }
 
 /// What is known from one listing of one instance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingFacts {
     /// The last attempt, good or bad.
     pub last_attempt: Attempt,
@@ -61,15 +65,19 @@ pub struct ListingFacts {
     pub last_success: Option<DateTime<Utc>>,
     /// What was found, however long ago.
     pub found: Found,
+    /// What became of its sets, where that is counted.
+    pub ledger: Option<Arc<Ledger>>,
 }
 
 /// How an attempt went.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// When it ended.
     pub at: DateTime<Utc>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// Whether an earlier process made it, and this one has made none yet.
+    pub is_restored: bool,
 }
 
 /// Why an attempt failed, for people and for labels.
@@ -104,7 +112,7 @@ impl From<&ListError> for Failure {
 }
 
 /// The state of a listing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// It was never read.
     Nothing,
@@ -131,6 +139,33 @@ pub struct Sets {
 }
 
 impl Facts {
+    /// Nothing is known yet, and it will be counted what became of the sets. That is for facts that outlive the process:
+    /// a counter that forgets what it has counted is worse than none.
+    pub fn with_ledgers() -> Self {
+        Self {
+            keeps_ledgers: true,
+            ..Self::default()
+        }
+    }
+
+    /// Takes back what an earlier process knew, before anything is adopted: what is not adopted then is forgotten. The
+    /// targets need only have keys, as adoption brings them anew.
+    pub fn restore(
+        &self,
+        instances: impl IntoIterator<Item = InstanceFacts>,
+        regions: impl IntoIterator<Item = (RegionKey, RegionFacts)>,
+    ) {
+        let mut known = self.write();
+        for facts in instances {
+            known
+                .instances
+                .insert(facts.target.key.clone(), Arc::new(facts));
+        }
+        for (key, facts) in regions {
+            known.regions.insert(key, Arc::new(facts));
+        }
+    }
+
     /// A list of what changes from now on, on which everything stands that is known already.
     pub fn feed(&self) -> Feed {
         // Under the lock, so that nothing is recorded between the two.
@@ -213,22 +248,29 @@ impl Facts {
         };
         let facts = Arc::make_mut(facts);
         let before = facts.listings.get(&kind);
+        let ledger = if self.keeps_ledgers {
+            facts.ledger_after(kind, at, lookback, &outcome)
+        } else {
+            None
+        };
         let listing = match outcome {
             Ok(reading) => {
                 let nothing = &Found::Nothing;
                 let before = before.map_or(nothing, |before| &before.found);
-                ListingFacts::good(at, before.followed_by(reading, lookback, at))
+                ListingFacts::good(at, before.followed_by(reading, lookback, at), ledger)
             }
             Err(error) if error.reason == Reason::Unsupported => {
-                ListingFacts::good(at, Found::Unsupported)
+                ListingFacts::good(at, Found::Unsupported, ledger)
             }
             Err(error) => ListingFacts {
                 last_attempt: Attempt {
                     at,
                     failure: Some(Failure::from(&error)),
+                    is_restored: false,
                 },
                 last_success: before.and_then(|before| before.last_success),
                 found: before.map_or(Found::Nothing, |before| before.found.clone()),
+                ledger,
             },
         };
         facts.listings.insert(kind, listing);
@@ -356,9 +398,73 @@ impl InstanceFacts {
         self.gone_since.is_none() || kind == ListingKind::CrossRegion
     }
 
-    /// Whether each of its listings was attempted at least once, or need not be.
+    /// Whether this process has attempted each of its listings at least once, or need not.
     pub fn is_attempted(&self) -> bool {
-        self.gone_since.is_some() || self.listings.len() == self.target.listings.len()
+        let mut attempts = self.listings.values().map(|listing| &listing.last_attempt);
+        self.gone_since.is_some()
+            || self.was_ever_attempted() && attempts.all(|attempt| !attempt.is_restored)
+    }
+
+    /// Whether each of its listings was attempted at least once, be it by an earlier process.
+    fn was_ever_attempted(&self) -> bool {
+        self.listings.len() == self.target.listings.len()
+    }
+
+    /// What became of the sets of each copy, where that is counted.
+    pub fn events(&self) -> Option<BTreeMap<&CopyKey, Events>> {
+        let mut ledgers = self
+            .listings
+            .values()
+            .filter_map(|listing| listing.ledger.as_ref())
+            .peekable();
+        ledgers.peek()?;
+        let mut events: BTreeMap<&CopyKey, Events> = BTreeMap::new();
+        for (copy, more) in ledgers.flat_map(|ledger| &ledger.events) {
+            let sum = events.entry(copy).or_default();
+            *sum = sum.plus(*more);
+        }
+        Some(events)
+    }
+
+    /// What is counted of the sets of a listing after this attempt. A failure changes nothing about it.
+    fn ledger_after(
+        &self,
+        kind: ListingKind,
+        at: DateTime<Utc>,
+        lookback: Lookback,
+        outcome: &Result<Reading, ListError>,
+    ) -> Option<Arc<Ledger>> {
+        let before = self.listings.get(&kind);
+        let ledger = before.and_then(|before| before.ledger.as_ref());
+        let nothing = Listing::default();
+        let listing = match outcome {
+            Ok(Reading::Sets(listing)) => listing,
+            // What was seen stays counted, should the provider come to support it again.
+            Err(error) if error.reason == Reason::Unsupported && ledger.is_some() => &nothing,
+            Ok(_) | Err(_) => return ledger.map(Arc::clone),
+        };
+        let sets = before.and_then(|before| before.found.sets().zip(before.last_success));
+        let policy = self
+            .listings
+            .get(&ListingKind::Policy)
+            .map(|policy| &policy.found);
+        let reading = ledger::Reading {
+            listing,
+            lookback,
+            at,
+            policy: match policy {
+                Some(Found::Policy(policy)) => Some(policy),
+                _ => None,
+            },
+            is_gone: self.is_gone(),
+        };
+        let blank = Ledger::default();
+        let known = ledger.map_or(&blank, |ledger| ledger);
+        let next = known.followed_by(sets, reading);
+        match ledger {
+            Some(ledger) if **ledger == next => Some(Arc::clone(ledger)),
+            _ => Some(Arc::new(next)),
+        }
     }
 
     /// Whether the provider last said that there is no such instance. The local listing is asked of the instance
@@ -370,7 +476,7 @@ impl InstanceFacts {
         };
         let mut often = self.listings.iter().filter(|(kind, _)| !kind.is_slow());
         self.gone_since.is_some()
-            || self.is_attempted()
+            || self.was_ever_attempted()
                 && self
                     .listings
                     .get(&ListingKind::Local)
@@ -379,11 +485,16 @@ impl InstanceFacts {
 }
 
 impl ListingFacts {
-    fn good(at: DateTime<Utc>, found: Found) -> Self {
+    fn good(at: DateTime<Utc>, found: Found, ledger: Option<Arc<Ledger>>) -> Self {
         Self {
-            last_attempt: Attempt { at, failure: None },
+            last_attempt: Attempt {
+                at,
+                failure: None,
+                is_restored: false,
+            },
             last_success: Some(at),
             found,
+            ledger,
         }
     }
 }

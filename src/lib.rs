@@ -25,6 +25,7 @@ pub mod shard;
 pub mod facts;
 pub mod poll;
 pub mod provider;
+pub mod storage;
 pub mod tally;
 
 // Judging, and showing the judgement.

@@ -65,6 +65,23 @@ pub struct Counts {
     pub anomalies: BTreeMap<(&'static str, ListingKind, Anomaly), u64>,
     /// Request durations, by provider and operation.
     pub durations: BTreeMap<(&'static str, &'static str), Histogram>,
+    /// How storing the facts goes; `None` where they are kept in memory alone.
+    pub storage: Option<StorageCounts>,
+}
+
+/// How storing the facts goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StorageCounts {
+    /// Whether the last attempt succeeded.
+    pub is_healthy: bool,
+    /// When the last one succeeded that did, since the start.
+    pub last_write: Option<DateTime<Utc>>,
+    /// Attempts that failed, by reason.
+    pub failures: BTreeMap<&'static str, u64>,
+    /// Files that could not be read, by reason.
+    pub set_aside: BTreeMap<&'static str, u64>,
+    /// The size of the file.
+    pub bytes: Option<u64>,
 }
 
 /// The numbers of one account.
@@ -201,6 +218,11 @@ impl Tally {
         if let Some(account) = self.change().accounts.get_mut(key) {
             account.credentials_expiry = expiry;
         }
+    }
+
+    /// Takes note of how storing the facts goes.
+    pub fn storage(&self, note: impl FnOnce(&mut StorageCounts)) {
+        note(self.lock().storage.get_or_insert_default());
     }
 
     /// The numbers as of this moment.

@@ -23,6 +23,7 @@ pub(super) async fn run(
     addresses: &[ListenAddress],
     control: Option<SocketAddr>,
     web_config: Option<&Path>,
+    storage: Option<&Path>,
     environment: Environment,
     shard: Shard,
 ) -> anyhow::Result<ExitCode> {
@@ -42,7 +43,16 @@ pub(super) async fn run(
         tracing::info!(address = %listener.local_addr()?, "the simulated clouds can be changed");
         controlled.spawn(sim::control::serve(listener, Arc::clone(&cloud)));
     }
-    let code = super::run(&source, addresses, web_config, environment, shard, greet).await;
+    let code = super::run(
+        &source,
+        addresses,
+        web_config,
+        storage,
+        environment,
+        shard,
+        greet,
+    )
+    .await;
     cloud.stop().await;
     code
 }

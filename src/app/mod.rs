@@ -28,11 +28,13 @@ use crate::args::{Arguments, Command};
 use crate::clock::Clock;
 use crate::config::web::RequestRate;
 use crate::config::{Config, Problems};
+use crate::facts::Facts;
 use crate::metrics::ReloadState;
 use crate::poll::{Ground, Poller};
 use crate::provider::Environment;
 use crate::provider::http::HttpClient;
 use crate::shard::Shard;
+use crate::storage::{self, Storage};
 use crate::web::listen::{self, ListenAddress, Listener};
 use crate::web::protection::Protection;
 use crate::web::rate_limit::RateLimit;
@@ -45,6 +47,9 @@ const POLL_GRACE: Duration = Duration::from_secs(10);
 /// How long scrapes in flight may take to finish at the end; together with a hanging poll this stays below the 30
 /// seconds that Kubernetes waits.
 const SCRAPE_GRACE: Duration = Duration::from_secs(10);
+
+/// How long storing the last facts may take after that.
+const STORAGE_GRACE: Duration = Duration::from_secs(5);
 
 /// The threads for what blocks: name look-ups, files, pages, passwords. Each keeps memory of its own.
 const BLOCKING_THREADS: usize = 128;
@@ -79,6 +84,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     let addresses = arguments.listen_addresses;
     let web_config = arguments.web_config_file.as_deref();
     let shard = own_shard::of(arguments.shard, &environment);
+    let storage = arguments.storage_path.as_deref();
     let outcome = runtime.block_on(async {
         let shard = match (arguments.command, shard) {
             (Some(Command::Health), _) => return health::run(&addresses).await,
@@ -91,14 +97,23 @@ pub fn main(arguments: Arguments) -> ExitCode {
         match arguments.command {
             None => {
                 let told = |_: &str, _: &[SocketAddr]| Ok(());
-                run(&source, &addresses, web_config, environment, shard, told).await
+                run(
+                    &source,
+                    &addresses,
+                    web_config,
+                    storage,
+                    environment,
+                    shard,
+                    told,
+                )
+                .await
             }
             Some(Command::Check) => check::run(&source, web_config, &environment, shard),
             Some(Command::Once { output }) => once::run(&source, output, environment, shard).await,
             Some(Command::Health) => health::run(&addresses).await,
             #[cfg(feature = "demo")]
             Some(Command::Demo { control }) => {
-                demo::run(&addresses, control, web_config, environment, shard).await
+                demo::run(&addresses, control, web_config, storage, environment, shard).await
             }
         }
     });
@@ -150,6 +165,7 @@ async fn run(
     source: &ConfigSource,
     addresses: &[ListenAddress],
     web_config: Option<&Path>,
+    storage: Option<&Path>,
     environment: Environment,
     shard: Shard,
     on_listening: impl FnOnce(&str, &[SocketAddr]) -> anyhow::Result<()>,
@@ -169,7 +185,15 @@ async fn run(
     // Before anything else starts, so that an address in use ends the start and not a running exporter.
     let listeners = listen::bind(addresses).await?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;
-    let ground = ground(Clock::real(), environment, shard)?;
+    let facts = match storage {
+        Some(_) => Facts::with_ledgers(),
+        None => Facts::default(),
+    };
+    let ground = ground(facts, Clock::real(), environment, shard)?;
+    // Before anything is adopted, and before anybody is answered.
+    let storage = storage
+        .map(|folder| take_back(folder, &ground))
+        .transpose()?;
     let bound: Vec<_> = listeners.iter().map(Listener::local_address).collect();
     for address in &bound {
         tracing::info!(%address, "listening");
@@ -191,6 +215,7 @@ async fn run(
     poller.apply(&config);
     let written = Arc::clone(&site);
     tokio::spawn(async move { written.keep_metrics_up_to_date().await });
+    let storage = storage.map(Storage::start);
     let shutdown = CancellationToken::new();
     let (answers, guarded) = (Arc::clone(&site), Arc::clone(&protection));
     let serving = tokio::spawn(server::serve(
@@ -232,6 +257,10 @@ async fn run(
         let ((), served) = tokio::join!(poller.stop(POLL_GRACE), timeout(SCRAPE_GRACE, serving));
         if served.is_err() {
             tracing::warn!("stopped while answers were being sent");
+        }
+        // What the last polls found is stored too.
+        if let Some(storage) = storage {
+            storage.stop(STORAGE_GRACE).await;
         }
     };
     tokio::select! {
@@ -337,9 +366,23 @@ fn settings(config: &Config, ground: &Ground) -> Settings {
     }
 }
 
-fn ground(clock: Clock, environment: Environment, shard: Shard) -> anyhow::Result<Ground> {
+fn take_back(folder: &Path, ground: &Ground) -> Result<Storage, storage::InUse> {
+    let ground = storage::Ground {
+        facts: Arc::clone(&ground.facts),
+        tally: Arc::clone(&ground.tally),
+        clock: ground.clock.clone(),
+    };
+    Storage::open(folder, ground)
+}
+
+fn ground(
+    facts: Facts,
+    clock: Clock,
+    environment: Environment,
+    shard: Shard,
+) -> anyhow::Result<Ground> {
     Ok(Ground {
-        facts: Arc::default(),
+        facts: Arc::new(facts),
         tally: Arc::default(),
         clock,
         http: HttpClient::new().context("cannot make an HTTP client")?,

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::{ConfigSource, EXIT_UNUSABLE, ground, say, settings, unusable};
 use crate::args::Output;
 use crate::clock::Clock;
+use crate::facts::Facts;
 use crate::metrics::Format;
 use crate::poll;
 use crate::provider::Environment;
@@ -28,7 +29,7 @@ pub(super) async fn run(
         Ok(config) => config,
         Err(problems) => return Ok(unusable(&problems)),
     };
-    let ground = ground(Clock::real(), environment, shard)?;
+    let ground = ground(Facts::default(), Clock::real(), environment, shard)?;
     let bar = progress_bar()?;
     poll::once(&ground, &config, |done, all| {
         bar.set_length(all as u64);

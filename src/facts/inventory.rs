@@ -22,7 +22,7 @@ pub struct RegionKey {
 }
 
 /// What is known about the instances of a region.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegionFacts {
     /// How looking for them went the last time; `None` before the first.
     pub last_attempt: Option<Attempt>,
@@ -35,7 +35,7 @@ pub struct RegionFacts {
 }
 
 /// One instance that was listed once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// As it was listed the last time.
     pub instance: FoundInstance,
@@ -44,6 +44,12 @@ pub struct Listed {
 }
 
 impl RegionFacts {
+    /// Whether this process has looked for instances here at least once.
+    pub fn is_attempted(&self) -> bool {
+        let attempt = self.last_attempt.as_ref();
+        attempt.is_some_and(|attempt| !attempt.is_restored)
+    }
+
     /// A failure changes nothing about what is known, and a part of a list takes nothing away.
     pub(super) fn record(
         &mut self,
@@ -52,7 +58,11 @@ impl RegionFacts {
         outcome: Result<Inventory, ListError>,
     ) {
         let failure = outcome.as_ref().err().map(Failure::from);
-        self.last_attempt = Some(Attempt { at, failure });
+        self.last_attempt = Some(Attempt {
+            at,
+            failure,
+            is_restored: false,
+        });
         let Ok(inventory) = outcome else { return };
         self.last_success = Some(at);
         if inventory.complete {

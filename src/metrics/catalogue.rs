@@ -1,13 +1,15 @@
 //! Every metric, one row each: name, type, labels, help, samples. `docs/metrics.md` is written from the same table.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
 use super::exposition::{Exposition, Family, InstanceFamily, Label, MetricType, as_float};
 use super::{Assessed, Overview};
-use crate::backup::ListingKind;
+use crate::backup::{BackupType, ListingKind, Scope, Status};
 use crate::facts::RegionFacts;
+use crate::facts::ledger::Events;
 use crate::posture::{Copy, ListingPosture, Place, Restorable, Success, Switch};
 use crate::tally::{AccountCounts, AccountKey, DURATION_BOUNDS};
 use crate::target::InstanceKey;
@@ -306,6 +308,37 @@ pub const CATALOGUE: &[Row] = &[
         help: "Start of the oldest backup set that is still running, in Unix seconds; absent if none is.",
         samples: Samples::Instance(|instance, family| {
             each_copy(instance, family, |copy| copy.running_since.map(unix));
+        }),
+    },
+    Row {
+        name: "cloud_backup_observed_sets_total",
+        metric_type: MetricType::Counter,
+        labels: Labels::Copy(&["status"]),
+        help: "Backup sets that were seen for the first time as completed or failed, each counted once, also when it has long been removed. Only with --storage.path.",
+        samples: Samples::Instance(|instance, family| {
+            each_event(instance, family, |events, _, family, labels| {
+                for (status, sets) in [
+                    (Status::Completed, events.completed),
+                    (Status::Failed, events.failed),
+                ] {
+                    let more = [("status", status.label())];
+                    family.sample(&[labels, &more], as_float(sets));
+                }
+            });
+        }),
+    },
+    Row {
+        name: "cloud_backup_vanished_sets_total",
+        metric_type: MetricType::Counter,
+        labels: Labels::Copy(&[]),
+        help: "Usable full and incremental backup sets that disappeared from the listing although their retention, as far as it is known, had more than a day to go. Only with --storage.path.",
+        samples: Samples::Instance(|instance, family| {
+            each_event(instance, family, |events, backup_type, family, labels| {
+                // Of log files it is never said: only the last hours are listed.
+                if backup_type != BackupType::Log {
+                    family.sample(&[labels], as_float(events.vanished));
+                }
+            });
         }),
     },
     Row {
@@ -686,6 +719,65 @@ pub const CATALOGUE: &[Row] = &[
             family.sample(&[], f64::from(overview.shard.count()));
         }),
     },
+    Row {
+        name: "cloud_backup_exporter_storage_healthy",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "Whether what was found can be stored; if not, it is kept in memory and a restart would lose it. Only with --storage.path, as all of these.",
+        samples: Samples::Exporter(|overview, family| {
+            if let Some(storage) = &overview.counts.storage {
+                family.sample(&[], truth(storage.is_healthy));
+            }
+        }),
+    },
+    Row {
+        name: "cloud_backup_exporter_storage_last_write_timestamp_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "When the file was last brought up to date, in Unix seconds; absent until this process has done so once.",
+        samples: Samples::Exporter(|overview, family| {
+            let storage = overview.counts.storage.as_ref();
+            if let Some(time) = storage.and_then(|storage| storage.last_write) {
+                family.sample(&[], unix(time));
+            }
+        }),
+    },
+    Row {
+        name: "cloud_backup_exporter_storage_write_failures_total",
+        metric_type: MetricType::Counter,
+        labels: Labels::Only(&["reason"]),
+        help: "Attempts to open or write the file that failed.",
+        samples: Samples::Exporter(|overview, family| {
+            let storage = overview.counts.storage.as_ref();
+            for (reason, failures) in storage.into_iter().flat_map(|storage| &storage.failures) {
+                family.sample(&[&[("reason", *reason)]], as_float(*failures));
+            }
+        }),
+    },
+    Row {
+        name: "cloud_backup_exporter_storage_files_set_aside_total",
+        metric_type: MetricType::Counter,
+        labels: Labels::Only(&["reason"]),
+        help: "Files that could not be read, because they were damaged or of a newer version, and were set aside.",
+        samples: Samples::Exporter(|overview, family| {
+            let storage = overview.counts.storage.as_ref();
+            for (reason, files) in storage.into_iter().flat_map(|storage| &storage.set_aside) {
+                family.sample(&[&[("reason", *reason)]], as_float(*files));
+            }
+        }),
+    },
+    Row {
+        name: "cloud_backup_exporter_storage_file_bytes",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&[]),
+        help: "The size of the file, in bytes; absent until this process has written to it.",
+        samples: Samples::Exporter(|overview, family| {
+            let storage = overview.counts.storage.as_ref();
+            if let Some(bytes) = storage.and_then(|storage| storage.bytes) {
+                family.sample(&[], as_float(bytes));
+            }
+        }),
+    },
 ];
 
 fn instances_by_state(overview: &Overview<'_>, family: &mut Family<'_>) {
@@ -756,6 +848,35 @@ fn each_copy(
         if let Some(value) = value(copy) {
             family.sample(&[&copy_labels(copy)], value);
         }
+    }
+}
+
+/// What became of the sets of each copy, with zeros where nothing has yet, so that the first event is an increase.
+fn each_event(
+    instance: &Assessed,
+    family: &mut InstanceFamily<'_>,
+    write: impl Fn(Events, BackupType, &mut InstanceFamily<'_>, &[Label<'_>]),
+) {
+    let Some(counted) = instance.facts.events() else {
+        return;
+    };
+    let mut events: BTreeMap<(Scope, &str, BackupType), Events> = BTreeMap::new();
+    for copy in &instance.posture.copies {
+        let place = &copy.place;
+        let copy = (place.scope, &*place.backup_region, copy.backup_type);
+        events.insert(copy, Events::default());
+    }
+    events.extend(counted.into_iter().map(|(copy, counted)| {
+        let copy = (copy.scope, &*copy.backup_region, copy.backup_type);
+        (copy, counted)
+    }));
+    for ((scope, backup_region, backup_type), events) in events {
+        let labels = [
+            (PLACE[0], scope.label()),
+            (PLACE[1], backup_region),
+            ("backup_type", backup_type.label()),
+        ];
+        write(events, backup_type, family, &labels);
     }
 }
 

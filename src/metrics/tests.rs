@@ -590,6 +590,8 @@ const PROMISED: &[(&str, &str, &str)] = &[
     ("cloud_backup_stored_bytes", "gauge", "C"),
     ("cloud_backup_oldest_timestamp_seconds", "gauge", "C"),
     ("cloud_backup_running_since_timestamp_seconds", "gauge", "C"),
+    ("cloud_backup_observed_sets_total", "counter", "C status"),
+    ("cloud_backup_vanished_sets_total", "counter", "C"),
     (
         "cloud_backup_recovery_point_timestamp_seconds",
         "gauge",
@@ -703,6 +705,23 @@ const PROMISED: &[(&str, &str, &str)] = &[
     ),
     ("cloud_backup_exporter_shard_index", "gauge", ""),
     ("cloud_backup_exporter_shards", "gauge", ""),
+    ("cloud_backup_exporter_storage_healthy", "gauge", ""),
+    (
+        "cloud_backup_exporter_storage_last_write_timestamp_seconds",
+        "gauge",
+        "",
+    ),
+    (
+        "cloud_backup_exporter_storage_write_failures_total",
+        "counter",
+        "reason",
+    ),
+    (
+        "cloud_backup_exporter_storage_files_set_aside_total",
+        "counter",
+        "reason",
+    ),
+    ("cloud_backup_exporter_storage_file_bytes", "gauge", ""),
 ];
 
 #[test]

@@ -143,7 +143,12 @@ impl Account {
         );
         let is_awaited = facts.of(instance).is_some_and(|facts| {
             let kind = ListingKind::CrossRegion;
-            facts.target.listings.contains(&kind) && !facts.listings.contains_key(&kind)
+            let attempt = facts
+                .listings
+                .get(&kind)
+                .map(|listing| &listing.last_attempt);
+            facts.target.listings.contains(&kind)
+                && attempt.is_none_or(|attempt| attempt.is_restored)
         });
         if is_awaited {
             // A note that was left before is found as well, as only one task ever waits for it.

@@ -318,7 +318,8 @@ fn is_asked(ground: &Ground, account: &Account, facts: &InstanceFacts, kind: Lis
     let missing_since = facts.listings.get(&kind).and_then(|listing| {
         let attempt = &listing.last_attempt;
         let failure = attempt.failure.as_ref()?;
-        failure.missing_instance.then_some(attempt.at)
+        // An earlier process may have said so long ago.
+        (failure.missing_instance && !attempt.is_restored).then_some(attempt.at)
     });
     let is_asked = facts.is_asked_for(kind)
         && missing_since.is_none_or(|at| {
@@ -375,7 +376,11 @@ fn record(
         return true;
     };
     let before = facts.listings.get(kind);
-    let failed_before = before.and_then(|listing| listing.last_attempt.failure.as_ref());
+    // What an earlier process said stands in another log.
+    let attempt_before = before
+        .map(|listing| &listing.last_attempt)
+        .filter(|attempt| !attempt.is_restored);
+    let failed_before = attempt_before.and_then(|attempt| attempt.failure.as_ref());
     let went_well = match &outcome {
         Ok(reading) => {
             let anomalies = reading.anomalies();

@@ -194,7 +194,7 @@ impl Site {
         let is_awaited =
             |facts: &&Arc<InstanceFacts>| !(facts.is_attempted() || facts.is_found && was_ready);
         let awaited = facts.iter().filter(is_awaited).count();
-        let is_searched = |(_, found): &&(_, Arc<RegionFacts>)| found.last_attempt.is_some();
+        let is_searched = |(_, found): &&(_, Arc<RegionFacts>)| found.is_attempted();
         let searched = regions.iter().filter(is_searched).count();
         let status = if awaited == 0 && searched == regions.len() {
             if !was_ready {

@@ -34,6 +34,7 @@ mod project;
 mod reload;
 mod shards;
 mod status_page;
+mod storage;
 mod trial;
 mod volcengine;
 mod web;

@@ -9,7 +9,7 @@ use cloud_backup_exporter::provider::actions;
 use cloud_backup_exporter::vendor::Vendor;
 
 /// Which module of the exporter may name which; the same table stands in ARCHITECTURE.md.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     ("backup", &[]),
     ("log_chain", &["backup"]),
     ("target", &["backup"]),
@@ -22,6 +22,19 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
         &["backup", "clock", "config", "target", "vendor"],
     ),
     ("facts", &["backup", "log_chain", "provider", "target"]),
+    (
+        "storage",
+        &[
+            "backup",
+            "clock",
+            "facts",
+            "log_chain",
+            "provider",
+            "tally",
+            "target",
+            "vendor",
+        ],
+    ),
     ("tally", &["backup", "provider"]),
     (
         "poll",
@@ -46,7 +59,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
         "app",
         &[
             "args", "backup", "clock", "config", "facts", "metrics", "poll", "posture", "provider",
-            "report", "shard", "tally", "target", "web",
+            "report", "shard", "storage", "tally", "target", "web",
         ],
     ),
     ("main", &["app", "args"]),

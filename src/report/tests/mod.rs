@@ -88,6 +88,7 @@ fn rich_region() -> (RegionKey, Arc<RegionFacts>) {
         last_attempt: Some(Attempt {
             at: now(),
             failure: Some(failure),
+            is_restored: false,
         }),
         last_success: Some(ago("1h")),
         outlived: vec!["rm-deleted".to_owned()],

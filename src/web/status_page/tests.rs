@@ -177,6 +177,7 @@ fn region_called(name: &str) -> (RegionKey, Arc<RegionFacts>) {
     let last_attempt = Some(Attempt {
         at: now(),
         failure: Some(failure),
+        is_restored: false,
     });
     (
         key,
