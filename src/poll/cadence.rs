@@ -7,7 +7,7 @@
 //! a backup by hand, a new schedule. For these there is a ceiling.
 //!
 //! Nothing here assumes that a schedule is kept. A period counts for as much as it explained lately, a set that came out of
-//! turn is expected again only once, and what stayed away three times is not waited for any longer.
+//! turn is expected again only once, and what stayed away twice is not waited for any longer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,8 +27,8 @@ const WEEK: Seconds = 7 * DAY;
 /// So many periods back a set still says something about when the next one comes.
 const PERIODS_REMEMBERED: Seconds = 8;
 
-/// What stayed away so many times in a row is no longer waited for.
-const PERIODS_MISSED: Seconds = 3;
+/// A set is expected where one came a period ago, or two came in the last so many periods.
+const PERIODS_OF_LATE: Seconds = 3;
 
 /// So many of the newest sets decide which period explains a copy, and how long a set usually takes.
 const NEWEST: usize = 9;
@@ -266,7 +266,7 @@ impl History {
                 windows.push(lag.after(*original, original + lag.first, Zeal::Late));
             }
         }
-        let duration = usual.map_or(0, |usual| usual.middle);
+        let duration = usual.map_or(0, |usual| usual.middle - self.delay.middle);
         for period in self.periods() {
             if period <= 2 * interval {
                 // What comes so often is always due, and is read as often as allowed while it does come.
@@ -387,7 +387,7 @@ impl History {
 /// is there, and nothing if it came too seldom lately.
 fn window_of(echoes: &[(Seconds, Seconds)], period: Seconds) -> Option<Window> {
     let is_there = |periods: Seconds| echoes.iter().any(|(_, later)| *later == periods);
-    let lately = (1..=PERIODS_MISSED)
+    let lately = (1..=PERIODS_OF_LATE)
         .filter(|later| is_there(*later))
         .count();
     if is_there(0) || !(is_there(1) || lately >= 2) {
@@ -505,4 +505,217 @@ fn seconds(duration: Duration) -> Seconds {
 
 fn share(of: Seconds, part: f64) -> Seconds {
     seconds(Duration::from_secs(of.unsigned_abs()).mul_f64(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::example::{ago, copy_in, failed, local, now, with};
+
+    const BOUNDS: Bounds = Bounds {
+        interval: Duration::from_secs(300),
+        ceiling: Duration::from_secs(3600),
+    };
+
+    /// The whole minutes until a listing is due that was read just now.
+    fn minutes(sets: &[BackupSet], originals: &[BackupSet]) -> i64 {
+        let due = Cadence::new(BOUNDS).due(now(), sets, originals, 0.0);
+        (due - now()).num_minutes()
+    }
+
+    /// Local sets that ended so many minutes ago.
+    fn sets(ended: impl IntoIterator<Item = i64>) -> Vec<BackupSet> {
+        let ended = ended.into_iter();
+        ended.map(|ended| local(&format!("{ended}m"))).collect()
+    }
+
+    /// Minutes ago, so many times with so many minutes between, the last one so long ago.
+    fn every(period: i64, times: i64, last: i64) -> Vec<i64> {
+        (0..times).map(|number| last + number * period).collect()
+    }
+
+    const DAYS: i64 = 24 * 60;
+
+    #[test]
+    fn a_listing_is_due_soon_after_the_next_set() {
+        // Sets take ten minutes, and are looked for since they may have failed: ten minutes after each may have begun.
+        let check = |what: &str, ended: Vec<i64>, expected: i64| {
+            assert_eq!(minutes(&sets(ended), &[]), expected, "{what}");
+        };
+        check("nothing is known", vec![], 59);
+        check("the next day is far away", every(DAYS, 9, 12 * 60), 59);
+        check("a day in half an hour", every(DAYS, 9, DAYS - 30), 27);
+        check(
+            "a day in half an hour, seen twice",
+            every(DAYS, 2, DAYS - 30),
+            22,
+        );
+        check("a set was left out", every(DAYS, 9, 2 * DAYS - 30), 27);
+        check("an hour in half an hour", every(60, 30, 30), 38);
+        check("six hours in half an hour", every(360, 12, 330), 27);
+        check(
+            "a week in half an hour",
+            every(7 * DAYS, 4, 7 * DAYS - 30),
+            25,
+        );
+        let two_days_a_week = [
+            every(7 * DAYS, 4, 7 * DAYS - 30),
+            every(7 * DAYS, 4, 3 * DAYS),
+        ];
+        check("one of two days of the week", two_days_a_week.concat(), 25);
+        let by_hand = [every(DAYS, 9, DAYS - 30), vec![700]];
+        check("with one in between", by_hand.concat(), 27);
+        let moved = [every(DAYS, 9, DAYS + 600), vec![DAYS - 30]];
+        check("a new time of day", moved.concat(), 19);
+        check("log files of each five minutes", every(5, 24, 3), 5);
+        check("log files that stopped", every(5, 24, 100), 33);
+    }
+
+    #[test]
+    fn what_is_late_is_looked_for_less_and_less_often_and_not_for_ever() {
+        let waits = |period, late: &[i64]| -> Vec<i64> {
+            let late = late.iter();
+            late.map(|late| minutes(&sets(every(period, 9, period + late)), &[]))
+                .collect()
+        };
+        assert_eq!(
+            waits(DAYS, &[5, 10, 20, 40, 80, 160, 300]),
+            [5, 5, 5, 12, 25, 52, 59]
+        );
+        // On the third day it is no longer expected, although the time of day has come.
+        assert_eq!(minutes(&sets(every(DAYS, 9, 2 * DAYS + 5)), &[]), 5);
+        assert_eq!(minutes(&sets(every(DAYS, 9, 3 * DAYS + 5)), &[]), 59);
+        // What came only once at this time is nothing to wait for.
+        assert_eq!(minutes(&sets([DAYS + 40]), &[]), 59);
+    }
+
+    #[test]
+    fn a_running_set_is_looked_after_until_it_ends() {
+        let running = |begun: &str| BackupSet {
+            started: Some(ago(begun)),
+            ended: None,
+            ..with(Status::Running, local("0m"))
+        };
+        let check = |begun, mut sets: Vec<BackupSet>, expected| {
+            sets.push(running(begun));
+            assert_eq!(minutes(&sets, &[]), expected, "{begun}");
+        };
+        // Others took ten minutes.
+        let before = || sets(every(DAYS, 9, 12 * 60));
+        check("1m", before(), 9);
+        check("8m", before(), 9);
+        check("12m", before(), 5);
+        check("2h", before(), 27);
+        check("9h", before(), 59);
+        // It would be the set that is expected, which is not looked for beside it.
+        check("3m", sets(every(DAYS, 9, DAYS - 7)), 9);
+        check("1m", vec![], 9);
+        check("3h", vec![], 15);
+    }
+
+    #[test]
+    fn a_copy_is_expected_after_its_original() {
+        let copies = |ended: Vec<i64>| -> Vec<BackupSet> {
+            let ended = ended.into_iter();
+            ended
+                .map(|ended| copy_in("cn-shanghai", &format!("{ended}m")))
+                .collect()
+        };
+        // Copies come half an hour after their originals, daily. Here is when the last copy came, the original of before
+        // that, and one that was not copied yet.
+        let check = |what: &str, last: i64, new: &[BackupSet], expected| {
+            let originals = [new, &sets(every(DAYS, 8, last + 30))].concat();
+            let copies = copies(every(DAYS, 8, last));
+            assert_eq!(minutes(&copies, &originals), expected, "{what}");
+        };
+        check("the original is new", DAYS, &sets([3]), 35);
+        check("the original is not so new", DAYS, &sets([25]), 13);
+        check("it was made by hand", 12 * 60, &sets([3]), 35);
+        check("the copy is late", DAYS + 20, &sets([50]), 6);
+        check("so is the original", DAYS + 20, &[], 5);
+        check("the original failed", DAYS + 20, &[failed(local("50m"))], 5);
+        check("the original is not awaited yet", DAYS - 25, &[], 36);
+    }
+
+    #[test]
+    fn what_a_vendor_lists_late_is_expected_late() {
+        // It is dated like its original, and listed forty minutes later.
+        let shown = |now_minutes: i64| -> Vec<BackupSet> {
+            let ended = every(DAYS, 9, -5 * DAYS);
+            let shown = ended.into_iter().filter(|ended| -ended + 40 <= now_minutes);
+            sets(shown.map(|ended| ended + 20 * DAYS))
+        };
+        let mut cadence = Cadence::new(BOUNDS);
+        let begin = now() - chrono::Duration::minutes(20 * DAYS);
+        let at = |minutes| begin + chrono::Duration::minutes(minutes);
+        for minute in (-4 * DAYS..5 * DAYS).step_by(10) {
+            cadence.observe(at(minute), &shown(minute));
+        }
+        let due = cadence.due(at(5 * DAYS - 5), &shown(5 * DAYS - 5), &[], 0.0);
+        let due = (due - at(5 * DAYS)).num_minutes();
+        assert!((30..40).contains(&due), "{due}");
+        // Another look at the same listing knows nothing of that.
+        let unaware = Cadence::new(BOUNDS).due(at(5 * DAYS - 5), &shown(5 * DAYS - 5), &[], 0.0);
+        assert!((unaware - at(5 * DAYS)).num_minutes() < 10);
+    }
+
+    #[test]
+    fn the_dice_move_nothing_by_more_than_a_fifth_of_the_interval() {
+        let daily = sets(every(DAYS, 9, DAYS - 30));
+        let cadence = Cadence::new(BOUNDS);
+        let due = |dice| cadence.due(now(), &daily, &[], dice);
+        assert_eq!((due(0.0) - due(1.0)).num_seconds(), 60);
+    }
+
+    fn any_set() -> impl Strategy<Value = BackupSet> {
+        let time = || {
+            let near = (-40 * DAY..DAY).prop_map(|ago| now() + chrono::Duration::seconds(ago));
+            let any = (0..8_000_000_000_000_i64)
+                .prop_map(|at| DateTime::from_timestamp(at, 0).unwrap_or_else(now));
+            prop_oneof![
+                4 => near.prop_map(Some),
+                1 => any.prop_map(Some),
+                1 => Just(None),
+            ]
+        };
+        let status = prop::sample::select(Status::ALL.to_vec());
+        (time(), time(), status, any::<bool>()).prop_map(|(started, ended, status, is_copy)| {
+            let set = if is_copy {
+                copy_in("cn-shanghai", "1h")
+            } else {
+                local("1h")
+            };
+            BackupSet {
+                started,
+                ended,
+                status,
+                ..set
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_listed_the_bounds_are_kept(
+            sets in prop::collection::vec(any_set(), 0..40),
+            originals in prop::collection::vec(any_set(), 0..20),
+            dice in 0.0..1.0_f64,
+            interval in 1..4000_u64,
+            more in 0..100_000_u64,
+        ) {
+            let bounds = Bounds {
+                interval: Duration::from_secs(interval),
+                ceiling: Duration::from_secs(interval + more),
+            };
+            let mut cadence = Cadence::new(bounds);
+            for read in ["2h", "1h", "0m"] {
+                cadence.observe(ago(read), &sets);
+                let due = cadence.due(ago(read), &sets, &originals, dice) - ago(read);
+                let due = due.to_std().unwrap();
+                prop_assert!((bounds.interval..=bounds.ceiling).contains(&due), "{due:?}");
+            }
+        }
+    }
 }

@@ -59,6 +59,8 @@ impl Timetable {
                     Some(pause) => wait.min(pause.mul_f64(1.0 + dice / 10.0)),
                     None => wait.min(rhythm.first_wait(dice)),
                 };
+                // It was asked for just now, whatever the clock says of that.
+                let wait = wait.max(rhythm.bounds.interval);
                 rhythm.is_new = false;
                 now.0 + wait
             }
@@ -169,4 +171,142 @@ fn just_read(listing: &ListingFacts) -> Option<(DateTime<Utc>, &[BackupSet])> {
     let sets = &listing.found.sets()?.listing;
     let is_read = listing.last_attempt.failure.is_none() && sets.complete;
     is_read.then_some((at, &sets.sets[..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backup::{Listing, Reading};
+    use crate::example::{LOOKBACK, copy_in, failure, listing, local, now, target};
+    use crate::provider::error::{ListError, Reason};
+
+    const BOUNDS: Bounds = Bounds {
+        interval: Duration::from_secs(300),
+        ceiling: Duration::from_secs(3600),
+    };
+    const KIND: ListingKind = ListingKind::CrossRegion;
+
+    fn key() -> ListingKey {
+        (target("rm-1").key, KIND)
+    }
+
+    /// What is known of `rm-1` when its listings were just asked for with these outcomes.
+    fn known(outcomes: Vec<(ListingKind, Result<Reading, ListError>)>) -> Facts {
+        let facts = Facts::default();
+        facts.adopt(("alibaba", "prod"), [Arc::new(target("rm-1")).into()]);
+        for (kind, outcome) in outcomes {
+            facts.record(&key().0, kind, now(), LOOKBACK, outcome);
+        }
+        facts
+    }
+
+    fn daily(set: impl Fn(&str) -> BackupSet, last_minutes: u64) -> Reading {
+        let ended = (0..9).map(|day| format!("{}m", last_minutes + day * 24 * 60));
+        listing(ended.map(|ended| set(&ended)).collect()).into()
+    }
+
+    fn copies(ended: &str) -> BackupSet {
+        copy_in("cn-shanghai", ended)
+    }
+
+    /// A timetable that is no longer new.
+    fn timetable() -> Timetable {
+        let mut timetable = Timetable::adaptive(BOUNDS, [key()].into_iter());
+        timetable.next(&known(vec![]), (Instant::now(), now()), None, 0.0);
+        timetable
+    }
+
+    #[test]
+    fn what_was_not_read_is_asked_for_again_after_an_interval() {
+        let missing = ListError {
+            missing_instance: true,
+            ..failure(Reason::NotFound)
+        };
+        let part = Listing {
+            complete: false,
+            ..Listing::default()
+        };
+        for (outcome, failed, minutes) in [
+            (None, false, 5),
+            (Some(Err(failure(Reason::Credentials))), true, 5),
+            (Some(Ok(part.into())), false, 5),
+            (Some(Err(missing)), false, 50),
+            (Some(Err(failure(Reason::Unsupported))), false, 60),
+            (Some(Ok(daily(copies, 12 * 60))), false, 59),
+        ] {
+            let facts = known(
+                outcome
+                    .clone()
+                    .map(|outcome| (KIND, outcome))
+                    .into_iter()
+                    .collect(),
+            );
+            let start = Instant::now();
+            let pause = failed.then_some(BOUNDS.interval);
+            let due = timetable().next(&facts, (start, now()), pause, 0.0);
+            assert_eq!((due - start).as_secs() / 60, minutes, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_of_the_originals_moves_the_copies_and_nothing_else() {
+        let old = (ListingKind::Local, Ok(daily(local, 24 * 60 + 5)));
+        let new = (ListingKind::Local, Ok(daily(local, 5)));
+        // Copies come half an hour after their originals, the last one a day ago.
+        let read = (KIND, Ok(daily(copies, 24 * 60 - 25)));
+        let start = Instant::now();
+        let present = (start, now());
+        let minutes = |due: Instant| (due - start).as_secs() / 60;
+        let mut timetable = timetable();
+        let due = timetable.next(&known(vec![old, read.clone()]), present, None, 0.0);
+        assert_eq!(minutes(due), 36);
+        let after = timetable.reconsidered(due, &known(vec![new.clone(), read]), present, 0.0);
+        assert_eq!(minutes(after), 33);
+        // What failed is due an interval after it was asked for, and not after the originals were.
+        let failed = known(vec![new, (KIND, Err(failure(Reason::Server)))]);
+        let later = (start + BOUNDS.interval / 2, now());
+        let due = start + BOUNDS.interval;
+        assert_eq!(timetable.reconsidered(due, &failed, later, 0.0), due);
+        let fixed = Timetable::Fixed(Schedule::spread(start, 0, 1, BOUNDS.interval));
+        assert_eq!(fixed.reconsidered(due, &failed, later, 0.0), due);
+    }
+
+    #[test]
+    fn the_second_round_is_spread_between_the_interval_and_the_ceiling() {
+        let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
+        let start = Instant::now();
+        let due = [0.0, 0.5, 1.0].map(|dice| {
+            let mut timetable = Timetable::adaptive(BOUNDS, [key()].into_iter());
+            let due = timetable.next(&facts, (start, now()), None, dice);
+            (due - start).as_secs() / 60
+        });
+        assert_eq!(due, [5, 32, 59]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_or_forth_keeps_nobody_waiting() {
+        let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
+        let start = Instant::now();
+        for (hours, longest) in [(-30, 60), (30, 5)] {
+            let present = (start, now() + chrono::Duration::hours(hours));
+            let due = timetable().next(&facts, present, None, 0.0);
+            assert_eq!((due - start).as_secs() / 60, longest, "{hours}");
+        }
+    }
+
+    #[test]
+    fn several_listings_are_due_with_the_first_of_them() {
+        let other = target("rm-2").key;
+        let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
+        let both = [Arc::new(target("rm-1")), Arc::new(target("rm-2"))];
+        facts.adopt(("alibaba", "prod"), both.map(Into::into));
+        let soon = daily(copies, 24 * 60 - 30);
+        facts.record(&other, KIND, now(), LOOKBACK, Ok(soon));
+        let mut timetable = Timetable::adaptive(BOUNDS, [key(), (other, KIND)].into_iter());
+        let start = Instant::now();
+        let due = timetable.next(&facts, (start, now()), None, 1.0);
+        assert!((20..30).contains(&((due - start).as_secs() / 60)));
+    }
 }
