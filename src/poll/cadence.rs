@@ -226,13 +226,13 @@ impl Delays {
 
     /// Between what they lie. Nothing where most sets were listed no later than they could be seen.
     fn spread(&self) -> Spread {
-        let (mut least, mut most): (Vec<_>, Vec<_>) = self.bounds.iter().copied().unzip();
-        least.sort_unstable();
-        most.sort_unstable();
-        match (least.first(), median(&least), median(&most), most.last()) {
-            (Some(first), Some(usual @ 1..), Some(usual_most), Some(last)) => Spread {
+        let (mut lower, mut upper): (Vec<_>, Vec<_>) = self.bounds.iter().copied().unzip();
+        lower.sort_unstable();
+        upper.sort_unstable();
+        match (lower.first(), median(&lower), median(&upper), upper.last()) {
+            (Some(first), Some(low @ 1..), Some(high), Some(last)) => Spread {
                 first: *first,
-                middle: usual.midpoint(usual_most),
+                middle: low.midpoint(high),
                 last: *last,
             },
             _ => Spread::default(),
@@ -688,9 +688,9 @@ mod tests {
                 local("1h")
             };
             BackupSet {
+                status,
                 started,
                 ended,
-                status,
                 ..set
             }
         })

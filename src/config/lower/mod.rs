@@ -170,12 +170,12 @@ impl Lowering<'_> {
                 _ => PollMode::Adaptive,
             });
         };
-        const EXPECTED: &str = "`adaptive` or `fixed`";
-        match node.text(EXPECTED, &mut self.report)? {
+        let expected = "`adaptive` or `fixed`";
+        match node.text(expected, &mut self.report)? {
             "adaptive" => Ok(PollMode::Adaptive),
             "fixed" => Ok(PollMode::Fixed),
             _ => {
-                let what = format!("expected {EXPECTED}, found {}", node.found());
+                let what = format!("expected {expected}, found {}", node.found());
                 Err(node.place.complain(what, &mut self.report))
             }
         }
