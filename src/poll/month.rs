@@ -235,7 +235,7 @@ fn time(at: Seconds) -> DateTime<Utc> {
 fn set(scope: Scope, status: Status, started: Seconds, ended: Seconds) -> BackupSet {
     BackupSet {
         scope,
-        backup_region: "cn-shanghai".to_owned(),
+        backup_region: "cn-shanghai".into(),
         backup_type: BackupType::Full,
         status,
         started: Some(time(started)),
@@ -244,7 +244,7 @@ fn set(scope: Scope, status: Status, started: Seconds, ended: Seconds) -> Backup
         recovery_point: None,
         expires: None,
         available: true,
-        restore_regions: Vec::new(),
+        restore_regions: [].into(),
         covers_until: None,
     }
 }
