@@ -41,8 +41,10 @@ pub struct AccountScope {
 /// How often an account is asked, by what for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Intervals {
-    /// What changes often.
+    /// What changes often: the shortest time between two attempts.
     pub poll: Duration,
+    /// What changes often: the longest time between two attempts.
+    pub longest: Duration,
     /// What changes seldom.
     pub policy: Duration,
     /// Which instances there are, where they are looked for.
@@ -255,6 +257,7 @@ mod tests {
 
     const INTERVALS: Intervals = Intervals {
         poll: Duration::from_secs(300),
+        longest: Duration::from_secs(3600),
         policy: Duration::from_secs(3600),
         discovery: None,
     };

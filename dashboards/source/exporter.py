@@ -21,17 +21,22 @@ POLL_SUCCESS = f"min by ({LISTING}) (cloud_backup_poll_success{{{CHOSEN}}})"
 SELDOM = "policy|restore_window"
 
 
-def intervals_since_read(matcher, interval):
+def configured(interval):
+    return f"max by ({ACCOUNT}) (cloud_backup_{interval}_interval_seconds{{{CHOSEN}}})"
+
+
+def age_as_share(matcher, unread):
     return f"""
         (time() - min by ({LISTING}) (
             cloud_backup_last_poll_success_timestamp_seconds{{{CHOSEN}, listing{matcher}"{SELDOM}"}}
-        )) / on ({ACCOUNT}) group_left () max by ({ACCOUNT}) ({interval}{{{CHOSEN}}})
+        )) / on ({ACCOUNT}) group_left () ({unread})
     """
 
 
-INTERVALS_SINCE_READ = f"""
-    ({intervals_since_read("!~", "cloud_backup_poll_interval_seconds")})
-    or ({intervals_since_read("=~", "cloud_backup_policy_interval_seconds")})
+# As the alerts have it: a listing counts as unread once it was due three times since it was read.
+AGE_AS_SHARE = f"""
+    ({age_as_share("!~", f"{configured('poll_max')} + 2 * {configured('poll')}")})
+    or ({age_as_share("=~", f"3 * {configured('policy')}")})
 """
 
 UP = stat(
@@ -50,9 +55,9 @@ FAILING = stat(
 )
 OVERDUE = stat(
     "Listings overdue",
-    """Listings that were not read for three of their intervals: what is known of the backups is that old. Their intervals
-    come from the configuration.""",
-    [query(f"count(({INTERVALS_SINCE_READ}) > 3) or vector(0)")],
+    """Listings that were due three times since they were read: what is known of the backups is that old. When they are
+    due comes from the configuration.""",
+    [query(f"count(({AGE_AS_SHARE}) > 1) or vector(0)")],
     steps=NONE_IS_GOOD,
     links=[runbook("CloudBackupListingUnread")],
 )
@@ -101,12 +106,12 @@ POLLS = timeseries(
     decimals=0,
 )
 READ_AGE = timeseries(
-    "Intervals since the last good read",
-    """For each account and listing the instance that was read longest ago, in intervals of the configuration: about 1 is
-    normal, and above 3 the listing counts as unread.""",
-    [query(f"max by (account, listing) ({INTERVALS_SINCE_READ})", "{{account}} {{listing}}")],
-    unit="none",
-    steps=[(None, "transparent"), (3, RED)],
+    "Time since the last good read, as a share of what is too long",
+    """For each account and listing the instance that was read longest ago. At 100 % the listing was due three times since,
+    and counts as unread.""",
+    [query(f"max by (account, listing) ({AGE_AS_SHARE})", "{{account}} {{listing}}")],
+    unit="percentunit",
+    steps=[(None, "transparent"), (1, RED)],
     limit=True,
     legend="table",
     decimals=1,
@@ -206,13 +211,12 @@ DURATIONS = timeseries(
     legend="table",
 )
 SWEEPS = timeseries(
-    "Sweep duration, as a share of the interval",
-    """How long the last full round over the instances of an account took. Polls are spread over the interval, so it comes
-    close to 100 %; well above, the account has more instances than its request rate can read in time.""",
+    "Sweep duration, as a share of the longest interval",
+    """How long the last full round over the instances of an account took. Polls are spread, so it comes close to 100 %; well above, the account has more instances than its request rate can read in time.""",
     [query(
         f"""max by (account) (
             cloud_backup_sweep_duration_seconds{{{CHOSEN}}}
-            / on (job, instance, {ACCOUNT}) cloud_backup_poll_interval_seconds{{{CHOSEN}}}
+            / on (job, instance, {ACCOUNT}) cloud_backup_poll_max_interval_seconds{{{CHOSEN}}}
         )""",
         "{{account}}",
     )],

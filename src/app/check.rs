@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::budget::{Budget, own};
 use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, PollConfig};
+use crate::config::{AccountConfig, PollConfig, PollMode};
 use crate::provider::http::HttpClient;
 use crate::provider::{Environment, Premises, Provider};
 use crate::shard::Shard;
@@ -69,6 +69,7 @@ fn describe(
         "\naccount {name} ({vendor}): instances: {instances}; keys from {keys}"
     )?;
     let budget = Budget::of(account, poll, shard);
+    let least = Budget::of(account, &at_the_ceiling(poll), shard);
     if let Some(discover) = &account.discover {
         let regions = discover.regions.join(", ");
         writeln!(
@@ -77,52 +78,106 @@ fn describe(
         )?;
     }
     for (operation, calls) in &budget.hourly {
-        let calls = number(*calls);
-        writeln!(summary, "  {operation}: at least {calls} calls an hour")?;
+        let calls = range(least.hourly[operation], *calls);
+        writeln!(summary, "  {operation}: {calls} calls an hour")?;
     }
-    write!(
-        summary,
-        "  in all: at least {} calls an hour",
-        number(budget.total())
-    )?;
+    let all = range(least.total(), budget.total());
+    write!(summary, "  in all: {all} calls an hour")?;
     if budget.instances > 0 {
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 instances")]
         let instances = budget.instances as f64;
-        let each = number(budget.total() / instances);
+        let each = range(least.total() / instances, budget.total() / instances);
         write!(summary, ", {each} for each instance")?;
     }
     writeln!(summary)?;
+    if poll.mode == PollMode::Adaptive {
+        writeln!(
+            summary,
+            "  the most is if every listing of backups were due every {}, the least if each were due every {}; which it \
+             is depends on how often backups are made, and sets every day come close to the least",
+            humantime::format_duration(poll.interval),
+            humantime::format_duration(poll.max_interval)
+        )?;
+    }
     if account.discover.is_some() {
-        let more = budget.hourly_of_another.iter();
-        let more: Vec<_> = more
-            .map(|(operation, calls)| format!("{operation} {}", number(*calls)))
+        let (most, least) = (&budget.hourly_of_another, &least.hourly_of_another);
+        let more: Vec<_> = most
+            .iter()
+            .map(|(operation, calls)| {
+                format!("{operation} {}", short_range(least[operation], *calls))
+            })
             .collect();
         writeln!(
             summary,
             "  each further instance adds {} calls an hour: {}",
-            number(budget.hourly_of_another.values().sum()),
+            short_range(least.values().sum(), most.values().sum()),
             more.join(", ")
         )?;
     }
+    warn_of_what_does_not_fit(summary, poll, &budget, &least)
+}
+
+/// Compares with the limit what has to be asked at the least.
+fn warn_of_what_does_not_fit(
+    summary: &mut String,
+    poll: &PollConfig,
+    budget: &Budget,
+    least: &Budget,
+) -> std::fmt::Result {
+    let longest = poll.longest_interval();
+    let (name, key) = match poll.mode {
+        PollMode::Adaptive => ("longest interval", "poll.max_interval"),
+        PollMode::Fixed => ("interval", "poll.interval"),
+    };
     writeln!(
         summary,
-        "  one sweep takes at least {} of the interval of {}",
+        "  one sweep takes at least {} of the {name} of {}",
         humantime::format_duration(whole_seconds(budget.sweep)),
-        humantime::format_duration(poll.interval)
+        humantime::format_duration(longest)
     )?;
-    if budget.sweep > poll.interval {
+    if budget.sweep > longest {
         writeln!(
             summary,
-            "  WARNING: that is more than the interval; raise `poll.interval`, or `rate_limit` if the account allows it"
+            "  WARNING: that is more than the {name}; raise `{key}`, or `rate_limit` if the account allows it"
+        )?;
+    } else if least.share > 1.0 {
+        writeln!(
+            summary,
+            "  WARNING: all calls together are more than the limit allows; raise `poll.policy_interval` or \
+             `{key}`, or `rate_limit` if the account allows it"
         )?;
     } else if budget.share > 1.0 {
         writeln!(
             summary,
-            "  WARNING: all calls together are more than the limit allows; raise `poll.policy_interval` or \
-             `poll.interval`, or `rate_limit` if the account allows it"
+            "  the limit has no room for the most: what is due at the same time is read one after the other"
         )?;
     }
     Ok(())
+}
+
+/// The same, if every listing were due as seldom as may be.
+fn at_the_ceiling(poll: &PollConfig) -> PollConfig {
+    PollConfig {
+        interval: poll.longest_interval(),
+        ..poll.clone()
+    }
+}
+
+/// The least and the most; one page for each answer is the least there can be.
+fn range(least: f64, most: f64) -> String {
+    if least < most {
+        format!("at least {} to {}", number(least), number(most))
+    } else {
+        format!("at least {}", number(most))
+    }
+}
+
+fn short_range(least: f64, most: f64) -> String {
+    if least < most {
+        format!("{} to {}", number(least), number(most))
+    } else {
+        number(most)
+    }
 }
 
 /// Rounded up; nobody plans by milliseconds.
@@ -165,6 +220,16 @@ mod tests {
         }
     }
 
+    fn one_instance(poll: &str, limit: &str) -> String {
+        summary(
+            &format!(
+                "poll: {{{poll}}}\naccounts: [{{name: a, provider: alibaba, rate_limit: {limit}, \
+             instances: [{{id: rm-1, region: cn-a, listings: [local, restore_window]}}]}}]"
+            ),
+            Shard::WHOLE,
+        )
+    }
+
     #[test]
     fn a_shard_has_its_part_of_the_instances_and_of_the_limit() {
         let instances: Vec<_> = (0..60)
@@ -196,17 +261,37 @@ mod tests {
 
     #[test]
     fn a_warning_is_given_when_the_calls_do_not_fit() {
-        let yaml = |poll: &str, limit: &str| {
-            format!(
-                "poll: {{{poll}}}\naccounts: [{{name: a, provider: alibaba, rate_limit: {limit}, \
-                 instances: [{{id: rm-1, region: cn-a, listings: [local, restore_window]}}]}}]"
-            )
-        };
-        assert!(!summary(&yaml("interval: 5m", "1/m"), Shard::WHOLE).contains("WARNING"));
-        let seldom = summary(
-            &yaml("interval: 5m, policy_interval: 1m", "1/m"),
-            Shard::WHOLE,
-        );
+        let fixed = |poll: &str| one_instance(&format!("mode: fixed, {poll}"), "1/m");
+        assert!(!fixed("interval: 5m").contains("WARNING"));
+        let seldom = fixed("interval: 5m, policy_interval: 1m");
         assert!(seldom.contains("WARNING: all calls together"), "{seldom}");
+    }
+
+    #[test]
+    fn an_adaptive_account_is_told_the_most_and_the_least() {
+        let adaptive = one_instance("mode: adaptive, interval: 5m, max_interval: 1h", "1/m");
+        for said in [
+            "DescribeBackups: at least 1 to 12 calls an hour",
+            "if every listing of backups were due every 5m, the least if each were due every 1h",
+            "of the longest interval of 1h",
+        ] {
+            assert!(adaptive.contains(said), "{adaptive}");
+        }
+        assert!(!adaptive.contains("limit"), "{adaptive}");
+        // What is the same at both ends is one number.
+        assert!(
+            !one_instance("mode: fixed", "1/m").contains(" to "),
+            "{adaptive}"
+        );
+        let full = one_instance("mode: adaptive, interval: 1m", "1/m");
+        assert!(
+            full.contains("no room for the most") && !full.contains("WARNING"),
+            "{full}"
+        );
+        let too_much = one_instance("mode: adaptive, policy_interval: 1m", "1/m");
+        assert!(
+            too_much.contains("WARNING: all calls together"),
+            "{too_much}"
+        );
     }
 }

@@ -96,8 +96,13 @@ impl Config {
 /// How the providers are asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollConfig {
-    /// Every listing of every instance is read once in this time, but those that change seldom.
+    /// When a listing is due.
+    pub mode: PollMode,
+    /// The shortest time between two attempts at a listing; in the mode `fixed` every listing of every instance is read
+    /// once in this time. Not of those that change seldom.
     pub interval: Duration,
+    /// The longest time between two attempts at a listing in the mode `adaptive`; not below `interval`.
+    pub max_interval: Duration,
     /// The listings that change seldom, policies and restore windows, are read once in this time.
     pub policy_interval: Duration,
     /// Instances are looked for once in this time.
@@ -108,6 +113,25 @@ pub struct PollConfig {
     pub lookback: Lookback,
     /// The most requests in flight for one account.
     pub max_concurrency: usize,
+}
+
+impl PollConfig {
+    /// The longest time between two attempts at a listing that is read often.
+    pub const fn longest_interval(&self) -> Duration {
+        match self.mode {
+            PollMode::Adaptive => self.max_interval,
+            PollMode::Fixed => self.interval,
+        }
+    }
+}
+
+/// When a listing is due that is read often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollMode {
+    /// When its own rhythm makes it likely that something has changed.
+    Adaptive,
+    /// Once an interval.
+    Fixed,
 }
 
 /// One account with one provider.

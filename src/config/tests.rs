@@ -84,7 +84,9 @@ fn the_least_configuration_has_every_default() {
     assert_eq!(
         config.poll,
         PollConfig {
+            mode: PollMode::Adaptive,
             interval: Duration::from_secs(300),
+            max_interval: hours(1),
             policy_interval: hours(1),
             discovery_interval: Duration::from_secs(600),
             timeout: Duration::from_secs(30),
@@ -290,6 +292,25 @@ fn the_wrong_kind_of_value_is_told_with_what_was_expected() {
 }
 
 #[test]
+fn short_intervals_are_fixed_unless_the_mode_says_otherwise() {
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    for (poll, mode, longest) in [
+        ("interval: 1m", PollMode::Adaptive, hours(1)),
+        ("interval: 59s", PollMode::Fixed, Duration::from_secs(59)),
+        ("interval: 1s, mode: adaptive", PollMode::Adaptive, hours(1)),
+        ("interval: 10m, mode: fixed", PollMode::Fixed, hours(1) / 6),
+        ("max_interval: 2h", PollMode::Adaptive, hours(2)),
+        ("max_interval: 5m", PollMode::Adaptive, hours(1) / 12),
+        // The ceiling that nobody has set gives way.
+        ("interval: 2h", PollMode::Adaptive, hours(2)),
+    ] {
+        let config = parse(&with_top(&format!("poll: {{{poll}}}")));
+        assert_eq!(config.poll.mode, mode, "{poll}");
+        assert_eq!(config.poll.longest_interval(), longest, "{poll}");
+    }
+}
+
+#[test]
 fn a_value_out_of_its_range_is_told_with_the_bound() {
     let poll =
         |keys: &str, expected: &str| check(&with_top(&format!("poll: {{{keys}}}")), &[expected]);
@@ -312,6 +333,22 @@ fn a_value_out_of_its_range_is_told_with_the_bound() {
     poll(
         "interval: 5 parsecs",
         "poll.interval: expected a duration such as `5m`, found the text `5 parsecs`",
+    );
+    poll(
+        "interval: 10m, max_interval: 9m",
+        "poll.max_interval: 9m is less than `poll.interval`, 10m",
+    );
+    poll(
+        "interval: soon, max_interval: 9m",
+        "poll.interval: expected a duration such as `5m`, found the text `soon`",
+    );
+    poll(
+        "mode: eager",
+        "poll.mode: expected `adaptive` or `fixed`, found the text `eager`",
+    );
+    poll(
+        "mode: true",
+        "poll.mode: expected `adaptive` or `fixed`, found the boolean true; put it in quotes, as YAML may have changed it",
     );
     poll(
         "timeout: 99ms",

@@ -1,9 +1,11 @@
 //! Which facts changed: a list for each reader that follows them, so that it need not look at everything.
 
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 
-use tokio::sync::Notify;
+use futures_util::task::AtomicWaker;
 
 use super::RegionKey;
 use crate::target::InstanceKey;
@@ -31,7 +33,7 @@ pub struct Feed(Arc<List>);
 #[derive(Debug, Default)]
 struct List {
     changes: Mutex<Changes>,
-    is_longer: Notify,
+    reader: AtomicWaker,
 }
 
 impl List {
@@ -41,12 +43,18 @@ impl List {
 }
 
 impl Feed {
-    /// Waits until something changed that was not taken yet.
+    /// Waits until something changed that was not taken yet. Only one may wait at a time.
     pub async fn changed(&self) {
-        // A note that was left for what has been taken meanwhile wakes up for nothing.
-        while self.0.lock().is_empty() {
-            self.0.is_longer.notified().await;
-        }
+        poll_fn(|context| {
+            // First, so that no change is missed.
+            self.0.reader.register(context.waker());
+            if self.0.lock().is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
     }
 
     /// Everything that changed since the last time.
@@ -66,7 +74,7 @@ impl Readers {
     pub(super) fn add(&self, changes: Changes) -> Feed {
         let list = Arc::new(List {
             changes: Mutex::new(changes),
-            is_longer: Notify::new(),
+            reader: AtomicWaker::new(),
         });
         self.lock().push(Arc::downgrade(&list));
         Feed(list)
@@ -84,7 +92,7 @@ impl Readers {
                 !changes.is_empty()
             };
             if is_longer {
-                list.is_longer.notify_one();
+                list.reader.wake();
             }
             true
         });

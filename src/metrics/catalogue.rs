@@ -625,7 +625,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_sweep_duration_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
-        help: "Wall time of the last full round over the account's instances, without what is read seldom; polls are spread over the interval, so it comes close to it.",
+        help: "Wall time of the last full round over the account's instances, without what is read seldom: until each listing was attempted once more. Attempts are spread, so it comes close to the longest time between two of them.",
         samples: Samples::Exporter(|overview, family| {
             each_account(overview, family, |account, family, labels| {
                 if let Some(duration) = account.last_sweep {
@@ -638,10 +638,21 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_poll_interval_seconds",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account"]),
-        help: "How often each listing is read, from the configuration; but for policies and restore windows.",
+        help: "The shortest time between two attempts at a listing, from the configuration; but for policies and restore windows.",
         samples: Samples::Exporter(|overview, family| {
             each_account(overview, family, |account, family, labels| {
                 family.sample(&[labels], account.intervals.poll.as_secs_f64());
+            });
+        }),
+    },
+    Row {
+        name: "cloud_backup_poll_max_interval_seconds",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Only(&["provider", "account"]),
+        help: "The longest time between two attempts at a listing, from the configuration: poll.max_interval in the mode adaptive, poll.interval in the mode fixed.",
+        samples: Samples::Exporter(|overview, family| {
+            each_account(overview, family, |account, family, labels| {
+                family.sample(&[labels], account.intervals.longest.as_secs_f64());
             });
         }),
     },

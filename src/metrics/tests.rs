@@ -295,6 +295,7 @@ impl Story {
             },
             intervals: Intervals {
                 poll: Duration::from_secs(300),
+                longest: Duration::from_secs(3600),
                 policy: Duration::from_secs(3600),
                 discovery: Some(Duration::from_secs(600)),
             },
@@ -496,6 +497,7 @@ fn a_scrape_says_what_is_known_line_by_line() {
         r#"cloud_backup_sweep_duration_seconds{provider="alibaba",account="prod"} 1.5"#.to_owned(),
         r#"cloud_backup_credentials_expiry_timestamp_seconds{provider="alibaba",account="prod"} 1781269200"#.to_owned(),
         r#"cloud_backup_poll_interval_seconds{provider="alibaba",account="prod"} 300"#.to_owned(),
+        r#"cloud_backup_poll_max_interval_seconds{provider="alibaba",account="prod"} 3600"#.to_owned(),
         "cloud_backup_exporter_config_last_reload_successful 1".to_owned(),
         "cloud_backup_exporter_config_last_reload_success_timestamp_seconds 1781179200".to_owned(),
         "cloud_backup_exporter_shard_index 2".to_owned(),
@@ -675,6 +677,11 @@ const PROMISED: &[(&str, &str, &str)] = &[
     ),
     (
         "cloud_backup_poll_interval_seconds",
+        "gauge",
+        "provider account",
+    ),
+    (
+        "cloud_backup_poll_max_interval_seconds",
         "gauge",
         "provider account",
     ),

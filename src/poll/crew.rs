@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::account::{Account, account_key};
+use super::cadence::Bounds;
 use super::errand::{Errand, errands, searches};
 use super::schedule::Schedule;
+use super::timetable::Timetable;
 use super::{Ground, run_for_ever};
-use crate::config::AccountConfig;
+use crate::backup::ListingKind;
+use crate::config::{AccountConfig, PollMode};
 use crate::facts::{Facts, Watched};
 use crate::target::InstanceKey;
 
@@ -31,7 +35,15 @@ pub(super) struct Crew {
 struct Work {
     config: AccountConfig,
     is_over: bool,
-    tasks: HashMap<Errand, AbortHandle>,
+    tasks: HashMap<Errand, Task>,
+}
+
+/// An errand that is being run again and again.
+#[derive(Debug)]
+struct Task {
+    handle: AbortHandle,
+    /// Something was read of the sets whose copies it lists.
+    news: Arc<Notify>,
 }
 
 impl Crew {
@@ -81,20 +93,17 @@ impl Crew {
             let interval = interval(&errand);
             let place = places.entry(interval).or_default();
             let task = before.remove(&errand).unwrap_or_else(|| {
-                let schedule = Schedule::spread(start, *place, of_interval[&interval], interval);
-                let run = run_for_ever(
-                    Arc::clone(self),
-                    errand.clone(),
-                    schedule,
-                    self.stop.clone(),
-                );
-                self.tasks.spawn(run).abort_handle()
+                let timetable = self.adaptive(&errand).unwrap_or_else(|| {
+                    let count = of_interval[&interval];
+                    Timetable::Fixed(Schedule::spread(start, *place, count, interval))
+                });
+                self.start(errand.clone(), timetable)
             });
             *place += 1;
             work.tasks.insert(errand, task);
         }
         for left in before.into_values() {
-            left.abort();
+            left.handle.abort();
         }
     }
 
@@ -103,8 +112,58 @@ impl Crew {
         let mut work = self.lock();
         work.is_over = true;
         for (_, task) in work.tasks.drain() {
-            task.abort();
+            task.handle.abort();
         }
+    }
+
+    /// Has those errands think again when they are due which list the copies of what this one has just read.
+    pub(super) fn tell_of_originals(&self, errand: &Errand) {
+        let work = self.lock();
+        match errand {
+            Errand::One((instance, ListingKind::Local)) => {
+                let copies = Errand::One((instance.clone(), ListingKind::CrossRegion));
+                if let Some(task) = work.tasks.get(&copies) {
+                    task.news.notify_one();
+                }
+            }
+            Errand::Together {
+                kind: ListingKind::Local,
+                ..
+            } => {
+                let tasks = work.tasks.iter();
+                for (_, task) in tasks.filter(|(other, _)| other.lists_copies_of(errand)) {
+                    task.news.notify_one();
+                }
+            }
+            Errand::Discover(_) | Errand::One(_) | Errand::Together { .. } => {}
+        }
+    }
+
+    fn start(self: &Arc<Self>, errand: Errand, timetable: Timetable) -> Task {
+        let news = Arc::new(Notify::new());
+        let run = run_for_ever(
+            Arc::clone(self),
+            errand,
+            timetable,
+            Arc::clone(&news),
+            self.stop.clone(),
+        );
+        Task {
+            handle: self.tasks.spawn(run).abort_handle(),
+            news,
+        }
+    }
+
+    /// The timetable of an errand whose listings tell when they are due, if they are to be heard.
+    fn adaptive(&self, errand: &Errand) -> Option<Timetable> {
+        let poll = &self.account.poll;
+        let listings = errand.listings_that_tell();
+        let bounds = Bounds {
+            interval: poll.interval,
+            ceiling: poll.max_interval,
+        };
+        let is_adaptive = poll.mode == PollMode::Adaptive && !listings.is_empty();
+        is_adaptive.then(|| Timetable::adaptive(bounds, listings.into_iter()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Work> {

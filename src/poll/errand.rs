@@ -40,7 +40,31 @@ impl Errand {
         }
     }
 
-    /// How often it is run.
+    /// The listings whose sets tell when it is worth being run; none if it is run at fixed intervals anyway.
+    pub(super) fn listings_that_tell(&self) -> Vec<ListingKey> {
+        match self {
+            Self::Discover(_) => Vec::new(),
+            Self::One((_, kind)) | Self::Together { kind, .. } if kind.is_slow() => Vec::new(),
+            Self::One(key) => vec![key.clone()],
+            Self::Together { kind, instances } => {
+                let keys = instances.iter().map(|instance| (instance.clone(), *kind));
+                keys.collect()
+            }
+        }
+    }
+
+    /// Whether it lists the copies of what the other errand lists.
+    pub(super) fn lists_copies_of(&self, other: &Self) -> bool {
+        let keys = |errand: &Self, wanted| {
+            let keys = errand.listings_that_tell().into_iter();
+            keys.filter_map(move |(instance, kind)| (kind == wanted).then_some(instance))
+        };
+        let originals: HashSet<_> = keys(other, ListingKind::Local).collect();
+        let mut copies = keys(self, ListingKind::CrossRegion);
+        copies.any(|copied| originals.contains(&copied))
+    }
+
+    /// How often it is run, where that is fixed.
     pub(super) fn interval(&self, poll: &PollConfig) -> Duration {
         let kind = match self {
             Self::Discover(_) => return poll.discovery_interval,

@@ -1,10 +1,11 @@
 //! An hour of polling in simulated time: the real poller and the real provider, with a simulated gateway behind a client
 //! without a network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use sim::{Cloud, Scenario, Vendor};
 
@@ -26,7 +27,7 @@ fn yaml(rate_limit: &str) -> String {
     });
     let (id, secret) = KEY;
     let mut yaml = format!(
-        "accounts:\n- name: {ACCOUNT}\n  provider: huawei\n  endpoint: http://huawei.simulated.test\n  {rate_limit}\n  \
+        "poll: {{mode: fixed}}\naccounts:\n- name: {ACCOUNT}\n  provider: huawei\n  endpoint: http://huawei.simulated.test\n  {rate_limit}\n  \
          projects: {{{home}, {away}}}\n  credentials: {{access_key_id: {id}, access_key_secret: {secret}}}\n  instances:\n"
     );
     for number in 0..300 {
@@ -70,6 +71,17 @@ fn client_of(vendor: Vendor, cloud: Arc<Cloud>, start: Instant) -> HttpClient {
 
 /// Polls for so long.
 async fn poll(vendor: Vendor, cloud: &Arc<Cloud>, yaml: &str, time: Duration) {
+    poll_watched(vendor, cloud, yaml, time, |_, _| {}).await;
+}
+
+/// Polls for so long, with a look at what is known in each second.
+async fn poll_watched(
+    vendor: Vendor,
+    cloud: &Arc<Cloud>,
+    yaml: &str,
+    time: Duration,
+    mut look: impl FnMut(&Facts, DateTime<Utc>),
+) {
     let start = Instant::now();
     let clock = Clock::set_by_hand(cloud.clock().now());
     let ground = Ground {
@@ -80,11 +92,13 @@ async fn poll(vendor: Vendor, cloud: &Arc<Cloud>, yaml: &str, time: Duration) {
         environment: Arc::default(),
         shard: Shard::WHOLE,
     };
+    let facts = Arc::clone(&ground.facts);
     let mut poller = Poller::new(ground);
     poller.apply(&Config::parse(yaml, []).unwrap());
     while start.elapsed() < time {
         tokio::time::sleep(Duration::from_secs(1)).await;
         clock.advance(Duration::from_secs(1));
+        look(&facts, clock.now());
     }
     poller.stop(Duration::ZERO).await;
     assert_eq!(cloud.unexpected(), Vec::<String>::new());
@@ -217,36 +231,13 @@ async fn an_hour_costs_the_calls_that_were_budgeted() {
     const HOURS: u32 = 2;
     for vendor in [Vendor::Alibaba, Vendor::Huawei, Vendor::Volcengine] {
         let (scenario, yaml) = account_of(vendor, INSTANCES);
+        let yaml = format!("poll: {{mode: fixed}}\n{yaml}");
         let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
         let begun = cloud.clock().now();
         poll(vendor, &cloud, &yaml, HOUR * (HOURS + 1)).await;
         // The first hour begins with everything at once.
-        let mut counted: BTreeMap<String, u32> = BTreeMap::new();
-        for request in cloud.requests() {
-            if request.at >= begun + HOUR {
-                *counted.entry(request.operation).or_default() += 1;
-            }
-        }
-
-        let config = Config::parse(&yaml, []).unwrap();
-        let account = &config.accounts[0];
-        let discover = account.discover.as_ref().unwrap();
-        let found = (0..INSTANCES).map(|number| {
-            let key = InstanceKey {
-                provider: account.provider.label(),
-                account: Arc::clone(&account.name),
-                source_region: Arc::clone(&discover.regions[number % 2]),
-                instance_id: format!("db-{number}").into(),
-            };
-            Arc::new(discover.target(account.provider, key))
-        });
-        let found: Vec<_> = found.collect();
-        let mut budget: BTreeMap<String, f64> = BTreeMap::new();
-        let costs = crate::provider::costs(account, &found).into_iter();
-        for cost in costs.chain(crate::provider::discovery_costs(account)) {
-            let calls = cost.an_hour(&config.poll) * f64::from(HOURS);
-            *budget.entry(cost.operation.to_owned()).or_default() += calls;
-        }
+        let counted = count(&cloud, begun + HOUR);
+        let budget = budget(&yaml, INSTANCES, HOURS);
         let operations = |calls: Vec<&String>| calls.into_iter().cloned().collect::<Vec<_>>();
         assert_eq!(
             operations(counted.keys().collect()),
@@ -265,6 +256,155 @@ async fn an_hour_costs_the_calls_that_were_budgeted() {
     }
 }
 
+/// The calls since then, by operation.
+fn count(cloud: &Cloud, since: DateTime<Utc>) -> BTreeMap<String, u32> {
+    let mut counted = BTreeMap::new();
+    for request in cloud.requests() {
+        if request.at >= since {
+            *counted.entry(request.operation).or_default() += 1;
+        }
+    }
+    counted
+}
+
+/// What `check` says of so many hours, once all instances are found.
+fn budget(yaml: &str, instances: usize, hours: u32) -> BTreeMap<String, f64> {
+    let config = Config::parse(yaml, []).unwrap();
+    let account = &config.accounts[0];
+    let discover = account.discover.as_ref().unwrap();
+    let found = (0..instances).map(|number| {
+        let key = InstanceKey {
+            provider: account.provider.label(),
+            account: Arc::clone(&account.name),
+            source_region: Arc::clone(&discover.regions[number % 2]),
+            instance_id: format!("db-{number}").into(),
+        };
+        Arc::new(discover.target(account.provider, key))
+    });
+    let found: Vec<_> = found.collect();
+    let mut budget: BTreeMap<String, f64> = BTreeMap::new();
+    let costs = crate::provider::costs(account, &found).into_iter();
+    for cost in costs.chain(crate::provider::discovery_costs(account)) {
+        let calls = cost.an_hour(&config.poll) * f64::from(hours);
+        *budget.entry(cost.operation.to_owned()).or_default() += calls;
+    }
+    budget
+}
+
+/// How long after each set was finished it was known, by its listing.
+async fn delays(
+    vendor: Vendor,
+    cloud: &Arc<Cloud>,
+    yaml: &str,
+    time: Duration,
+) -> BTreeMap<ListingKind, Vec<i64>> {
+    let begun = cloud.clock().now();
+    let mut known = BTreeSet::new();
+    let mut delays: BTreeMap<ListingKind, Vec<i64>> = BTreeMap::new();
+    let mut last_attempts = BTreeMap::new();
+    let look = |facts: &Facts, now: DateTime<Utc>| {
+        for facts in facts.all() {
+            for kind in [ListingKind::CrossRegion, ListingKind::Local] {
+                let Some(listing) = facts.listings.get(&kind) else {
+                    continue;
+                };
+                let key = (facts.target.key.clone(), kind);
+                let at = listing.last_attempt.at;
+                if last_attempts.insert(key.clone(), at) == Some(at) {
+                    continue;
+                }
+                let sets = listing
+                    .found
+                    .sets()
+                    .map_or(&[][..], |sets| &sets.listing.sets);
+                for ended in sets.iter().filter_map(|set| set.ended) {
+                    if known.insert((key.clone(), ended)) && ended > begun + HOUR {
+                        delays
+                            .entry(kind)
+                            .or_default()
+                            .push((now - ended).num_seconds());
+                    }
+                }
+            }
+        }
+    };
+    poll_watched(vendor, cloud, yaml, time, look).await;
+    delays
+}
+
+/// The whole poller, and not the cadence alone: what the listings of a day cost, and how soon it sees what is new.
+#[tokio::test(start_paused = true)]
+async fn a_day_of_adaptive_polling_costs_little_and_misses_nothing() {
+    const INSTANCES: usize = 6;
+    const SOON: i64 = 600;
+    for vendor in [Vendor::Alibaba, Vendor::Volcengine] {
+        let (scenario, yaml) = account_of(vendor, INSTANCES);
+        let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+        let begun = cloud.clock().now();
+        let delays = delays(vendor, &cloud, &yaml, 25 * HOUR).await;
+        for kind in [ListingKind::CrossRegion, ListingKind::Local] {
+            let delays = &delays[&kind];
+            assert!(delays.len() >= INSTANCES, "{vendor:?} {kind:?}: {delays:?}");
+            let late = delays.iter().filter(|delay| **delay > SOON).count();
+            assert!(late <= delays.len() / 6, "{vendor:?} {kind:?}: {delays:?}");
+        }
+        let (counted, budget) = (count(&cloud, begun + HOUR), budget(&yaml, INSTANCES, 24));
+        for (operation, budgeted) in &budget {
+            let share = f64::from(counted[operation]) / budgeted;
+            assert!(share <= 1.01, "{vendor:?} {operation}: {share}");
+        }
+        let operation = match vendor {
+            Vendor::Volcengine => "DescribeCrossRegionBackups",
+            _ => "DescribeBackups",
+        };
+        let share = f64::from(counted[operation]) / budget[operation];
+        // Of Volcengine three instances share a call, and each has a time of its own.
+        assert!(share < 0.2, "{vendor:?} {operation}: {share}");
+    }
+}
+
+/// Copies take a little longer than the ceiling: the listing of an original that nobody could foresee is read before its
+/// copy is there, and tells when that will be.
+#[tokio::test(start_paused = true)]
+async fn a_backup_by_hand_tells_when_its_copy_comes() {
+    const INSTANCES: usize = 12;
+    const COPYING: Duration = Duration::from_secs(62 * 60);
+    let (mut scenario, yaml) = account_of(Vendor::Alibaba, INSTANCES);
+    let instances = std::mem::take(&mut scenario.instances);
+    let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+    let begun = cloud.clock().now();
+    // The daily ones are far from the hours that are watched.
+    let time_of_day = begun.timestamp().rem_euclid(24 * 3600) + 12 * 3600;
+    let offset = Duration::from_secs((time_of_day % (24 * 3600)).unsigned_abs());
+    for mut instance in instances {
+        instance.schedule.as_mut().unwrap().offset = offset;
+        instance.destinations[0].lag = COPYING;
+        let region = instance.destinations[0].region.clone();
+        let id = instance.id.clone();
+        cloud.add_instance(instance);
+        let started = begun + 2 * HOUR;
+        let ended = started + HOUR / 6;
+        let mut original = sim::LocalSet::completed(started, ended);
+        original.listed_from = Some(ended);
+        let copied = ended + COPYING;
+        let mut copy = sim::CrossRegionSet::completed(region, ended, copied);
+        copy.listed_from = Some(copied);
+        assert!(cloud.add_local_set(&id, original) && cloud.add_cross_region_set(&id, copy));
+    }
+    let delays = delays(Vendor::Alibaba, &cloud, &yaml, 5 * HOUR).await;
+    let (originals, copies) = (
+        &delays[&ListingKind::Local],
+        &delays[&ListingKind::CrossRegion],
+    );
+    assert_eq!((originals.len(), copies.len()), (INSTANCES, INSTANCES));
+    assert!(originals.iter().any(|delay| *delay > 600), "{originals:?}");
+    assert!(
+        originals.iter().all(|delay| *delay <= 3600),
+        "{originals:?}"
+    );
+    assert!(copies.iter().all(|delay| *delay <= 600), "{copies:?}");
+}
+
 /// A limit that has room for the listings and for little else.
 #[tokio::test(start_paused = true)]
 async fn what_is_read_seldom_never_starves_what_is_read_often() {
@@ -276,7 +416,7 @@ async fn what_is_read_seldom_never_starves_what_is_read_often() {
     let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
     // Policies and windows of a hundred instances are 300 calls, and take an hour at what the listings leave.
     let limited = yaml.replace("- name", "- rate_limit: 10/m\n  name");
-    let yaml = format!("poll: {{interval: 1m}}\n{limited}");
+    let yaml = format!("poll: {{mode: fixed, interval: 1m}}\n{limited}");
     poll(
         Vendor::Volcengine,
         &cloud,

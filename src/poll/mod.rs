@@ -1,22 +1,26 @@
-//! Asks: each listing of each instance once an interval, and never faster than the account allows.
+//! Asks: each listing of each instance when it is due, and never faster than the account allows.
 //!
 //! Each listing is a task of its own, so that a slow one delays nobody; where one call answers for many instances, these
-//! share a task (see `errand`). Which tasks there are is decided by `crew`, anew whenever instances were looked for. What
+//! share a task (see `errand`). When it is due is in `timetable`: at fixed intervals, or as the listing itself tells. Which tasks there are is decided by `crew`, anew whenever instances were looked for. What
 //! an account's tasks share - its rate, its breaker, its requests in flight - is in `account`. What was found goes to
 //! `facts`, what was done to `tally`; what it means is not asked here.
 
 mod account;
 mod backoff;
 mod breaker;
+mod cadence;
 mod change;
 mod crew;
 mod discovery;
 mod errand;
 #[cfg(test)]
 mod hour;
+#[cfg(test)]
+mod month;
 mod pace;
 mod schedule;
 mod sweep;
+mod timetable;
 
 use std::collections::HashMap;
 use std::iter;
@@ -26,6 +30,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +39,7 @@ use tokio_util::task::TaskTracker;
 use self::account::{Account, account_key};
 use self::crew::{Crew, assign};
 use self::errand::{Errand, ListingKey};
-use self::schedule::Schedule;
+use self::timetable::Timetable;
 use crate::backup::{ListingKind, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PollConfig};
@@ -212,6 +217,7 @@ fn scope(config: &AccountConfig, poll: &PollConfig) -> AccountScope {
         operations: operations(config),
         intervals: Intervals {
             poll: poll.interval,
+            longest: poll.longest_interval(),
             policy: poll.policy_interval,
             discovery: config.discover.as_ref().map(|_| poll.discovery_interval),
         },
@@ -238,7 +244,8 @@ fn new_account(
 async fn run_for_ever(
     crew: Arc<Crew>,
     errand: Errand,
-    mut schedule: Schedule,
+    mut timetable: Timetable,
+    news: Arc<Notify>,
     stop: CancellationToken,
 ) {
     loop {
@@ -248,10 +255,18 @@ async fn run_for_ever(
             crew.muster();
         }
         let pause = (!went_well).then_some(crew.account.poll.interval);
-        let due = schedule.next(Instant::now(), pause, rand::random());
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = sleep_until(due) => {}
+        crew.tell_of_originals(&errand);
+        let Ground { facts, clock, .. } = &crew.ground;
+        let present = || (Instant::now(), clock.now());
+        let mut due = timetable.next(facts, present(), pause, rand::random());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep_until(due) => break,
+                () = news.notified() => {
+                    due = timetable.reconsidered(due, facts, present(), rand::random());
+                }
+            }
         }
     }
 }

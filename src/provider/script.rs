@@ -14,7 +14,7 @@ use super::http::{Answer, HttpClient};
 use super::{Call, Courier, Environment, Premises};
 use crate::backup::{Listing, Reading};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, CredentialsConfig, PollConfig};
+use crate::config::{AccountConfig, CredentialsConfig, PollConfig, PollMode};
 use crate::example::LOOKBACK;
 use crate::vendor::Vendor;
 
@@ -139,7 +139,9 @@ pub(super) fn with_premises<T>(
     make(&Premises {
         account,
         poll: &PollConfig {
+            mode: PollMode::Fixed,
             interval: Duration::from_secs(300),
+            max_interval: Duration::from_secs(3600),
             policy_interval: Duration::from_secs(3600),
             discovery_interval: Duration::from_secs(600),
             timeout: Duration::from_secs(30),

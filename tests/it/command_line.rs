@@ -191,7 +191,7 @@ async fn check_warns_when_a_sweep_does_not_fit_the_interval() {
     let ids: Vec<_> = (0..50).map(|number| format!("rm-{number}")).collect();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
-    configuration.poll = "interval: 1m".to_owned();
+    configuration.poll = "mode: fixed, interval: 1m".to_owned();
     configuration.rate_limit = "60/m".to_owned();
     let folder = Folder::new();
     let (code, out, _) = run(&["check", &write(&folder, &configuration)], &[]).await;

@@ -16,8 +16,8 @@ use config::Value;
 
 use super::key_path::KeyPath;
 use super::problem::{Problems, Report};
-use super::raw::{KeyNames, Mapping, Node, Place, Read, quoted};
-use super::{CaFile, Config, PollConfig};
+use super::raw::{KeyNames, Mapping, Node, Place, Read, described, quoted};
+use super::{CaFile, Config, PollConfig, PollMode};
 use crate::backup::Lookback;
 
 #[cfg(test)]
@@ -33,8 +33,10 @@ pub(super) use objectives::{DEFAULT_OBJECTIVES, OBJECTIVE_KEYS};
 
 pub(super) const TOP_KEYS: [&str; 4] = ["poll", "objectives", "ca_file", "accounts"];
 
-pub(super) const POLL_KEYS: [&str; 7] = [
+pub(super) const POLL_KEYS: [&str; 9] = [
+    "mode",
     "interval",
+    "max_interval",
     "policy_interval",
     "discovery_interval",
     "timeout",
@@ -47,7 +49,9 @@ const HOUR_SECONDS: u64 = 3600;
 const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 
 pub(crate) const DEFAULT_POLL: PollConfig = PollConfig {
+    mode: PollMode::Adaptive,
     interval: Duration::from_secs(300),
+    max_interval: Duration::from_secs(HOUR_SECONDS),
     policy_interval: Duration::from_secs(HOUR_SECONDS),
     discovery_interval: Duration::from_secs(600),
     timeout: Duration::from_secs(30),
@@ -63,6 +67,8 @@ const LONGEST: Duration = Duration::from_secs(3650 * DAY_SECONDS);
 
 const SHORTEST: Duration = Duration::from_nanos(1);
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Whoever asks for a shorter interval wants it kept, unless the mode says otherwise.
+const SHORTEST_ADAPTIVE_INTERVAL: Duration = Duration::from_secs(60);
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Room for what people write; a label that is longer makes every series heavy.
@@ -140,8 +146,12 @@ impl Lowering<'_> {
             Some(node) => node.integer(1..=1000, &mut self.report),
         };
         self.lookback = lookback.ok();
+        let mode = self.poll_mode(&poll, interval);
+        let max_interval = self.max_interval(&poll, interval);
         Ok(PollConfig {
+            mode: mode?,
             interval: interval?,
+            max_interval: max_interval?,
             policy_interval: policy_interval?,
             discovery_interval: discovery_interval?,
             timeout: timeout?,
@@ -151,6 +161,44 @@ impl Lowering<'_> {
             },
             max_concurrency: max_concurrency?,
         })
+    }
+
+    fn poll_mode(&mut self, poll: &Mapping<'_>, interval: Read<Duration>) -> Read<PollMode> {
+        let Some(node) = poll.get("mode") else {
+            return Ok(match interval {
+                Ok(interval) if interval < SHORTEST_ADAPTIVE_INTERVAL => PollMode::Fixed,
+                _ => PollMode::Adaptive,
+            });
+        };
+        let expected = "`adaptive` or `fixed`";
+        match node.text(expected, &mut self.report)? {
+            "adaptive" => Ok(PollMode::Adaptive),
+            "fixed" => Ok(PollMode::Fixed),
+            _ => {
+                let what = format!("expected {expected}, found {}", node.found());
+                Err(node.place.complain(what, &mut self.report))
+            }
+        }
+    }
+
+    /// Nothing is compared with an interval that is wrong itself.
+    fn max_interval(&mut self, poll: &Mapping<'_>, interval: Read<Duration>) -> Read<Duration> {
+        let Some(node) = poll.get("max_interval") else {
+            let default = DEFAULT_POLL.max_interval;
+            return Ok(interval.map_or(default, |interval| interval.max(default)));
+        };
+        let max_interval = node.duration(SHORTEST_INTERVAL..=LONGEST, &mut self.report)?;
+        match interval {
+            Ok(interval) if max_interval < interval => {
+                let what = format!(
+                    "{} is less than `poll.interval`, {}",
+                    described(max_interval),
+                    described(interval)
+                );
+                Err(node.place.complain(what, &mut self.report))
+            }
+            _ => Ok(max_interval),
+        }
     }
 
     /// Reads a list that has to be there and to have elements.
