@@ -86,6 +86,31 @@ class Fleet:
         return text
 
 
+class Lone:
+    """An instance in an account of its own, which alone has its policy read, as often as `poll.policy_interval` says: so
+    it can change as often while the fleet rests."""
+
+    KEY, ID, REGION = "LTAI5tSimulatedLone00001", "rm-0000000000000lone", "cn-shenzhen"
+
+    @staticmethod
+    def scenario():
+        return (
+            f'[[account]]\nname = "lone"\nvendor = "alibaba"\naccess_key_id = "{Lone.KEY}"\n'
+            f'access_key_secret = "{SECRET}"\nrequests_per_minute = 100000\n'
+            f'[[instance]]\nid = "{Lone.ID}"\naccount = "lone"\nregion = "{Lone.REGION}"\nengine = "mysql"\n'
+            'destinations = [{ region = "cn-shanghai", lag = "20m" }]\n'
+            'schedule = { every = "1d", duration = "20m", size_bytes = 1000000000 }\n'
+        )
+
+    @staticmethod
+    def configuration(urls):
+        return (
+            f"- name: lone\n  provider: alibaba\n  endpoint: {urls['alibaba']}\n  rate_limit: 100/s\n"
+            f"  credentials: {{access_key_id: {Lone.KEY}, access_key_secret: {SECRET}}}\n"
+            f"  instances: [{{id: {Lone.ID}, region: {Lone.REGION}, listings: [cross_region, local, policy]}}]\n"
+        )
+
+
 def build_sim(binary):
     """The simulator, beside the exporter unless SIM_BINARY names another."""
     if built := os.environ.get("SIM_BINARY"):
@@ -96,16 +121,18 @@ def build_sim(binary):
 
 
 @contextlib.contextmanager
-def clouds(sim, folder, scenario):
-    """The simulated clouds: yields the process and the address of each vendor."""
+def clouds(sim, folder, scenario, control=False):
+    """The simulated clouds: yields the process and the address of each vendor, and that of `control` if it is wanted."""
     file = folder / "scenario.toml"
     file.write_text(scenario)
-    process = subprocess.Popen([sim, "--file", file], stdout=subprocess.PIPE, text=True)
+    command = [sim, "--file", file, *(["--control=127.0.0.1:0"] if control else [])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    awaited = set(VENDORS) | ({"control"} if control else set())
     try:
         urls = {}
-        while set(urls) != set(VENDORS):
+        while set(urls) != awaited:
             words = next(process.stdout).split()
-            if len(words) == 2 and words[0] in VENDORS:
+            if len(words) == 2 and words[0] in awaited:
                 urls[words[0]] = words[1]
         yield process, urls
     finally:

@@ -21,33 +21,11 @@ import fleet  # noqa: E402  (found by the line above)
 GZIP = {"Accept-Encoding": "gzip"}
 
 
-class Lone:
-    """An instance in an account of its own."""
-
-    INTERVAL = "5s"
-    KEY, ID, REGION = "LTAI5tSimulatedLone00001", "rm-0000000000000lone", "cn-shenzhen"
-
-    def scenario(self):
-        return (
-            f'[[account]]\nname = "lone"\nvendor = "alibaba"\naccess_key_id = "{self.KEY}"\n'
-            f'access_key_secret = "{fleet.SECRET}"\nrequests_per_minute = 100000\n'
-            f'[[instance]]\nid = "{self.ID}"\naccount = "lone"\nregion = "{self.REGION}"\nengine = "mysql"\n'
-            'destinations = [{ region = "cn-shanghai", lag = "20m" }]\n'
-            'schedule = { every = "1d", duration = "20m", size_bytes = 1000000000 }\n'
-        )
-
-    def configuration(self, urls):
-        return (
-            f"- name: lone\n  provider: alibaba\n  endpoint: {urls['alibaba']}\n  rate_limit: 100/s\n"
-            f"  credentials: {{access_key_id: {self.KEY}, access_key_secret: {fleet.SECRET}}}\n"
-            f"  instances: [{{id: {self.ID}, region: {self.REGION}, listings: [cross_region, local, policy]}}]\n"
-        )
-
-    def polls(self, log):
-        """When its policy was read, in Unix seconds: the line is written when the answer has come."""
-        for event in fleet.events(log, "asked the provider"):
-            if event.get("account") == "lone" and event.get("operation") == "DescribeCrossRegionBackupDBInstance":
-                yield datetime.datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00")).timestamp()
+def polls(log):
+    """When the lone instance's policy was read, in Unix seconds: the line is written when the answer has come."""
+    for event in fleet.events(log, "asked the provider"):
+        if event.get("account") == "lone" and event.get("operation") == "DescribeCrossRegionBackupDBInstance":
+            yield datetime.datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00")).timestamp()
 
 
 @dataclasses.dataclass
@@ -84,7 +62,7 @@ class Rebuilt:
         )
 
 
-def seen(usage, address, lone, log, seconds):
+def seen(usage, address, log, seconds):
     """The processor time of seconds in which the instance changed beside others, with one scrape in each; then how long a
     change takes until a page has it."""
     cells, begin = [], time.time()
@@ -95,26 +73,27 @@ def seen(usage, address, lone, log, seconds):
         now = usage.processor()
         cells.append((time.time(), (now - before) * 1000))
         before = now
-    polls = [at for at in lone.polls(log) if at > begin]
     # A change falls into one second, and may be shown, at some cost, in the next.
     concerned, costs = set(), []
-    for at in polls:
+    for at in polls(log):
+        if at <= begin:
+            continue
         places = [place for place, (end, _) in enumerate(cells) if at <= end][:2]
         concerned.update(places)
         if len(places) == 2:
             costs.append(places)
     quiet = [cost for place, (_, cost) in enumerate(cells) if place not in concerned]
     if not quiet or not costs:
-        sys.exit(f"{len(polls)} changes in {seconds} s: none of them can be told from a quiet second")
+        sys.exit(f"{len(costs)} changes and {len(quiet)} quiet seconds in {seconds} s: one cannot be told from the other")
     usual = statistics.median(quiet)
     processor = statistics.median(sum(cells[place][1] for place in places) - 2 * usual for places in costs)
-    return Seen(processor, usual, delays(address, lone, log, seconds / 2), len(costs))
+    return Seen(processor, usual, delays(address, log, seconds / 2), len(costs))
 
 
-def delays(address, lone, log, seconds):
+def delays(address, log, seconds):
     """Milliseconds from each answer of the cloud to the moment at which the first page with it was asked for."""
     line = re.compile(
-        rb'^cloud_backup_last_poll_success_timestamp_seconds\{[^}]*instance_id="%s"[^}]*listing="policy"\} (\S+)$' % lone.ID.encode(),
+        rb'^cloud_backup_last_poll_success_timestamp_seconds\{[^}]*instance_id="%s"[^}]*listing="policy"\} (\S+)$' % fleet.Lone.ID.encode(),
         re.MULTILINE,
     )
     with Reader(address) as reader:
@@ -130,11 +109,9 @@ def delays(address, lone, log, seconds):
             if shown not in (None, match[1]):
                 found.append((asked, float(match[1])))
             shown = match[1]
-    polls = [at for at in lone.polls(log) if at > begin]
+    answered = [at for at in polls(log) if at > begin]
     # A page tells whole seconds, which tell the polls apart.
-    return [
-        max(0.0, (asked - at) * 1000) for asked, second in found for at in polls if abs(second - at) < 1.5 and asked > at - 0.5
-    ]
+    return [max(0.0, (asked - at) * 1000) for asked, second in found for at in answered if abs(second - at) < 1.5]
 
 
 class Reader:

@@ -129,7 +129,7 @@ fn copies<'a>(holding: &'a Holding, now: DateTime<Utc>, rows: &mut Vec<Row<'a>>)
     rows.extend(literal(holding.cross_region_rows()));
 }
 
-fn literal(rows: &[Value]) -> impl Iterator<Item = Row<'static>> {
+fn literal(rows: &[Value]) -> impl Iterator<Item = Row<'_>> {
     rows.iter()
         .filter_map(Value::as_object)
         .cloned()
