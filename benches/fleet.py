@@ -131,7 +131,7 @@ def clouds(sim, folder, scenario, control=False):
     try:
         urls = {}
         while set(urls) != awaited:
-            words = next(process.stdout).split()
+            words = (process.stdout.readline() or sys.exit("the simulator has ended")).split()
             if len(words) == 2 and words[0] in awaited:
                 urls[words[0]] = words[1]
         yield process, urls

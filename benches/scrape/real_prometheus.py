@@ -14,7 +14,7 @@ import exporter  # noqa: E402  (found by the line above)
 import rivals  # noqa: E402
 
 # Seconds from one scrape to the next: enough for a first scrape of 240,000 series.
-EVERY = 5
+EVERY = 8
 
 CONFIGURATION = """
 global: {{scrape_interval: {every}s, scrape_timeout: {every}s}}

@@ -311,6 +311,10 @@ mod tests {
         Asked::read(listing, Body(body.as_object().unwrap())).map_err(refused)
     }
 
+    fn stated(row: Value) -> Map<String, Value> {
+        serde_json::from_value(row).unwrap()
+    }
+
     #[test]
     fn what_the_pages_allow_is_understood() {
         let check = |body: Value, scope: Scope, page: Option<(usize, usize)>| {
@@ -415,7 +419,7 @@ mod tests {
         let body = json!({ "InstanceId": "r", "BackupPointId": "b", "ProjectName": "p" });
         let asked = asked(Listing::Local, &body).unwrap();
         assert_eq!(asked.notes.len(), 2);
-        assert!(asked.wants(None, || object(json!({ "BackupPointId": "x" }))));
+        assert!(asked.wants(None, || stated(json!({ "BackupPointId": "x" }))));
     }
 
     #[test]
@@ -436,7 +440,7 @@ mod tests {
             }
             let asked = asked(Listing::CrossRegion, &body).unwrap();
             let start = row["StartTime"].as_str().and_then(time);
-            let wanted = asked.wants(start, || object(row.clone()));
+            let wanted = asked.wants(start, || stated(row.clone()));
             assert_eq!(wanted, expected, "{key} {value}");
         };
         check("BackupPointId", json!("02ab"), true);
