@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const USAGE: &str = "scrape-probe ADDRESS PATH plain|gzip SECONDS LEAST MOST PID[,PID...] [each-second]
+const USAGE: &str = "probe ADDRESS PATH plain|gzip SECONDS LEAST MOST PID[,PID...] [each-second]
 
 Scrapes for SECONDS, but at least LEAST and at most MOST times, and prints one JSON object: the scrapes, the median and
 the 99th percentile of the milliseconds to the last byte, the bytes of the last body, and the milliseconds of processor
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match measure(&order).and_then(|line| writeln!(io::stdout(), "{line}")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "scrape-probe: {}: {error}", order.address);
+            let _ = writeln!(io::stderr(), "probe: {}: {error}", order.address);
             ExitCode::FAILURE
         }
     }
