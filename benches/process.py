@@ -83,6 +83,7 @@ def versions(tools):
 
 def require(packages):
     """Ends with the names of the Debian packages that are missing; takes the program of each."""
-    missing = [package for package, program in packages.items() if not (shutil.which(program) or pathlib.Path(program).exists())]
+    is_there = lambda program: shutil.which(program) or pathlib.Path(program).exists()  # noqa: E731
+    missing = [package for package, program in packages.items() if not is_there(program)]
     if missing:
         raise SystemExit(f"missing: apt-get install {' '.join(missing)}")

@@ -40,10 +40,11 @@ class Seen:
     def __str__(self):
         shown = "never seen on a page"
         if self.delays:
-            shown = f"on a page that was asked for {statistics.median(self.delays):.0f} ms later (at most {max(self.delays):.0f})"
+            usual, longest = statistics.median(self.delays), max(self.delays)
+            shown = f"on a page that was asked for {usual:.0f} ms later (at most {longest:.0f})"
         return (
-            f"{self.processor:.1f} ms of processor time, the call itself included, beyond the {self.quiet:.1f} ms of a second "
-            f"with one gzip scrape and no change (median of {self.changes}); {shown}"
+            f"{self.processor:.1f} ms of processor time, the call itself included, beyond the {self.quiet:.1f} ms of a "
+            f"second with one gzip scrape and no change (median of {self.changes}); {shown}"
         )
 
 
@@ -57,8 +58,8 @@ class Rebuilt:
 
     def __str__(self):
         return (
-            f"{self.processor:.0f} ms of processor time more than the {self.reload:.0f} ms of a reload that changes nothing; "
-            f"the slowest scrape meanwhile took {self.scrape:.0f} ms"
+            f"{self.processor:.0f} ms of processor time more than the {self.reload:.0f} ms of a reload that changes "
+            f"nothing; the slowest scrape meanwhile took {self.scrape:.0f} ms"
         )
 
 
@@ -93,7 +94,8 @@ def seen(usage, address, log, seconds):
 def delays(address, log, seconds):
     """Milliseconds from each answer of the cloud to the moment at which the first page with it was asked for."""
     line = re.compile(
-        rb'^cloud_backup_last_poll_success_timestamp_seconds\{[^}]*instance_id="%s"[^}]*listing="policy"\} (\S+)$' % fleet.Lone.ID.encode(),
+        rb"^cloud_backup_last_poll_success_timestamp_seconds\{"
+        rb'[^}]*instance_id="%s"[^}]*listing="policy"\} (\S+)$' % fleet.Lone.ID.encode(),
         re.MULTILINE,
     )
     with Reader(address) as reader:
