@@ -15,8 +15,9 @@ use crate::config::RateLimit;
 use crate::vendor::DefaultPace;
 
 /// A turn that comes late by no more than this leaves the times of those behind it as they are. Timers wake in whole
-/// milliseconds, and a millisecond lost at each turn is a fifth of the rate at 200 a second. Whatever is later was an
-/// empty line or a busy machine, and is not made up for by a burst.
+/// milliseconds, and a millisecond lost at each turn is a fifth of the rate at 200 a second. It is the fiftieth of a second
+/// that a configured rate keeps in hand, so that no second has more requests than it may. Whatever is later was an empty
+/// line or a busy machine, and is not made up for by a burst.
 const LATENESS: Duration = Duration::from_millis(20);
 
 /// The lanes of one account.
