@@ -44,9 +44,8 @@ class Fleet:
         dice = random.Random(20261122)
         text = [f'name = "fleet"\ndescription = "{self.instances} instances with backups every {self.every}"\n']
         for vendor, account in self.accounts:
-            key = VENDORS[vendor][0] + account[-1] * 4
             text.append(
-                f'[[account]]\nname = "{account}"\nvendor = "{vendor}"\naccess_key_id = "{key}"\n'
+                f'[[account]]\nname = "{account}"\nvendor = "{vendor}"\naccess_key_id = "{key_of(vendor, account)}"\n'
                 f'access_key_secret = "{SECRET}"\nrequests_per_minute = 10000000\n'
             )
         for number in range(self.instances):
@@ -76,14 +75,18 @@ class Fleet:
             text += f"objectives: {{{objectives}}}\n"
         text += "accounts:\n"
         for vendor, account in self.accounts:
-            key, _, regions, _ = VENDORS[vendor]
+            regions = VENDORS[vendor][2]
             text += (
                 f"- name: {account}\n  provider: {vendor}\n  endpoint: {urls[vendor]}\n  iam_endpoint: {urls[vendor]}\n"
                 f"  rate_limit: {rate_limit}\n"
-                f"  credentials: {{access_key_id: {key}{account[-1] * 4}, access_key_secret: {SECRET}}}\n"
+                f"  credentials: {{access_key_id: {key_of(vendor, account)}, access_key_secret: {SECRET}}}\n"
                 f"  discover: {{regions: [{', '.join(regions)}]{listings}}}\n"
             )
         return text
+
+
+def key_of(vendor, account):
+    return VENDORS[vendor][0] + account.rsplit("-", 1)[1].rjust(4, "0")
 
 
 class Lone:
@@ -141,8 +144,11 @@ def clouds(sim, folder, scenario, control=False):
 
 
 @contextlib.contextmanager
-def watcher(binary, folder, configuration, seconds=600, options=()):
-    """The exporter, ready: yields its process, its address, its log, and for how many seconds it was getting ready."""
+def watcher(binary, folder, configuration, seconds=600, options=(), pause=0.05):
+    """The exporter, ready: yields its process, its address, its log, and for how many seconds it was getting ready.
+
+    `pause` is how often it is asked whether it is: the answer costs something where there are thousands of instances.
+    """
     file, log = folder / "exporter.yml", folder / "exporter.log"
     file.write_text(configuration)
     command = [binary, f"--config.file={file}", "--web.listen-address=127.0.0.1:0", "--log.format=json", *options]
@@ -150,7 +156,7 @@ def watcher(binary, folder, configuration, seconds=600, options=()):
     with exporter.running(command, log) as process:
         try:
             address = exporter.wait_for(lambda: exporter.listening_address(log), "the exporter listens")
-            exporter.wait_for(lambda: is_ready(process, address), "the exporter is ready", seconds, 0.05)
+            exporter.wait_for(lambda: is_ready(process, address), "the exporter is ready", seconds, pause)
             yield process, address, log, time.monotonic() - started
         except BaseException:
             sys.stderr.write(log.read_text()[-3000:])
