@@ -20,16 +20,24 @@ class Usage:
     def processor(self):
         """Seconds of processor time so far. The scheduler counts to the nanosecond, but forgets threads that have ended;
         the ticks remember those, and count in hundredths."""
-        seconds, ticks = 0.0, 0.0
+        return max(self.between({}, self.threads()), self.ticks())
+
+    def threads(self):
+        """Nanoseconds of processor time so far, by thread."""
+        times = {}
         for number in self.family():
-            ticks += _ticks(number)
             for thread in pathlib.Path(f"/proc/{number}/task").iterdir():
                 try:
-                    seconds += int((thread / "schedstat").read_text().split()[0]) / 1e9
+                    times[thread.name] = int((thread / "schedstat").read_text().split()[0])
                 except FileNotFoundError:
                     # It has ended since the folder was listed.
                     continue
-        return max(seconds, ticks)
+        return times
+
+    @staticmethod
+    def between(before, after):
+        """Seconds between two answers of `threads`. One that has ended meanwhile counts nothing: threads end after a rest."""
+        return sum(time - before.get(thread, 0) for thread, time in after.items()) / 1e9
 
     def ticks(self):
         """Seconds of processor time so far, in hundredths: for stretches in which threads may end."""

@@ -67,12 +67,12 @@ def seen(usage, address, log, seconds):
     """The processor time of seconds in which the instance changed beside others, with one scrape in each; then how long a
     change takes until a page has it."""
     cells, begin = [], time.time()
-    before = usage.processor()
+    before = usage.threads()
     for _ in range(seconds):
         to_the_next_second(0.05)
         fleet.scrape(address, GZIP)
-        now = usage.processor()
-        cells.append((time.time(), (now - before) * 1000))
+        now = usage.threads()
+        cells.append((time.time(), usage.between(before, now) * 1000))
         before = now
     # A change falls into one second, and may be shown, at some cost, in the next.
     concerned, costs = set(), []
