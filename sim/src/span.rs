@@ -1,12 +1,17 @@
-//! Lengths of time as scenario files write them: `90s`, `1h30m`, `31d`.
+//! Lengths of time as scenario files write them: `90s`, `1h30m`, `31d`, `50ms`.
 
 use std::time::Duration;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// Reads `text`, or says what is wrong with it.
+/// Reads `text`, or says what is wrong with it. How long an answer takes may also be a number of `ms`, by itself.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    if let Some(millis) = text.strip_suffix("ms")
+        && let Ok(millis) = millis.parse::<u32>()
+    {
+        return Ok(Duration::from_millis(millis.into()));
+    }
     let mut seconds = 0_u64;
     let mut amount: Option<u64> = None;
     for character in text.chars() {
@@ -78,6 +83,9 @@ mod tests {
         check("1h30m", Some(5400));
         check("31d", Some(2_678_400));
         check("0s", Some(0));
+        assert_eq!(parse("50ms"), Ok(Duration::from_millis(50)));
+        check("ms", None);
+        check("1h50ms", None);
         check("", None);
         check("90", None);
         check("m", None);

@@ -1,7 +1,7 @@
 //! Everything behind the cloud's mutex: the world, the faults in force, and what requests leave
 //! behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -48,18 +48,34 @@ impl State {
 }
 
 /// Nonces that were used within the time for which a signature is valid.
+///
+/// They are forgotten in the order in which they came, so that a request costs the same however many came before it.
 #[derive(Debug, Default)]
-pub(crate) struct Nonces(BTreeMap<(String, String), DateTime<Utc>>);
+pub(crate) struct Nonces {
+    spent: HashSet<Nonce>,
+    by_age: VecDeque<(DateTime<Utc>, Nonce)>,
+}
+
+/// Of a key, a word that it may use once.
+type Nonce = (String, String);
 
 impl Nonces {
     /// Notes a nonce of a key; false if it was used before.
     pub(crate) fn spend(&mut self, access_key_id: &str, nonce: &str, now: DateTime<Utc>) -> bool {
         // Twice the permitted skew: a signature dated 15 minutes ahead is valid for half an hour.
         const REMEMBERED: TimeDelta = TimeDelta::minutes(30);
-        self.0.retain(|_, used| now - *used <= REMEMBERED);
-        self.0
-            .insert((access_key_id.to_owned(), nonce.to_owned()), now)
-            .is_none()
+        while let Some((used, _)) = self.by_age.front()
+            && now - *used > REMEMBERED
+        {
+            let forgotten = self.by_age.pop_front();
+            forgotten.map(|(_, nonce)| self.spent.remove(&nonce));
+        }
+        let nonce = (access_key_id.to_owned(), nonce.to_owned());
+        let is_new = self.spent.insert(nonce.clone());
+        if is_new {
+            self.by_age.push_back((now, nonce));
+        }
+        is_new
     }
 }
 
@@ -81,7 +97,11 @@ impl Limiter {
             .0
             .entry((account.to_owned(), operation.to_owned()))
             .or_default();
-        calls.retain(|call| now - *call < WINDOW);
+        while let Some(oldest) = calls.front()
+            && now - *oldest >= WINDOW
+        {
+            calls.pop_front();
+        }
         if calls.len() < limit as usize {
             calls.push_back(now);
             return Ok(());

@@ -13,6 +13,7 @@ use super::backoff;
 use super::breaker::{Breaker, Evidence, Refused};
 use super::change::Changes;
 use super::errand::{ListingKey, listing_keys};
+use super::line::Lines;
 use super::pace::{Lane, Pace, Paused};
 use super::sweep::Sweep;
 use crate::backup::ListingKind;
@@ -40,6 +41,8 @@ pub(super) struct Account {
     pub poll: PollConfig,
     /// What was said lately.
     pub changes: Changes,
+    /// Where errands wait before they begin.
+    pub lines: Lines,
     sweep: Mutex<Sweep<ListingKey>>,
     pace: Pace,
     breaker: Breaker,
@@ -67,6 +70,7 @@ impl Account {
             key: account_key(config),
             provider,
             changes: Changes::default(),
+            lines: Lines::new(poll.max_concurrency),
             sweep: Mutex::new(Sweep::new(HashSet::new())),
             pace: Pace::new(
                 config.rate_limit,

@@ -64,6 +64,16 @@ impl Errand {
         copies.any(|copied| originals.contains(&copied))
     }
 
+    /// The line in which it waits before it begins: that of its listing in its region. A search has none.
+    pub(super) fn line(&self) -> Option<(&Arc<str>, ListingKind)> {
+        let (instance, kind) = match self {
+            Self::Discover(_) => return None,
+            Self::One((instance, kind)) => (Some(instance), kind),
+            Self::Together { kind, instances } => (instances.first(), kind),
+        };
+        instance.map(|instance| (&instance.source_region, *kind))
+    }
+
     /// How often it is run, where that is fixed.
     pub(super) fn interval(&self, poll: &PollConfig) -> Duration {
         let kind = match self {

@@ -15,6 +15,7 @@ mod discovery;
 mod errand;
 #[cfg(test)]
 mod hour;
+mod line;
 #[cfg(test)]
 mod month;
 mod pace;
@@ -186,6 +187,7 @@ pub async fn once(ground: &Ground, config: &Config, mut progress: impl FnMut(usi
             all += errand.listings();
             let (ground, account) = (ground.clone(), Arc::clone(&account));
             tasks.spawn(async move {
+                let _turn = account.lines.turn(&errand).await;
                 Box::pin(run(&ground, &account, &errand)).await;
                 errand.listings()
             });
@@ -249,8 +251,13 @@ async fn run_for_ever(
     stop: CancellationToken,
 ) {
     loop {
+        let turn = crew.account.lines.turn(&errand);
+        let Some(turn) = stop.run_until_cancelled(turn).await else {
+            return;
+        };
         // In a box, which is gone while the errand waits for its next turn: there are thousands of them.
         let went_well = Box::pin(run(&crew.ground, &crew.account, &errand)).await;
+        drop(turn);
         if matches!(errand, Errand::Discover(_)) {
             crew.muster();
         }

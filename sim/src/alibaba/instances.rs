@@ -23,20 +23,24 @@ pub(super) fn list(question: &Question<'_>) -> Result<Value, Refusal> {
     let wanted_type = kind(question)?;
     let page = Pages::read(question)?;
     let holdings = question.world.holdings_in(question.account, region);
-    let mut rows: Vec<Value> = holdings
-        .filter(|holding| !holding.is_released())
-        .map(|holding| row(question, &holding.instance))
-        .collect();
     let filters = [
         ("DBInstanceId", question.optional("DBInstanceId")),
         ("DBInstanceType", wanted_type),
         ("Engine", question.optional("Engine")),
         ("DBInstanceStatus", question.optional("DBInstanceStatus")),
     ];
-    for (field, wanted) in filters {
-        rows.retain(|row| wanted.is_none_or(|wanted| row[field] == wanted));
-    }
-    Ok(page.answer(rows, question.repeated))
+    let is_wanted = |instance: &&Instance| {
+        let mut filters = filters.iter();
+        filters.all(|(field, wanted)| {
+            wanted.is_none_or(|wanted| row(question, instance)[field] == wanted)
+        })
+    };
+    let instances: Vec<&Instance> = holdings
+        .filter(|holding| !holding.is_released())
+        .map(|holding| &holding.instance)
+        .filter(is_wanted)
+        .collect();
+    Ok(page.answer(instances, question))
 }
 
 /// The kind that is asked for, as rows spell it.
@@ -86,8 +90,9 @@ impl Pages {
         })
     }
 
-    fn answer(self, rows: Vec<Value>, repeated: usize) -> Value {
-        let total = rows.len();
+    /// Writes no more rows than a page shows: every page of a long list is asked for.
+    fn answer(self, rows: Vec<&Instance>, question: &Question<'_>) -> Value {
+        let (total, repeated) = (rows.len(), question.repeated);
         let (number, total, items, next) = match self {
             // A page past the end is empty: its refusal stands on other pages.
             Self::Numbered(page) => (page.number, total, page.of(rows, repeated), None),
@@ -99,6 +104,10 @@ impl Pages {
                 (1, items.len(), items, (next < total).then_some(next))
             }
         };
+        let items: Vec<_> = items
+            .iter()
+            .map(|instance| row(question, instance))
+            .collect();
         let mut answer = json!({
             "PageNumber": number,
             "PageRecordCount": items.len(),
@@ -120,13 +129,9 @@ fn read_token(token: &str) -> Option<usize> {
 }
 
 fn row(question: &Question<'_>, instance: &Instance) -> Value {
-    let holdings = question
-        .world
-        .holdings_in(question.account, &instance.region);
-    let replicas: Vec<_> = holdings
-        .filter(|other| !other.is_released())
-        .filter(|other| other.instance.read_replica_of.as_ref() == Some(&instance.id))
-        .map(|replica| json!({ "DBInstanceId": replica.instance.id }))
+    let replicas = question.world.replicas_of(instance);
+    let replicas: Vec<_> = replicas
+        .map(|replica| json!({ "DBInstanceId": replica.id }))
         .collect();
     let kind = match instance.read_replica_of {
         Some(_) => "ReadOnly",

@@ -131,11 +131,9 @@ fn related(site: &Site<'_>, instance: &Instance) -> Vec<Value> {
     if let Some(primary) = &instance.read_replica_of {
         return vec![json!({ "id": primary, "type": "replica_of" })];
     }
-    let holdings = site.world.holdings_in(site.account, site.region);
-    holdings
-        .filter(|other| !other.is_released())
-        .filter(|other| other.instance.read_replica_of.as_ref() == Some(&instance.id))
-        .map(|replica| json!({ "id": replica.instance.id, "type": "replica" }))
+    let replicas = site.world.replicas_of(instance);
+    replicas
+        .map(|replica| json!({ "id": replica.id, "type": "replica" }))
         .collect()
 }
 

@@ -80,8 +80,13 @@ pub(super) fn instance_exists<'a>(
     question: &Question<'_>,
     id: &str,
 ) -> Result<&'a Holding, Refusal> {
-    let holding = of_region(world, question)
-        .find(|holding| holding.instance.id == id && !holding.is_released())
+    let is_here = |holding: &&Holding| {
+        let instance = &holding.instance;
+        instance.engine == Engine::Redis && instance.region == question.region
+    };
+    let holding = world
+        .holding(question.account, id)
+        .filter(is_here)
         .ok_or_else(|| {
             Refusal::product("InstanceNotExist", "The specified instance does not exist.")
         })?;

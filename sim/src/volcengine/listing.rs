@@ -1,12 +1,12 @@
 //! The two listings of backups in the shape of the vendor's samples: what the world holds, as rows,
 //! filtered, newest first, one page of it.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
 use serde_json::{Map, Value, json};
 
 use super::account_id;
 use super::instances::{capacity, instance_exists, of_region};
-use super::parameters::{Asked, Body, Listing, Page, Scope};
+use super::parameters::{Asked, Body, Listing, Page, Scope, time};
 use super::refusal::Refusal;
 use crate::world::{Backup, Copy, CrossRegionSet, Holding, Instance, LocalSet, World, draw};
 
@@ -31,26 +31,61 @@ pub(super) fn list(
 ) -> Result<(Value, Vec<String>), Refusal> {
     let asked = Asked::read(listing, body)?;
     let holdings = holdings(world, question, &asked.scope)?;
-    let mut rows: Vec<Map<String, Value>> = holdings
-        .into_iter()
-        .flat_map(|holding| match listing {
-            Listing::CrossRegion => copies(holding, question.now),
-            Listing::Local => backups(holding, question.now),
-        })
-        .filter(|row| asked.wants(row))
-        .collect();
-    // The pages state no order. All times are spelled alike, so their text sorts like they do.
-    rows.sort_by_key(|row| std::cmp::Reverse(text(row, "StartTime")));
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for holding in holdings {
+        match listing {
+            Listing::CrossRegion => copies(holding, question.now, &mut rows),
+            Listing::Local => backups(holding, question.now, &mut rows),
+        }
+    }
+    rows.retain(|row| asked.wants(row.start(), || row.fields(question.now)));
+    // The pages state no order. A start that cannot be read stands behind all others.
+    rows.sort_by_key(|row| std::cmp::Reverse(row.start()));
     let total = rows.len();
     let rows = match asked.page {
         Some(page) => one_page(rows, page, question.rows_repeated),
         None => rows,
     };
+    let rows: Vec<_> = rows.iter().map(|row| row.fields(question.now)).collect();
     Ok((json!({ "Total": total, "Backups": rows }), asked.notes))
 }
 
+/// A row before it is written: an account may have hundreds of thousands, of which a page shows a hundred.
+enum Row<'a> {
+    Backup(&'a Instance, Backup),
+    Running(&'a Instance, Backup),
+    Copy(&'a Instance, Copy),
+    /// One that was stated, and what it says of its start.
+    Stated(Option<DateTime<Utc>>, Map<String, Value>),
+}
+
+impl Row<'_> {
+    fn stated(fields: Map<String, Value>) -> Self {
+        let start = fields.get("StartTime").and_then(Value::as_str);
+        Self::Stated(start.and_then(time), fields)
+    }
+
+    /// When its backup began, to the second as it is spelled.
+    fn start(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Backup(_, backup) | Self::Running(_, backup) => backup.start.with_nanosecond(0),
+            Self::Copy(_, copy) => copy.backup.start.with_nanosecond(0),
+            Self::Stated(start, _) => *start,
+        }
+    }
+
+    fn fields(&self, now: DateTime<Utc>) -> Map<String, Value> {
+        match self {
+            Self::Backup(instance, backup) => backup_row(instance, backup, now),
+            Self::Running(instance, backup) => running_row(instance, backup, now),
+            Self::Copy(instance, copy) => copy_row(instance, copy, now),
+            Self::Stated(_, fields) => fields.clone(),
+        }
+    }
+}
+
 /// A page past the end is empty.
-fn one_page(rows: Vec<Map<String, Value>>, page: Page, repeated: usize) -> Vec<Map<String, Value>> {
+fn one_page(rows: Vec<Row<'_>>, page: Page, repeated: usize) -> Vec<Row<'_>> {
     let first = (page.number - 1).saturating_mul(page.size);
     rows.into_iter()
         .skip(first.saturating_sub(repeated))
@@ -74,53 +109,31 @@ fn holdings<'a>(
         .collect())
 }
 
-fn backups(holding: &Holding, now: DateTime<Utc>) -> Vec<Map<String, Value>> {
+fn backups<'a>(holding: &'a Holding, now: DateTime<Utc>, rows: &mut Vec<Row<'a>>) {
     let instance = &holding.instance;
-    let mut rows: Vec<_> = holding
-        .backups(now)
-        .iter()
-        .map(|backup| backup_row(instance, backup, now))
-        .collect();
-    rows.extend(
-        holding
-            .running(now)
-            .map(|backup| running_row(instance, &backup, now)),
-    );
-    rows.extend(
-        holding
-            .stated_local(now)
-            .map(|set| stated_row(instance, set)),
-    );
-    rows.extend(
-        holding
-            .local_rows()
-            .iter()
-            .filter_map(Value::as_object)
-            .cloned(),
-    );
-    rows
+    let ended = holding.backups(now).into_iter();
+    rows.extend(ended.map(|backup| Row::Backup(instance, backup)));
+    let running = holding.running(now);
+    rows.extend(running.map(|backup| Row::Running(instance, backup)));
+    let stated = holding.stated_local(now);
+    rows.extend(stated.map(|set| Row::stated(stated_row(instance, set))));
+    rows.extend(literal(holding.local_rows()));
 }
 
-fn copies(holding: &Holding, now: DateTime<Utc>) -> Vec<Map<String, Value>> {
+fn copies<'a>(holding: &'a Holding, now: DateTime<Utc>, rows: &mut Vec<Row<'a>>) {
     let instance = &holding.instance;
-    let mut rows: Vec<_> = holding
-        .copies(now)
-        .iter()
-        .map(|copy| copy_row(instance, copy, now))
-        .collect();
-    rows.extend(
-        holding
-            .stated_cross_region(now)
-            .map(|set| stated_copy_row(instance, set)),
-    );
-    rows.extend(
-        holding
-            .cross_region_rows()
-            .iter()
-            .filter_map(Value::as_object)
-            .cloned(),
-    );
-    rows
+    let ended = holding.copies(now).into_iter();
+    rows.extend(ended.map(|copy| Row::Copy(instance, copy)));
+    let stated = holding.stated_cross_region(now);
+    rows.extend(stated.map(|set| Row::stated(stated_copy_row(instance, set))));
+    rows.extend(literal(holding.cross_region_rows()));
+}
+
+fn literal(rows: &[Value]) -> impl Iterator<Item = Row<'_>> {
+    rows.iter()
+        .filter_map(Value::as_object)
+        .cloned()
+        .map(Row::stated)
 }
 
 fn backup_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>) -> Map<String, Value> {
@@ -283,11 +296,6 @@ fn instance_info(instance: &Instance) -> Value {
 
 pub(super) fn spell(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn text(row: &Map<String, Value>, field: &str) -> String {
-    let text = row.get(field).and_then(Value::as_str);
-    text.unwrap_or_default().to_owned()
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -99,9 +99,27 @@ impl Asked {
         Ok(asked)
     }
 
-    /// Whether a row is asked for, by what it says of itself. A row whose start cannot be read is
-    /// in every range.
-    pub(super) fn wants(&self, row: &Map<String, Value>) -> bool {
+    /// Whether a row is asked for that begins then, by what it says of itself. A row whose start cannot be read is in
+    /// every range. What it says is looked at only where that matters.
+    pub(super) fn wants(
+        &self,
+        start: Option<DateTime<Utc>>,
+        row: impl FnOnce() -> Map<String, Value>,
+    ) -> bool {
+        let in_range = match (self.range, start) {
+            (Some((from, to)), Some(start)) => from <= start && start <= to,
+            _ => true,
+        };
+        let all =
+            self.strategies.is_empty() || self.strategies.iter().any(|one| one == "AllStrategy");
+        let has_filter = !all
+            || [&self.status, &self.project, &self.name, &self.id]
+                .into_iter()
+                .any(Option::is_some);
+        in_range && (!has_filter || self.lets_pass(&row()))
+    }
+
+    fn lets_pass(&self, row: &Map<String, Value>) -> bool {
         let text = |field: &str| row.get(field).and_then(Value::as_str);
         let is = |wanted: &Option<String>, field: &str| {
             wanted
@@ -114,16 +132,9 @@ impl Asked {
                 .is_none_or(|wanted| text(field).is_some_and(|text| text.contains(wanted)))
         };
         let strategy = text("BackupStrategy").unwrap_or_default();
-        let in_range = match (self.range, text("StartTime").and_then(time)) {
-            (Some((from, to)), Some(start)) => from <= start && start <= to,
-            _ => true,
-        };
-        in_range
-            && (self.strategies.is_empty()
-                || self
-                    .strategies
-                    .iter()
-                    .any(|wanted| wanted == strategy || wanted == "AllStrategy"))
+        let mut strategies = self.strategies.iter();
+        (self.strategies.is_empty()
+            || strategies.any(|wanted| wanted == strategy || wanted == "AllStrategy"))
             && is(&self.status, "Status")
             && is(&self.project, "ProjectName")
             && holds(&self.name, "BackupPointName")
@@ -300,6 +311,10 @@ mod tests {
         Asked::read(listing, Body(body.as_object().unwrap())).map_err(refused)
     }
 
+    fn stated(row: Value) -> Map<String, Value> {
+        serde_json::from_value(row).unwrap()
+    }
+
     #[test]
     fn what_the_pages_allow_is_understood() {
         let check = |body: Value, scope: Scope, page: Option<(usize, usize)>| {
@@ -404,7 +419,7 @@ mod tests {
         let body = json!({ "InstanceId": "r", "BackupPointId": "b", "ProjectName": "p" });
         let asked = asked(Listing::Local, &body).unwrap();
         assert_eq!(asked.notes.len(), 2);
-        assert!(asked.wants(json!({ "BackupPointId": "x" }).as_object().unwrap()));
+        assert!(asked.wants(None, || stated(json!({ "BackupPointId": "x" }))));
     }
 
     #[test]
@@ -424,7 +439,8 @@ mod tests {
                 body["EndTime"] = json!("2025-05-01T00:00:00Z");
             }
             let asked = asked(Listing::CrossRegion, &body).unwrap();
-            let wanted = asked.wants(row.as_object().unwrap());
+            let start = row["StartTime"].as_str().and_then(time);
+            let wanted = asked.wants(start, || stated(row.clone()));
             assert_eq!(wanted, expected, "{key} {value}");
         };
         check("BackupPointId", json!("02ab"), true);

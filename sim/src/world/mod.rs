@@ -36,6 +36,8 @@ pub(crate) struct World {
     accounts: BTreeMap<String, AccountState>,
     keys: BTreeMap<String, Key>,
     instances: BTreeMap<String, Holding>,
+    /// Ids of read-only replicas by that of their primary; of those that were removed as well.
+    replicas: BTreeMap<String, BTreeSet<String>>,
     /// Owner of instances that name none.
     first_account: String,
     stated_so_far: u64,
@@ -306,6 +308,10 @@ impl World {
             released,
             instance,
         };
+        if let Some(primary) = &holding.instance.read_replica_of {
+            let replicas = self.replicas.entry(primary.clone()).or_default();
+            replicas.insert(holding.instance.id.clone());
+        }
         self.instances.insert(holding.instance.id.clone(), holding);
     }
 
@@ -319,6 +325,19 @@ impl World {
             .iter()
             .filter(move |(_, state)| state.vendor == vendor)
             .map(|(name, _)| name.as_str())
+    }
+
+    /// The read-only replicas that there are of an instance, in its account and region.
+    pub(crate) fn replicas_of(&self, primary: &Instance) -> impl Iterator<Item = &Instance> {
+        let ids = self.replicas.get(&primary.id).into_iter().flatten();
+        let holdings = ids.filter_map(|id| self.instances.get(id));
+        holdings
+            .filter(|holding| !holding.is_released())
+            .map(|holding| &holding.instance)
+            .filter(|replica| {
+                replica.read_replica_of.as_ref() == Some(&primary.id)
+                    && (&replica.account, &replica.region) == (&primary.account, &primary.region)
+            })
     }
 
     /// Everything that an account owns.
