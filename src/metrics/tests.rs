@@ -514,7 +514,17 @@ fn a_scrape_says_what_is_known_line_by_line() {
 
 #[test]
 fn a_family_is_written_as_the_catalogue_describes_it() {
-    let story = Story::of(vec![eventful()]);
+    let mut stored = eventful();
+    for listing in stored.0.listings.values_mut() {
+        listing.ledger = Some(Arc::default());
+    }
+    let story = Story::of(vec![stored]);
+    story.tally.storage(|counts| {
+        counts.last_write = Some(now());
+        counts.bytes = Some(1_000_000);
+        counts.failures.insert("full", 0);
+        counts.set_aside.insert("damaged", 1);
+    });
     story.tally.sweep(&account(), Duration::from_secs(1));
     story.tally.credentials_expire(&account(), Some(now()));
     for format in FORMATS {
