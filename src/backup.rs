@@ -422,6 +422,7 @@ impl FoundInstance {
 
 impl Listing {
     /// Has sets share what is the same in all of them, as there may be a million, and gives back what memory is left over.
+    #[must_use]
     pub fn made_lean(mut self) -> Self {
         self.sets.shrink_to_fit();
         let mut others = self.sets.iter_mut();

@@ -15,11 +15,14 @@ use crate::backup::ListingKind;
 /// As many may have begun as can be in flight, and as many again, so that there is always one ready to follow.
 const BEGUN_FOR_EACH_IN_FLIGHT: usize = 2;
 
+/// Errands that stand in one line: for a listing, in a region.
+type Place = (Arc<str>, ListingKind);
+
 /// The lines of one account.
 #[derive(Debug)]
 pub(super) struct Lines {
     most: usize,
-    lines: Mutex<HashMap<(Arc<str>, ListingKind), Arc<Semaphore>>>,
+    lines: Mutex<HashMap<Place, Arc<Semaphore>>>,
 }
 
 impl Lines {
