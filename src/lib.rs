@@ -40,3 +40,5 @@ pub mod args;
 
 #[cfg(test)]
 mod example;
+#[cfg(test)]
+mod soak;
