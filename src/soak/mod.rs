@@ -377,7 +377,6 @@ impl Soak {
         let mut next_look = start + Duration::from_secs(60);
         let mut next_day = start + DAY;
         while start.elapsed() < time && self.model.problems.len() < MOST_PROBLEMS {
-            let since = Instant::now();
             tokio::time::sleep(Duration::from_secs(1)).await;
             // Whatever else is due at this instant comes first.
             for _ in 0..8 {
@@ -386,10 +385,10 @@ impl Soak {
             let arrived = self.witness.arrived();
             let now = self.clock.now();
             self.model
-                .observe(&arrived, &self.exporter.ground.facts, now, since);
+                .observe(&arrived, &self.exporter.ground.facts, now);
             let instant = Instant::now();
             if instant >= next_look {
-                self.compare(since).await;
+                self.compare().await;
                 next_look = instant + self.minutes(2, 25);
             }
             self.repair();
@@ -403,7 +402,7 @@ impl Soak {
             }
             self.clock.advance(Duration::from_secs(1));
         }
-        self.compare(Instant::now()).await;
+        self.compare().await;
         let tale = std::mem::take(&mut self.tale);
         let problems = std::mem::take(&mut self.model.problems);
         (tale, problems, self)
@@ -447,13 +446,13 @@ impl Soak {
     }
 
     /// Compares everything that is shown with what the model says.
-    async fn compare(&mut self, since: Instant) {
+    async fn compare(&mut self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let shown = self.shown().await;
         let now = self.clock.now();
         let arrived = self.witness.arrived();
         self.model
-            .observe(&arrived, &self.exporter.ground.facts, now, since);
+            .observe(&arrived, &self.exporter.ground.facts, now);
         let expected = self.model.expected(now);
         let unknown = self.model.unknown(now);
         let is_skipped = |name: &str| {

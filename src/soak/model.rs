@@ -41,7 +41,7 @@ struct Run {
 #[derive(Debug, Clone)]
 struct Claim {
     at: Time,
-    /// The second before it, by the clock that nobody steps: what arrived later belongs to the next attempt.
+    /// When this was seen, by the clock that nobody steps: what arrives from then on belongs to the next attempt.
     ended: Instant,
     failure: Option<(Reason, bool)>,
     /// When it was last read, by the exporter's clock and by ours.
@@ -275,13 +275,7 @@ impl Model {
     }
 
     /// Takes in what arrived during the last second, in which the exporter's clock stood at `now`.
-    pub(super) fn observe(
-        &mut self,
-        arrived: &[Exchange],
-        facts: &Facts,
-        now: Time,
-        since: Instant,
-    ) {
+    pub(super) fn observe(&mut self, arrived: &[Exchange], facts: &Facts, now: Time) {
         for exchange in arrived {
             self.note(exchange);
         }
@@ -296,7 +290,7 @@ impl Model {
                 region.last_attempt.as_ref(),
                 region.last_success,
                 now,
-                (arrived, since),
+                arrived,
             );
         }
         let all = facts.all();
@@ -313,7 +307,7 @@ impl Model {
             }
             for (kind, listing) in &known.listings {
                 let (attempt, success) = (&listing.last_attempt, listing.last_success);
-                self.look_at_listing(&key, *kind, (attempt, success), now, (arrived, since));
+                self.look_at_listing(&key, *kind, (attempt, success), now, arrived);
             }
         }
     }
@@ -389,7 +383,7 @@ impl Model {
         runs.drain(..too_many);
     }
 
-    /// The newest run of each question that `is_asked` after `after`.
+    /// The newest run of each question that `is_asked` from `after` on.
     fn newest(
         &self,
         is_asked: impl Fn(&Question) -> bool,
@@ -399,7 +393,7 @@ impl Model {
         let newest =
             asked.filter_map(|(question, runs)| Some((question.clone(), runs.last()?.clone())));
         newest
-            .filter(|(_, run)| after.is_none_or(|after| run.arrived > after))
+            .filter(|(_, run)| after.is_none_or(|after| run.arrived >= after))
             .collect()
     }
 
@@ -409,7 +403,7 @@ impl Model {
         attempt: Option<&Attempt>,
         success: Option<Time>,
         now: Time,
-        (arrived, since): (&[Exchange], Instant),
+        arrived: &[Exchange],
     ) {
         let Some(attempt) = attempt else { return };
         let Some(region) = self.regions.get_mut(key) else {
@@ -436,7 +430,7 @@ impl Model {
         let ended_before = region.claim.as_ref().map(|claim| claim.ended);
         region.claim = Some(Claim {
             at: attempt.at,
-            ended: since,
+            ended: Instant::now(),
             failure,
             read,
         });
@@ -493,7 +487,7 @@ impl Model {
         kind: ListingKind,
         (attempt, success): (&Attempt, Option<Time>),
         now: Time,
-        (arrived, since): (&[Exchange], Instant),
+        arrived: &[Exchange],
     ) {
         let known = &self.watched[key];
         let before = known.claims.get(&kind);
@@ -543,7 +537,7 @@ impl Model {
             kind,
             Claim {
                 at: attempt.at,
-                ended: since,
+                ended: Instant::now(),
                 failure,
                 read,
             },
