@@ -40,3 +40,13 @@ pub mod args;
 
 #[cfg(test)]
 mod example;
+#[cfg(test)]
+mod soak;
+
+// The bodies of the fuzz targets name this crate as anybody else would; the tests replay their corpora.
+#[cfg(test)]
+extern crate self as cloud_backup_exporter;
+#[cfg(test)]
+#[path = "../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "in fuzz/ it is a crate of its own")]
+mod fuzz_targets;

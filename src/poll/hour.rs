@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use sim::{Cloud, Scenario, Vendor};
 
 use super::*;
-use crate::provider::http::{Answer, Outgoing};
+use crate::provider::http::{Answer, Arrival, Outgoing};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ACCOUNT: &str = "test";
@@ -61,11 +61,12 @@ fn client_of(vendor: Vendor, cloud: Arc<Cloud>, start: Instant) -> HttpClient {
             let name: HeaderName = name.parse().unwrap();
             (name, HeaderValue::from_str(value).unwrap())
         });
-        Answer {
+        let answer = Answer {
             status: answer.status,
             headers: pairs.collect::<HeaderMap>(),
             body: Bytes::from(answer.body.to_vec()),
-        }
+        };
+        Arrival::Answer(answer, Duration::ZERO)
     })
 }
 

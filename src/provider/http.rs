@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     network: reqwest::Client,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     memory: Option<memory::Memory>,
 }
 
@@ -88,7 +88,7 @@ impl HttpClient {
     const fn over(network: reqwest::Client) -> Self {
         Self {
             network,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "fuzzing"))]
             memory: None,
         }
     }
@@ -123,9 +123,9 @@ impl HttpClient {
         timeout: Duration,
         cap: usize,
     ) -> Result<Answer, NoAnswer> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         if let Some(memory) = &self.memory {
-            return Ok(memory.ask(outgoing));
+            return memory.ask(outgoing, timeout).await;
         }
         let mut headers = HeaderMap::with_capacity(outgoing.headers.len());
         for (name, value) in outgoing.headers {
@@ -234,20 +234,53 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// A client without a network, for tests whose time is simulated.
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use memory::Arrival;
+
+/// A client without a network, for tests whose time is simulated and for fuzzers.
+#[cfg(any(test, feature = "fuzzing"))]
 mod memory {
     use std::fmt;
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use super::{Answer, HttpClient, Outgoing};
+    use super::{Answer, HttpClient, NoAnswer, Outgoing};
+    use crate::provider::error::Reason;
+
+    /// What becomes of a request.
+    #[derive(Debug)]
+    pub enum Arrival {
+        /// This comes back, after so long.
+        Answer(Answer, Duration),
+        /// Nothing ever comes back.
+        Never,
+        /// The connection is lost.
+        Lost(NoAnswer),
+    }
 
     #[derive(Clone)]
-    pub(super) struct Memory(Arc<dyn Fn(Outgoing) -> Answer + Send + Sync>);
+    pub(super) struct Memory(Arc<dyn Fn(Outgoing) -> Arrival + Send + Sync>);
 
     impl Memory {
-        pub(super) fn ask(&self, outgoing: Outgoing) -> Answer {
-            (self.0)(outgoing)
+        pub(super) async fn ask(
+            &self,
+            outgoing: Outgoing,
+            timeout: Duration,
+        ) -> Result<Answer, NoAnswer> {
+            let (wait, outcome) = match (self.0)(outgoing) {
+                Arrival::Answer(answer, wait) if wait < timeout => (wait, Ok(answer)),
+                Arrival::Lost(why) => (Duration::ZERO, Err(why)),
+                Arrival::Answer(..) | Arrival::Never => {
+                    let detail = "no answer in time".to_owned();
+                    let reason = Reason::Timeout;
+                    (timeout, Err(NoAnswer { reason, detail }))
+                }
+            };
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            outcome
         }
     }
 
@@ -258,10 +291,17 @@ mod memory {
     }
 
     impl HttpClient {
+        pub(in crate::provider) fn is_in_memory(&self) -> bool {
+            self.memory.is_some()
+        }
+
         /// A client that hands each request to this function.
-        pub(crate) fn in_memory(
-            answer: impl Fn(Outgoing) -> Answer + Send + Sync + 'static,
-        ) -> Self {
+        ///
+        /// # Panics
+        /// When the TLS library cannot be set up.
+        #[doc(hidden)]
+        #[expect(clippy::unwrap_used, reason = "only tests and fuzzers come here")]
+        pub fn in_memory(answer: impl Fn(Outgoing) -> Arrival + Send + Sync + 'static) -> Self {
             Self {
                 memory: Some(Memory(Arc::new(answer))),
                 ..Self::new().unwrap()

@@ -63,7 +63,9 @@ impl Query {
                 // The form sends what was left empty as well.
                 _ if value.is_empty() => {}
                 "q" => {
-                    query.filter = value.chars().take(LONGEST_FILTER).collect();
+                    let filter: String = value.chars().take(LONGEST_FILTER).collect();
+                    // A link to the same page would lose what is blank at the end.
+                    filter.trim_end().clone_into(&mut query.filter);
                     if value.len() > query.filter.len() {
                         query.note("q", &format!("has more than {LONGEST_FILTER} characters"));
                     }

@@ -328,13 +328,41 @@ struct Client {
 
 /// What bytes are exchanged over, encrypted or not.
 trait Connection: AsyncRead + AsyncWrite + Send + Unpin {
-    /// The socket below.
-    fn socket(&self) -> &TcpStream;
+    /// The socket below, if there is one.
+    fn socket(&self) -> Option<&TcpStream>;
 }
 
 impl Connection for TcpStream {
-    fn socket(&self) -> &TcpStream {
-        self
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Connection for tokio::io::DuplexStream {
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+/// Serves one connection that is no socket, for fuzzers: HTTP/1, or HTTP/2 as TLS would have agreed on it.
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub async fn serve_in_memory<H, F>(stream: tokio::io::DuplexStream, http2: bool, handler: H)
+where
+    H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let client = Client {
+        peer: SocketAddr::from(([127, 0, 0, 1], 0)),
+        limits: Limits::default(),
+        shutdown: CancellationToken::new(),
+        seat: Seat::new(),
+    };
+    if http2 {
+        Box::pin(http2::converse(stream, &handler, &client)).await;
+    } else {
+        Box::pin(http1::converse(stream, &handler, &client)).await;
     }
 }
 

@@ -23,6 +23,22 @@ pub(in crate::provider) const TOKEN_SERVICE_TIMEOUT: Duration = Duration::from_s
 pub(in crate::provider) struct Direct(OnceLock<Result<HttpClient, String>>);
 
 impl Direct {
+    /// For whoever has this client for everything else. What asks without a network asks so here as well.
+    #[cfg_attr(
+        not(any(test, feature = "fuzzing")),
+        expect(
+            unused_variables,
+            reason = "all clients that are released have a network"
+        )
+    )]
+    pub(in crate::provider) fn beside(http: &HttpClient) -> Self {
+        #[cfg(any(test, feature = "fuzzing"))]
+        if http.is_in_memory() {
+            return Self(OnceLock::from(Ok(http.clone())));
+        }
+        Self::default()
+    }
+
     /// The client.
     pub(in crate::provider) fn client(&self) -> Result<&HttpClient, String> {
         let made = self

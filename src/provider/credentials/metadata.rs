@@ -17,12 +17,12 @@ pub(in crate::provider) struct Metadata {
 }
 
 impl Metadata {
-    /// The service at this address.
-    pub(in crate::provider) fn new(endpoint: String, timeout: Duration) -> Self {
+    /// The service at this address, asked by this client.
+    pub(in crate::provider) fn new(endpoint: String, timeout: Duration, direct: Direct) -> Self {
         Self {
             endpoint,
             timeout,
-            direct: Direct::default(),
+            direct,
         }
     }
 

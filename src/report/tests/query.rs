@@ -87,4 +87,7 @@ fn a_link_leads_to_what_it_was_made_of() {
         assert_eq!(Query::parse(&text[1..]).link(), text);
     }
     assert_eq!(Query::parse("page=1&sets=true&x=y").link(), "?");
+    // Also where a filter is cut off between two words.
+    let cut = Query::parse(&format!("q={}+b", "a".repeat(199)));
+    assert_eq!(Query::parse(&cut.link()[1..]).filter, cut.filter);
 }

@@ -81,7 +81,8 @@ impl Seat {
     }
 
     /// Prepares a socket for being closed. What the client has not read would stay in the kernel for minutes.
-    pub(super) fn let_go(&self, socket: &TcpStream) {
+    pub(super) fn let_go(&self, socket: Option<&TcpStream>) {
+        let Some(socket) = socket else { return };
         let end = self.state().end;
         let prepared = match end {
             End::Orderly => Ok(()),

@@ -85,7 +85,7 @@ pub(crate) fn server_config(tls: &Tls, http2: bool) -> Result<ServerConfig, Erro
 }
 
 impl Connection for TlsStream<TcpStream> {
-    fn socket(&self) -> &TcpStream {
-        self.get_ref().0
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
     }
 }

@@ -40,9 +40,10 @@ pub(in crate::provider) fn chain(ground: &ChainGround<'_>) -> Chain {
         metadata: Metadata::new(
             endpoint.unwrap_or_else(|| METADATA_ENDPOINT.to_owned()),
             METADATA_TIMEOUT,
+            exchange::Direct::beside(ground.http),
         ),
         old_metadata: !variables.is_true("ALIBABA_CLOUD_IMDSV1_DISABLED"),
-        direct: exchange::Direct::default(),
+        direct: exchange::Direct::beside(ground.http),
     });
     let settings = plan::Settings::of(ground);
     let files = settings.clone();

@@ -47,8 +47,9 @@ pub(in crate::provider) fn chain(ground: &ChainGround<'_>) -> Chain {
         metadata: Metadata::new(
             endpoint.unwrap_or_else(|| METADATA_ENDPOINT.to_owned()),
             METADATA_TIMEOUT,
+            exchange::Direct::beside(ground.http),
         ),
-        direct: exchange::Direct::default(),
+        direct: exchange::Direct::beside(ground.http),
     });
     let settings = plan::Settings::of(ground);
     ground.chain(vec![

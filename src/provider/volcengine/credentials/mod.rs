@@ -20,7 +20,9 @@ use super::sign;
 use crate::clock::Clock;
 use crate::config::SecretSource;
 use crate::provider::canonical::{self, encode};
-use crate::provider::credentials::exchange::{Given, TOKEN_SERVICE_TIMEOUT, accepted, json, send};
+use crate::provider::credentials::exchange::{
+    Direct, Given, TOKEN_SERVICE_TIMEOUT, accepted, json, send,
+};
 use crate::provider::credentials::metadata::{Metadata, word};
 use crate::provider::credentials::place::{Carry, Place};
 use crate::provider::credentials::{Chain, ChainGround, Credential, Fetching, Keys};
@@ -51,6 +53,7 @@ pub(in crate::provider) fn chain(ground: &ChainGround<'_>) -> Chain {
         metadata: Metadata::new(
             endpoint.unwrap_or_else(|| METADATA_ENDPOINT.to_owned()),
             METADATA_TIMEOUT,
+            Direct::beside(ground.http),
         ),
     });
     let settings = plan::Settings::of(ground);

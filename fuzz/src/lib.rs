@@ -1,0 +1,589 @@
+//! What each fuzz target does with its input. The targets of libFuzzer and the test that replays the corpora on a stable
+//! compiler share these functions.
+//!
+//! Beyond "nothing panics", each function says at its end what has to hold.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "whatever cannot be unwrapped here is a finding"
+)]
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use cloud_backup_exporter::backup::{ListingKind, Reading};
+use cloud_backup_exporter::clock::Clock;
+use cloud_backup_exporter::config::{Config, web};
+use cloud_backup_exporter::facts::{Facts, RegionKey, Watched};
+use cloud_backup_exporter::metrics::{Format, ReloadState};
+use cloud_backup_exporter::provider::error::ListError;
+use cloud_backup_exporter::provider::http::{Answer, Arrival, HttpClient};
+use cloud_backup_exporter::provider::{Call, Courier, Environment, Premises, Provider};
+use cloud_backup_exporter::report::query::Query;
+use cloud_backup_exporter::shard::Shard;
+use cloud_backup_exporter::web::{Settings, Site, negotiate, server};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+/// Between two answers in one input.
+const NEXT_ANSWER: &[u8] = b"\n====\n";
+
+/// So many answers are given in one run; a listing without end is cut off by a refusal.
+const MOST_ANSWERS: usize = 12;
+
+const ID: &str = "db-example1";
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_781_265_600, 0).unwrap()
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(work)
+}
+
+/// Answers every call with the next of these, and with the last one when there are no more.
+struct Script(Mutex<(VecDeque<Answer>, usize)>);
+
+impl Script {
+    fn of(data: &[u8]) -> Self {
+        let mut answers = VecDeque::new();
+        let mut rest = data;
+        while let Some(end) = rest
+            .windows(NEXT_ANSWER.len())
+            .position(|window| window == NEXT_ANSWER)
+        {
+            answers.push_back(answer(&rest[..end]));
+            rest = &rest[end + NEXT_ANSWER.len()..];
+        }
+        answers.push_back(answer(rest));
+        Self(Mutex::new((answers, 0)))
+    }
+
+    fn next(&self) -> Answer {
+        let mut script = self.0.lock().unwrap();
+        script.1 += 1;
+        if script.1 > MOST_ANSWERS {
+            return answer(b"HTTP 503\n");
+        }
+        if script.0.len() > 1 {
+            return script.0.pop_front().unwrap();
+        }
+        script.0.front().unwrap().clone()
+    }
+}
+
+impl Courier for Script {
+    async fn send<T: Send>(
+        &self,
+        call: impl Fn() -> Call + Send + Sync,
+        read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
+    ) -> Result<T, ListError> {
+        read(&call(), &self.next())
+    }
+}
+
+/// An answer is a body, before which its status may stand in a line.
+fn answer(data: &[u8]) -> Answer {
+    let (status, body) = data
+        .strip_prefix(b"HTTP ")
+        .and_then(|rest| {
+            let (status, body) = rest.split_at_checked(3)?;
+            let status = str::from_utf8(status).ok()?.parse().ok()?;
+            Some((status, body.strip_prefix(b"\n")?))
+        })
+        .unwrap_or((200, data));
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("7"));
+    Answer {
+        status,
+        headers,
+        body: Bytes::copy_from_slice(body),
+    }
+}
+
+fn config_of(provider: &str) -> Config {
+    let listings = if provider == "volcengine" {
+        "cross_region, local, policy, restore_window"
+    } else {
+        "cross_region, local, cross_region_log, policy, restore_window"
+    };
+    // Huawei's answers begin with the policy where no region is configured.
+    let yaml = format!(
+        "accounts:\n- name: prod\n  provider: {provider}\n  discover: {{regions: [cn-a]}}\n  \
+         instances: [{{id: {ID}, region: cn-a, listings: [{listings}]}}, {{id: db-example2, region: cn-a}}]\n"
+    );
+    Config::parse(&yaml, []).unwrap()
+}
+
+/// Reads whatever the first byte says from the answers after it, takes it into the facts, and shows these.
+fn decode(vendor: &str, data: &[u8]) {
+    let Some((selector, answers)) = data.split_first() else {
+        return;
+    };
+    let config = config_of(vendor);
+    let account = &config.accounts[0];
+    let clock = Clock::set_by_hand(now());
+    let http = HttpClient::in_memory(|_| Arrival::Never);
+    let provider = Provider::new(&Premises {
+        account,
+        poll: &config.poll,
+        http: &http,
+        clock: &clock,
+        environment: &Environment::new(),
+    });
+    let facts = Arc::new(Facts::default());
+    let key = (account.provider.label(), &*account.name);
+    let region = RegionKey {
+        provider: key.0,
+        account: Arc::clone(&account.name),
+        region: "cn-a".into(),
+    };
+    facts.adopt_regions(key, std::slice::from_ref(&region));
+    facts.adopt(
+        key,
+        account
+            .targets
+            .iter()
+            .map(|target| Watched::from(Arc::clone(target))),
+    );
+    let script = Script::of(answers);
+    let lookback = config.poll.lookback;
+    let kinds = ListingKind::ALL;
+    let choice = usize::from(selector.wrapping_sub(b'0')) % (kinds.len() + 3);
+    if let Some(kind) = kinds.get(choice) {
+        let target = &account.targets[0];
+        let outcome = run(provider.list(*kind, target, &script));
+        check(&outcome);
+        facts.record(&target.key, *kind, now(), lookback, outcome);
+    } else if choice == kinds.len() {
+        let outcome = run(provider.discover(&region.region, &script));
+        let _shown = outcome.as_ref().map_err(ToString::to_string);
+        facts.record_inventory(&region, now(), Duration::from_secs(3600), outcome);
+    } else {
+        let kind = match (vendor, choice) {
+            ("alibaba", _) => ListingKind::Policy,
+            (_, 6) => ListingKind::Local,
+            _ => ListingKind::CrossRegion,
+        };
+        let together = run(provider.list_together(kind, &account.targets, &script));
+        for (key, outcome) in together.read {
+            check(&outcome);
+            facts.record(&key, kind, now(), lookback, outcome);
+        }
+    }
+    show(facts, clock, data.len());
+}
+
+/// What was read is in order, and what was not says nothing that it must not.
+fn check(outcome: &Result<Reading, ListError>) {
+    match outcome {
+        Ok(Reading::Sets(listing)) => {
+            for set in &listing.sets {
+                let times = [set.started, set.ended, set.recovery_point]
+                    .into_iter()
+                    .flatten();
+                for time in times {
+                    assert!(time > DateTime::UNIX_EPOCH, "{set:?}");
+                }
+            }
+        }
+        Ok(Reading::Windows(windows)) => {
+            assert!(
+                windows
+                    .windows
+                    .iter()
+                    .all(|window| window.start <= window.end)
+            );
+        }
+        Ok(Reading::Policy(_)) => {}
+        Err(error) => assert!(error.to_string().lines().count() <= 1, "{error}"),
+    }
+}
+
+fn site(facts: Arc<Facts>, clock: Clock) -> Site {
+    let settings = Settings {
+        lookback: Config::parse(
+            "accounts: [{name: a, provider: alibaba, instances: [{id: a, region: b}]}]",
+            [],
+        )
+        .unwrap()
+        .poll
+        .lookback,
+        reload: ReloadState {
+            successful: true,
+            last_success: now(),
+        },
+        shard: Shard::WHOLE,
+    };
+    let (reload, _) = mpsc::channel(1);
+    Site::new(facts, Arc::default(), clock, settings, reload)
+}
+
+/// The metrics can be read back, line by line; the JSON is JSON; and neither is longer than what went in allows.
+fn show(facts: Arc<Facts>, clock: Clock, input: usize) {
+    let site = site(facts, clock);
+    let most = 256 * 1024 + 600 * input;
+    let text = String::from_utf8(site.scrape(Format::Text)).unwrap();
+    assert!(text.len() <= most, "{} bytes of {input}", text.len());
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        assert!(is_sample(line), "{line}");
+    }
+    let open = site.scrape(Format::OpenMetrics);
+    assert!(open.ends_with(b"# EOF\n"));
+    let json = site.report().json().unwrap();
+    assert!(json.len() <= most, "{} bytes of {input}", json.len());
+    let _json: serde_json::Value = serde_json::from_str(&json).unwrap();
+}
+
+/// `name{label="value",...} number`, with every quote and backslash in a value escaped.
+fn is_sample(line: &str) -> bool {
+    let name_end = line.find(['{', ' ']).unwrap_or(0);
+    let (name, mut rest) = line.split_at(name_end);
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
+        return false;
+    }
+    if let Some(labels) = rest.strip_prefix('{') {
+        rest = labels;
+        loop {
+            let Some((label, value)) = rest.split_once("=\"") else {
+                return false;
+            };
+            let label = label.trim_start_matches(',');
+            if !label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            {
+                return false;
+            }
+            let mut escaped = false;
+            let end = value.char_indices().find(|(_, character)| {
+                let ends = *character == '"' && !escaped;
+                escaped = *character == '\\' && !escaped;
+                ends
+            });
+            let Some((end, _)) = end else { return false };
+            rest = &value[end + 1..];
+            if let Some(after) = rest.strip_prefix('}') {
+                rest = after;
+                break;
+            }
+        }
+    }
+    let number = rest.strip_prefix(' ').unwrap_or("?");
+    matches!(number, "+Inf" | "-Inf" | "NaN") || number.parse::<f64>().is_ok()
+}
+
+/// Alibaba Cloud: listings, policies, windows, the list of instances, errors.
+pub fn alibaba(data: &[u8]) {
+    decode("alibaba", data);
+}
+
+/// Huawei Cloud: the same, and what has to be asked before: projects and destinations.
+pub fn huawei(data: &[u8]) {
+    decode("huawei", data);
+}
+
+/// Volcengine: the same as of Alibaba.
+pub fn volcengine(data: &[u8]) {
+    decode("volcengine", data);
+}
+
+/// The token services of all vendors; the first byte chooses one.
+pub fn token_service(data: &[u8]) {
+    let Some((selector, answers)) = data.split_first() else {
+        return;
+    };
+    let token = ["fuzz/token", "token"]
+        .into_iter()
+        .map(|path| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path))
+        .find(|path| path.is_file())
+        .unwrap();
+    let token = token.to_str().unwrap();
+    let (vendor, variables): (_, &[(&str, &str)]) = match selector % 3 {
+        0 => (
+            "alibaba",
+            &[
+                ("ALIBABA_CLOUD_ROLE_ARN", "acs:ram::1:role/reader"),
+                (
+                    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+                    "acs:ram::1:oidc-provider/cluster",
+                ),
+                ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", token),
+            ],
+        ),
+        1 => (
+            "huawei",
+            &[
+                (
+                    "HUAWEICLOUD_OIDC_PROVIDER_URN",
+                    "iam::1:oidcProvider:cluster",
+                ),
+                ("HUAWEICLOUD_OIDC_AGENCY_URN", "iam::1:agency:reader"),
+                ("HUAWEICLOUD_OIDC_ID_TOKEN", "a-token"),
+            ],
+        ),
+        _ => (
+            "volcengine",
+            &[
+                ("VOLCENGINE_OIDC_ROLE_TRN", "trn:iam::1:role/reader"),
+                ("VOLCENGINE_OIDC_TOKEN_FILE", token),
+            ],
+        ),
+    };
+    let environment: Environment = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let config = config_of(vendor);
+    let script = Script::of(answers);
+    let asked = Arc::new(Mutex::new(0_usize));
+    let counted = Arc::clone(&asked);
+    let http = HttpClient::in_memory(move |_| {
+        *counted.lock().unwrap() += 1;
+        Arrival::Answer(script.next(), Duration::ZERO)
+    });
+    let clock = Clock::set_by_hand(now());
+    let provider = Provider::new(&Premises {
+        account: &config.accounts[0],
+        poll: &config.poll,
+        http: &http,
+        clock: &clock,
+        environment: &environment,
+    });
+    let current = run(async { provider.credentials().current().await });
+    assert_ne!(*asked.lock().unwrap(), 0, "{current:?}");
+    if let Err(problem) = current {
+        // A body may hold keys.
+        assert!(
+            problem.len() < 2000 && !problem.contains("NOT-A-KEY"),
+            "{problem}"
+        );
+    } else if let Some(expiry) = provider.credentials().expiry() {
+        assert!(expiry > now(), "keys that have expired are of no use");
+    }
+}
+
+/// The configuration. What is read can be read again; what is not is told with a place.
+pub fn config(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match Config::parse(&text, []) {
+        Ok(config) => {
+            assert!(!config.accounts.is_empty());
+            let again = Config::parse(&text, []).unwrap();
+            assert_eq!(config.accounts, again.accounts);
+        }
+        Err(problems) => {
+            assert!(!problems.0.is_empty());
+            let told = problems.to_string();
+            assert!(
+                told.len() <= 64 * 1024 + 300 * data.len(),
+                "{} bytes",
+                told.len()
+            );
+        }
+    }
+}
+
+/// The configuration of the web server. It is a file, as the files that it names are looked for beside it.
+pub fn web_config(data: &[u8]) {
+    let path = std::env::temp_dir().join(format!("fuzz-web-config-{}.yml", std::process::id()));
+    std::fs::write(&path, data).unwrap();
+    let (config, _) = web::load(&path);
+    if let Err(problems) = config {
+        assert!(!problems.0.is_empty());
+        let told = problems.to_string();
+        assert!(
+            told.len() <= 64 * 1024 + 300 * data.len(),
+            "{} bytes",
+            told.len()
+        );
+    }
+}
+
+/// A query of the status page and of the JSON. What is understood can be said again, and means the same.
+pub fn query(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let query = Query::parse(&text);
+    let link = query.link();
+    let again = Query::parse(link.trim_start_matches('?'));
+    assert_eq!(link, again.link(), "{text}");
+    assert!(!link.contains(['"', '<', '>', ' ']), "{link}");
+}
+
+/// The head of a request, one header a line after the target: what is negotiated, and the page that is answered.
+pub fn request(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let target = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let Ok(mut request) = hyper::Request::builder().uri(&target).body(()) else {
+        return;
+    };
+    for line in lines {
+        let mut halves = line.splitn(2, |byte| *byte == b':');
+        let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
+            continue;
+        };
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            request.headers_mut().append(name, value);
+        }
+    }
+    let format = negotiate::format(request.headers());
+    let is_compressed = negotiate::accepts_gzip(request.headers());
+    let site = Arc::new(site(Arc::default(), Clock::set_by_hand(now())));
+    let path = request.uri().path().to_owned();
+    let response = run(answered(site, request));
+    let headers = response.headers();
+    assert!(headers.contains_key("content-type"));
+    assert_eq!(headers["cache-control"], "no-store");
+    if path == "/metrics" && response.status() == 200 {
+        assert_eq!(headers["content-type"], format.content_type());
+        assert_eq!(headers.contains_key("content-encoding"), is_compressed);
+    }
+    assert!(response.body().len() <= 256 * 1024 + 64 * data.len() as u64);
+}
+
+/// Answers one request, while the pages are kept up to date.
+async fn answered(site: Arc<Site>, request: hyper::Request<()>) -> hyper::Response<server::Body> {
+    let pages = Arc::clone(&site);
+    tokio::select! {
+        response = site.answer(request) => response,
+        () = pages.keep_metrics_up_to_date() => unreachable!("it goes on for ever"),
+    }
+}
+
+/// All bytes that a client sends over one connection; the first chooses the protocol. The connection ends.
+pub fn connection(data: &[u8]) {
+    let Some((first, bytes)) = data.split_first() else {
+        return;
+    };
+    let is_http2 = *first == b'2';
+    let bytes = bytes.to_vec();
+    let site = Arc::new(site(Arc::default(), Clock::set_by_hand(now())));
+    let sent = run(async move {
+        let (mut client, stream) = tokio::io::duplex(64 * 1024);
+        let handler = move |request| {
+            let site = Arc::clone(&site);
+            answered(site, request)
+        };
+        let serving = server::serve_in_memory(stream, is_http2, handler);
+        let talking = async move {
+            // Whoever is cut off cannot write on.
+            let _cut = client.write_all(&bytes).await;
+            let _cut = client.shutdown().await;
+            let mut answers = Vec::new();
+            let _cut = client.read_to_end(&mut answers).await;
+            answers
+        };
+        let both = async { tokio::join!(serving, talking).1 };
+        // Every deadline of a connection lies well before this.
+        tokio::time::timeout(Duration::from_secs(3600), both)
+            .await
+            .unwrap()
+    });
+    if !is_http2 && !sent.is_empty() {
+        assert!(
+            sent.starts_with(b"HTTP/1."),
+            "{:?}",
+            String::from_utf8_lossy(&sent)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A target with its name.
+    type Target = (&'static str, fn(&[u8]));
+
+    const TARGETS: [Target; 9] = [
+        ("alibaba", alibaba),
+        ("huawei", huawei),
+        ("volcengine", volcengine),
+        ("token_service", token_service),
+        ("config", config),
+        ("web_config", web_config),
+        ("query", query),
+        ("request", request),
+        ("connection", connection),
+    ];
+
+    /// So often each input of a corpus is changed.
+    const CHANGES: u64 = 12;
+
+    /// A number that depends on nothing but its argument: the mixer of `SplitMix64`.
+    fn mixed(seed: u64) -> u64 {
+        let mut hash = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        hash ^ (hash >> 31)
+    }
+
+    /// The input with a few bytes overwritten, left out or repeated.
+    fn changed(input: &[u8], seed: u64) -> Vec<u8> {
+        let mut bytes = input.to_vec();
+        for step in 0..=mixed(seed) % 4 {
+            let drawn = mixed(seed * 31 + step);
+            let length = bytes.len().max(1) as u64;
+            let at = usize::try_from(drawn % length).unwrap();
+            let until = bytes
+                .len()
+                .min(at + usize::try_from(mixed(drawn) % 24).unwrap());
+            match drawn >> 61 {
+                0 => bytes.truncate(at),
+                1 => drop(bytes.drain(at..until)),
+                2 => {
+                    let again = bytes[at..until].to_vec();
+                    bytes.splice(at..at, again);
+                }
+                3 => bytes.splice(at..until, *b"null").for_each(drop),
+                4 => bytes
+                    .splice(at..until, *b"-99999999999999999999")
+                    .for_each(drop),
+                _ => {
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte = drawn.to_le_bytes()[5];
+                    }
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_the_fuzzers_began_with_and_found_is_taken_in_as_it_should_be() {
+        let corpora = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        let mut names: Vec<_> = std::fs::read_dir(&corpora)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let mut targets: Vec<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        targets.sort();
+        assert_eq!(names, targets, "each target has a corpus");
+        let mut inputs = 0_u64;
+        for (name, target) in TARGETS {
+            for entry in std::fs::read_dir(corpora.join(name)).unwrap() {
+                let input = std::fs::read(entry.unwrap().path()).unwrap();
+                target(&input);
+                inputs += 1;
+                for change in 0..CHANGES {
+                    target(&changed(&input, inputs * CHANGES + change));
+                }
+            }
+        }
+        assert!(inputs > 80, "{inputs}");
+    }
+}
