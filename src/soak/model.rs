@@ -17,7 +17,8 @@ use super::witness::{Exchange, Verdict, reasons};
 use crate::backup::ListingKind;
 use crate::facts::{Attempt, Facts, InstanceFacts};
 use crate::provider::error::Reason;
-use crate::target::InstanceKey;
+use crate::tally::Tally;
+use crate::target::{InstanceKey, Target};
 
 /// An instance: vendor, account, region, id.
 pub(super) type Key = (Vendor, String, String, String);
@@ -115,6 +116,8 @@ pub(super) struct Model {
     pub(super) problems: Vec<String>,
     pub(super) readings: u64,
     pub(super) failed_attempts: u64,
+    /// Of instances that were forgotten in the same second.
+    pub(super) unseen_failures: u64,
 }
 
 fn vendor_of(label: &str) -> Vendor {
@@ -183,6 +186,7 @@ impl Model {
             problems: Vec::new(),
             readings: 0,
             failed_attempts: 0,
+            unseen_failures: 0,
         };
         model.muster();
         model
@@ -195,6 +199,7 @@ impl Model {
         self.problems = before.problems;
         self.readings = before.readings;
         self.failed_attempts = before.failed_attempts;
+        self.unseen_failures = before.unseen_failures;
     }
 
     /// A configuration that cannot be used changes nothing else.
@@ -275,7 +280,12 @@ impl Model {
     }
 
     /// Takes in what arrived during the last second, in which the exporter's clock stood at `now`.
-    pub(super) fn observe(&mut self, arrived: &[Exchange], facts: &Facts, now: Time) {
+    pub(super) fn observe(
+        &mut self,
+        arrived: &[Exchange],
+        (facts, tally): (&Facts, &Tally),
+        now: Time,
+    ) {
         for exchange in arrived {
             self.note(exchange);
         }
@@ -295,6 +305,11 @@ impl Model {
         }
         let all = facts.all();
         let looked_at = std::mem::replace(&mut self.looked_at, all.clone());
+        let forgotten: Vec<_> = looked_at
+            .iter()
+            .map(|before| &before.target)
+            .filter(|target| !all.iter().any(|known| known.target.key == target.key))
+            .collect();
         for known in all {
             // What is the very same has not changed.
             if looked_at.iter().any(|same| Arc::ptr_eq(same, &known)) {
@@ -308,6 +323,36 @@ impl Model {
             for (kind, listing) in &known.listings {
                 let (attempt, success) = (&listing.last_attempt, listing.last_success);
                 self.look_at_listing(&key, *kind, (attempt, success), now, arrived);
+            }
+        }
+        self.take_unseen_failures(&forgotten, tally);
+    }
+
+    /// An attempt that failed in the second in which its instance was forgotten was counted, and nobody can see it any
+    /// more. There is at most one of each listing.
+    fn take_unseen_failures(&mut self, forgotten: &[&Arc<Target>], tally: &Tally) {
+        if forgotten.is_empty() {
+            return;
+        }
+        let mut room: BTreeMap<(Arc<str>, ListingKind), u64> = BTreeMap::new();
+        for target in forgotten {
+            for kind in &target.listings {
+                *room
+                    .entry((Arc::clone(&target.key.account), *kind))
+                    .or_default() += 1;
+            }
+        }
+        for (key, counts) in tally.counts().accounts {
+            for ((kind, reason), counted) in counts.poll_failures {
+                let Some(room) = room.get_mut(&(Arc::clone(&key.account), kind)) else {
+                    continue;
+                };
+                let seen = (key.account.to_string(), kind, reason);
+                let seen = self.poll_failures.entry(seen).or_default();
+                let unseen = counted.saturating_sub(*seen).min(*room);
+                *seen += unseen;
+                *room -= unseen;
+                self.unseen_failures += unseen;
             }
         }
     }
@@ -627,7 +672,7 @@ impl Model {
     /// What was read, from the answers since the listing was read before.
     fn content(&self, key: &Key, kind: ListingKind, now: Time, before: Option<Instant>) -> Content {
         let names = operations(key.0, kind);
-        let mut runs = self.newest(
+        let runs = self.newest(
             |(account, operation, region, instances, variety)| {
                 let is_about = instances.contains(&key.3)
                     || instances.is_empty() && key.0 == Vendor::Volcengine && *region == key.2;
@@ -640,7 +685,7 @@ impl Model {
             before.filter(|_| !(key.0 == Vendor::Huawei && kind == ListingKind::Policy)),
         );
         match kind {
-            ListingKind::Policy => self.policy(key, now, &mut runs),
+            ListingKind::Policy => Self::policy(key, now, &runs),
             ListingKind::RestoreWindow => {
                 let mut all = Vec::new();
                 for (question, run) in runs.iter().filter(|(_, run)| run.refused.is_none()) {
@@ -653,7 +698,7 @@ impl Model {
         }
     }
 
-    fn policy(&self, key: &Key, now: Time, runs: &mut Vec<(Question, Run)>) -> Content {
+    fn policy(key: &Key, now: Time, runs: &[(Question, Run)]) -> Content {
         let newest = runs.iter().max_by_key(|(_, run)| run.arrived);
         let policy = match key.0 {
             Vendor::Alibaba => {
@@ -867,6 +912,10 @@ impl Model {
                     self.plan.policy_minutes(),
                 ),
                 (
+                    "cloud_backup_poll_max_interval_seconds",
+                    self.plan.at_most_minutes(),
+                ),
+                (
                     "cloud_backup_discovery_interval_seconds",
                     self.plan.discovery_minutes(),
                 ),
@@ -993,7 +1042,7 @@ impl Model {
                 let minutes = if kind.is_slow() {
                     self.plan.policy_minutes()
                 } else {
-                    self.plan.interval_minutes
+                    self.plan.at_most_minutes()
                 };
                 let limit = std::time::Duration::from_secs(60 * (minutes * 3 + 30));
                 let (Some((_, read)), None) = (claim.read, claim.failure) else {
@@ -1618,19 +1667,20 @@ impl<'a> Judged<'a> {
                     || is_refused;
                 (met || logs_are_known).then_some(met)
             }
-            "backup_age" => match self.watched.contents.get(&ListingKind::Local)? {
-                Content::Unsupported => Some(false),
-                _ => {
-                    let local = self
-                        .by_copy()
-                        .into_iter()
-                        .filter(|(((scope, _), _), _)| *scope == "local");
-                    let usable = local
-                        .flat_map(|(_, sets)| sets)
-                        .filter(|set| set.is_usable());
-                    Some(usable.filter_map(Set::finished).max().is_some_and(is_young))
+            "backup_age" => {
+                let content = self.watched.contents.get(&ListingKind::Local)?;
+                if matches!(content, Content::Unsupported) {
+                    return Some(false);
                 }
-            },
+                let local = self
+                    .by_copy()
+                    .into_iter()
+                    .filter(|(((scope, _), _), _)| *scope == "local");
+                let usable = local
+                    .flat_map(|(_, sets)| sets)
+                    .filter(|set| set.is_usable());
+                Some(usable.filter_map(Set::finished).max().is_some_and(is_young))
+            }
             "copy_delay" => {
                 let oldest = uncopied.values().filter_map(|(_, oldest)| *oldest);
                 (!uncopied.is_empty()).then(|| {

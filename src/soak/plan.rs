@@ -15,6 +15,8 @@ pub(super) const OBJECTIVES: [&str; 4] =
 pub(super) struct Plan {
     pub(super) accounts: Vec<Account>,
     pub(super) interval_minutes: u64,
+    /// A listing is read no less often than this, and oftener where something is due; without it, at the interval.
+    pub(super) longest_minutes: Option<u64>,
     pub(super) lookback_days: u64,
     pub(super) log_lookback_hours: u64,
     /// In hours; none is switched off.
@@ -54,14 +56,23 @@ impl Plan {
         self.interval_minutes * 2
     }
 
+    /// Between two attempts at what changes often.
+    pub(super) fn at_most_minutes(&self) -> u64 {
+        self.longest_minutes.unwrap_or(self.interval_minutes)
+    }
+
     pub(super) fn policy_minutes(&self) -> u64 {
         self.interval_minutes * 6
     }
 
     /// As a file.
     pub(super) fn yaml(&self) -> String {
+        let mode = self.longest_minutes.map_or_else(
+            || "mode: fixed".to_owned(),
+            |minutes| format!("mode: adaptive, max_interval: {minutes}m"),
+        );
         let mut yaml = format!(
-            "poll: {{interval: {}m, policy_interval: {}m, discovery_interval: {}m, timeout: 30s, lookback: {}d, log_lookback: {}h}}\n",
+            "poll: {{{mode}, interval: {}m, policy_interval: {}m, discovery_interval: {}m, timeout: 30s, lookback: {}d, log_lookback: {}h}}\n",
             self.interval_minutes,
             self.policy_minutes(),
             self.discovery_minutes(),

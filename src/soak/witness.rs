@@ -224,10 +224,10 @@ impl Witness {
             ),
             (Some("late answer"), Ok(answer)) => {
                 let seconds = self.weather().random.random_range(1..25);
-                Arrival::Answer(answer_of(answer), Duration::from_secs(seconds))
+                Arrival::Answer(answer_of(&answer), Duration::from_secs(seconds))
             }
-            (_, Ok(answer)) => Arrival::Answer(answer_of(answer), Duration::ZERO),
-            (_, Err(Undelivered::Late(answer, wait))) => Arrival::Answer(answer_of(answer), wait),
+            (_, Ok(answer)) => Arrival::Answer(answer_of(&answer), Duration::ZERO),
+            (_, Err(Undelivered::Late(answer, wait))) => Arrival::Answer(answer_of(&answer), wait),
             (_, Err(Undelivered::Never)) => Arrival::Never,
             (_, Err(Undelivered::Half(_) | Undelivered::Reset)) => Arrival::Lost(NoAnswer {
                 reason: Reason::Network,
@@ -382,7 +382,7 @@ fn plain(status: u16, body: &'static str) -> Answer {
     }
 }
 
-fn answer_of(answer: sim::Answer) -> Answer {
+fn answer_of(answer: &sim::Answer) -> Answer {
     let pairs = answer.headers.iter().map(|(name, value)| {
         let name: HeaderName = name.parse().unwrap();
         (name, HeaderValue::from_str(value).unwrap())
