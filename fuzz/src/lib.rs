@@ -8,9 +8,10 @@
     reason = "whatever cannot be unwrapped here is a finding"
 )]
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use cloud_backup_exporter::provider::http::{Answer, Arrival, HttpClient};
 use cloud_backup_exporter::provider::{Call, Courier, Environment, Premises, Provider};
 use cloud_backup_exporter::report::query::Query;
 use cloud_backup_exporter::shard::Shard;
+use cloud_backup_exporter::storage::hostile;
 use cloud_backup_exporter::web::{Settings, Site, negotiate, server};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -124,9 +126,14 @@ fn config_of(provider: &str) -> Config {
 
 /// Reads whatever the first byte says from the answers after it, takes it into the facts, and shows these.
 fn decode(vendor: &str, data: &[u8]) {
-    let Some((selector, answers)) = data.split_first() else {
-        return;
-    };
+    let facts = Arc::new(Facts::default());
+    if let Some((selector, answers)) = data.split_first() {
+        read_into(&facts, vendor, *selector, answers);
+        show(facts, Clock::set_by_hand(now()), data.len());
+    }
+}
+
+fn read_into(facts: &Facts, vendor: &str, selector: u8, answers: &[u8]) {
     let config = config_of(vendor);
     let account = &config.accounts[0];
     let clock = Clock::set_by_hand(now());
@@ -138,7 +145,6 @@ fn decode(vendor: &str, data: &[u8]) {
         clock: &clock,
         environment: &Environment::new(),
     });
-    let facts = Arc::new(Facts::default());
     let key = (account.provider.label(), &*account.name);
     let region = RegionKey {
         provider: key.0,
@@ -178,7 +184,6 @@ fn decode(vendor: &str, data: &[u8]) {
             facts.record(&key, kind, now(), lookback, outcome);
         }
     }
-    show(facts, clock, data.len());
 }
 
 /// What was read is in order, and what was not says nothing that it must not.
@@ -228,12 +233,16 @@ fn site(facts: Arc<Facts>, clock: Clock) -> Site {
 
 /// The metrics can be read back, line by line; the JSON is JSON; and neither is longer than what went in allows.
 fn show(facts: Arc<Facts>, clock: Clock, input: usize) {
+    show_at_most(facts, clock, 256 * 1024 + 600 * input, input);
+}
+
+fn show_at_most(facts: Arc<Facts>, clock: Clock, most: usize, input: usize) {
     let site = site(facts, clock);
-    let most = 256 * 1024 + 600 * input;
     let text = String::from_utf8(site.scrape(Format::Text)).unwrap();
     assert!(text.len() <= most, "{} bytes of {input}", text.len());
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         assert!(is_sample(line), "{line}");
+        assert!(is_in_bounds(line), "{line}");
     }
     let open = site.scrape(Format::OpenMetrics);
     assert!(open.ends_with(b"# EOF\n"));
@@ -282,6 +291,20 @@ fn is_sample(line: &str) -> bool {
     }
     let number = rest.strip_prefix(' ').unwrap_or("?");
     matches!(number, "+Inf" | "-Inf" | "NaN") || number.parse::<f64>().is_ok()
+}
+
+/// A promise is kept or it is not, and nothing takes less than no time.
+fn is_in_bounds(line: &str) -> bool {
+    let (name, value) = line.rsplit_once(' ').unwrap();
+    let family = name.split('{').next().unwrap();
+    let value: f64 = value.parse().unwrap();
+    match family {
+        "cloud_backup_objective_met" => [0.0, 1.0]
+            .iter()
+            .any(|truth| value.total_cmp(truth).is_eq()),
+        _ if family.ends_with("_timestamp_seconds") => true,
+        _ => !value.is_nan() && value >= 0.0,
+    }
 }
 
 /// Alibaba Cloud: listings, policies, windows, the list of instances, errors.
@@ -501,6 +524,100 @@ pub fn connection(data: &[u8]) {
     }
 }
 
+/// Accounts of all vendors, to which stored facts may belong.
+fn adopt_all(facts: &Facts) {
+    for vendor in ["alibaba", "huawei", "volcengine"] {
+        let config = config_of(vendor);
+        let account = &config.accounts[0];
+        let key = (account.provider.label(), &*account.name);
+        let region = RegionKey {
+            provider: key.0,
+            account: Arc::clone(&account.name),
+            region: "cn-a".into(),
+        };
+        facts.adopt_regions(key, std::slice::from_ref(&region));
+        let targets = account.targets.iter();
+        facts.adopt(key, targets.map(|target| Watched::from(Arc::clone(target))));
+    }
+}
+
+thread_local! {
+    /// Whether a panic of this thread would be caught by the exporter as well.
+    static IS_CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The fuzzer ends at any panic, also at one that is caught.
+fn contained<T>(work: impl FnOnce() -> T) -> T {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IS_CONTAINED.get() {
+                before(panic);
+            }
+        }));
+    });
+    IS_CONTAINED.set(true);
+    let done = work();
+    IS_CONTAINED.set(false);
+    done
+}
+
+/// A file of an exporter that knew nothing yet of what it watches.
+static EMPTY_FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let path = std::env::temp_dir().join(format!("fuzz-stored-{}", std::process::id()));
+    let _none_yet = std::fs::remove_file(&path);
+    let facts = Facts::with_ledgers();
+    adopt_all(&facts);
+    let bytes = hostile::bytes(&facts, &path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    bytes
+});
+
+/// A table, two bytes of a key, two of a length, and a record; and so on.
+fn rows_of(mut rest: &[u8]) -> Vec<hostile::Row> {
+    let mut rows = Vec::new();
+    while let Some(([table, low, high, less, more], after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes([*less, *more])).min(after.len());
+        let (record, next) = after.split_at(length);
+        let key = u64::from(u16::from_le_bytes([*low, *high]));
+        rows.push((table % 5, key, record.to_vec()));
+        rest = next;
+    }
+    rows
+}
+
+/// What was stored. After an `r` the rows of a file. After a `b` the changed bytes of a good file: three of a place, and what stands there. After anything else a whole file.
+pub fn stored(data: &[u8]) {
+    let Some((selector, mut rest)) = data.split_first() else {
+        return;
+    };
+    let facts = Facts::with_ledgers();
+    let taken = match selector {
+        b'r' => {
+            let rows = rows_of(rest);
+            hostile::take_back_rows(&rows, &facts)
+        }
+        b'b' => {
+            let mut file = EMPTY_FILE.clone();
+            while let Some(([low, middle, high, byte], after)) = rest.split_first_chunk() {
+                let place = u32::from_le_bytes([*low, *middle, *high, 0]) as usize % file.len();
+                file[place] = *byte;
+                rest = after;
+            }
+            contained(|| hostile::take_back_bytes(&file, &facts))
+        }
+        _ => contained(|| hostile::take_back_bytes(rest, &facts)),
+    };
+    if taken.is_none() {
+        assert!(facts.all().is_empty(), "what cannot be read is left alone");
+    }
+    adopt_all(&facts);
+    // Each word of a record may be pointed to from everywhere in it.
+    let most = 256 * 1024 + 600 * data.len() + 2 * data.len() * data.len();
+    show_at_most(Arc::new(facts), Clock::set_by_hand(now()), most, data.len());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -508,7 +625,7 @@ mod tests {
     /// A target with its name.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 9] = [
+    const TARGETS: [Target; 10] = [
         ("alibaba", alibaba),
         ("huawei", huawei),
         ("volcengine", volcengine),
@@ -518,6 +635,7 @@ mod tests {
         ("query", query),
         ("request", request),
         ("connection", connection),
+        ("stored", stored),
     ];
 
     /// So often each input of a corpus is changed.
@@ -560,6 +678,54 @@ mod tests {
             }
         }
         bytes
+    }
+
+    fn corpus(name: &str) -> PathBuf {
+        let corpora = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        corpora.join(name)
+    }
+
+    /// All that is read from the corpus of a vendor, as an input of [`stored`].
+    fn as_stored(vendor: &str) -> Vec<u8> {
+        let facts = Facts::with_ledgers();
+        let mut inputs: Vec<_> = std::fs::read_dir(corpus(vendor))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        inputs.sort();
+        for input in inputs {
+            let input = std::fs::read(input).unwrap();
+            if let Some((selector, answers)) = input.split_first() {
+                read_into(&facts, vendor, *selector, answers);
+            }
+        }
+        let mut input = b"r".to_vec();
+        for (table, key, record) in hostile::rows(&facts).unwrap() {
+            input.push(table);
+            input.extend(u16::try_from(key).unwrap().to_le_bytes());
+            input.extend(u16::try_from(record.len()).unwrap().to_le_bytes());
+            input.extend(record);
+        }
+        input
+    }
+
+    /// With `UPDATE_CORPUS=1` they are written anew; those that are there stay readable otherwise.
+    #[test]
+    fn what_was_stored_of_each_vendor_is_taken_back() {
+        for vendor in ["alibaba", "huawei", "volcengine"] {
+            let path = corpus("stored").join(vendor);
+            if std::env::var_os("UPDATE_CORPUS").is_some() {
+                std::fs::write(&path, as_stored(vendor)).unwrap();
+            }
+            let inputs = [as_stored(vendor), std::fs::read(&path).unwrap()];
+            for input in inputs {
+                let rows = rows_of(&input[1..]);
+                let of_instances = rows.iter().filter(|(table, ..)| matches!(table, 0 | 3));
+                let taken = hostile::take_back_rows(&rows, &Facts::with_ledgers());
+                assert_eq!(taken, Some(of_instances.count()), "{vendor}");
+                assert!(rows.len() > 6, "{vendor}: {} rows", rows.len());
+            }
+        }
     }
 
     #[test]

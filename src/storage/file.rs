@@ -118,11 +118,14 @@ impl FactsFile {
 
     /// What stands in a file that cannot be opened for writing. It may have to be mended first, which is done in memory.
     pub(super) fn read_only(path: &Path) -> Result<Stored, Fault> {
-        let bytes = fs::read(path)?;
+        Self::of_bytes(&fs::read(path)?)
+    }
+
+    /// What stands in a file with these bytes.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Result<Stored, Fault> {
         let memory = InMemoryBackend::new();
         memory.set_len(bytes.len() as u64)?;
-        memory.write(0, &bytes)?;
-        drop(bytes);
+        memory.write(0, bytes)?;
         let database = builder().create_with_backend(memory).map_err(fault)?;
         Ok(Self::over(database)?.1)
     }
@@ -189,6 +192,78 @@ impl FactsFile {
                 .chain(regions)
                 .collect(),
         }
+    }
+}
+
+/// A row of one of the tables, for fuzzers: the place of the table in [`TABLES`], the key, and the record.
+#[cfg(any(test, feature = "fuzzing"))]
+pub type Row = (u8, u64, Vec<u8>);
+
+/// Whether the keys of a table are of listings, and its name.
+#[cfg(any(test, feature = "fuzzing"))]
+const TABLES: [(bool, &str); 5] = [
+    (false, "instances"),
+    (true, "findings"),
+    (true, "attempts"),
+    (false, "regions"),
+    (false, "searches"),
+];
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl FactsFile {
+    /// A database in memory with these rows, as a file of this version that was written well.
+    pub(super) fn of_rows(rows: &[Row]) -> Result<(Self, Stored), Fault> {
+        let memory = InMemoryBackend::new();
+        let database = builder().create_with_backend(memory).map_err(fault)?;
+        let transaction = database.begin_write().map_err(fault)?;
+        transaction
+            .open_table(ABOUT)
+            .map_err(fault)?
+            .insert(VERSION_KEY, VERSION)
+            .map_err(fault)?;
+        for (place, (is_of_listings, name)) in TABLES.into_iter().enumerate() {
+            let rows = rows.iter().filter(|row| usize::from(row.0) == place);
+            if is_of_listings {
+                let table = TableDefinition::<u64, &[u8]>::new(name);
+                let mut table = transaction.open_table(table).map_err(fault)?;
+                for (_, key, record) in rows {
+                    table.insert(key, &**record).map_err(fault)?;
+                }
+            } else {
+                let table = TableDefinition::<u32, &[u8]>::new(name);
+                let mut table = transaction.open_table(table).map_err(fault)?;
+                for (_, key, record) in rows {
+                    let key = u32::try_from(*key).unwrap_or(u32::MAX);
+                    table.insert(key, &**record).map_err(fault)?;
+                }
+            }
+        }
+        transaction.commit().map_err(fault)?;
+        Self::over(database)
+    }
+
+    /// All rows.
+    pub(super) fn rows(&self) -> Result<Vec<Row>, Fault> {
+        let transaction = self.database.begin_read().map_err(fault)?;
+        let mut rows = Vec::new();
+        for (place, (is_of_listings, name)) in (0..).zip(TABLES) {
+            if is_of_listings {
+                let table = TableDefinition::<u64, &[u8]>::new(name);
+                let table = transaction.open_table(table).map_err(fault)?;
+                for row in table.iter().map_err(fault)? {
+                    let (key, record) = row.map_err(fault)?;
+                    rows.push((place, key.value(), record.value().to_vec()));
+                }
+            } else {
+                let table = TableDefinition::<u32, &[u8]>::new(name);
+                let table = transaction.open_table(table).map_err(fault)?;
+                for row in table.iter().map_err(fault)? {
+                    let (key, record) = row.map_err(fault)?;
+                    rows.push((place, u64::from(key.value()), record.value().to_vec()));
+                }
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -7,6 +7,9 @@
 mod aside;
 mod fault;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod hostile;
 mod record;
 #[cfg(test)]
 mod tests;
