@@ -12,6 +12,7 @@ mod witness;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +32,13 @@ use self::plan::{Account, Named, Plan};
 use self::witness::Witness;
 use crate::backup::ListingKind;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Scratch};
+use crate::facts::Facts;
 use crate::metrics::{Format, ReloadState};
 use crate::poll::{Ground, Poller};
 use crate::provider::http::HttpClient;
 use crate::shard::Shard;
+use crate::storage::{self, Storage};
 use crate::web::{Settings, Site};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -71,16 +74,20 @@ struct Exporter {
 }
 
 impl Exporter {
-    fn start(plan: &Plan, clock: &Clock, witness: &Arc<Witness>) -> Self {
+    /// With what an earlier one stored in a folder.
+    fn start(plan: &Plan, clock: &Clock, witness: &Arc<Witness>, stored: Option<&Path>) -> Self {
         let answering = Arc::clone(witness);
         let ground = Ground {
-            facts: Arc::default(),
+            facts: Arc::new(Facts::with_ledgers()),
             tally: Arc::default(),
             clock: clock.clone(),
             http: HttpClient::in_memory(move |outgoing| answering.answer(&outgoing)),
             environment: Arc::default(),
             shard: Shard::WHOLE,
         };
+        if let Some(folder) = stored {
+            Storage::open(folder, storage_of(&ground)).unwrap();
+        }
         let config = Config::parse(&plan.yaml(), []).unwrap();
         let (reload, _) = mpsc::channel(1);
         let site = Site::new(
@@ -131,6 +138,14 @@ impl Exporter {
     async fn stop(self) {
         self.poller.stop(Duration::ZERO).await;
         self.pages.abort();
+    }
+}
+
+fn storage_of(ground: &Ground) -> storage::Ground {
+    storage::Ground {
+        facts: Arc::clone(&ground.facts),
+        tally: Arc::clone(&ground.tally),
+        clock: ground.clock.clone(),
     }
 }
 
@@ -267,7 +282,7 @@ impl Soak {
                 recovery_point_hours: Some(7),
             });
         }
-        let exporter = Exporter::start(&plan, &clock, &witness);
+        let exporter = Exporter::start(&plan, &clock, &witness, None);
         let model = Model::new(plan.clone(), clock.now());
         let mut soak = Self {
             cloud,
@@ -456,6 +471,12 @@ impl Soak {
         let ground = &self.exporter.ground;
         self.model
             .observe(&arrived, (&ground.facts, &ground.tally), now);
+        self.hold(shown);
+    }
+
+    /// Compares a page with what the model says at this moment.
+    fn hold(&mut self, shown: Samples) {
+        let now = self.clock.now();
         let expected = self.model.expected(now);
         let unknown = self.model.unknown(now);
         let is_skipped = |name: &str| {
@@ -751,13 +772,46 @@ impl Soak {
     }
 
     async fn restart(&mut self) {
-        let fresh = Exporter::start(&self.plan, &self.clock, &self.witness);
+        if self.draw(2) == 0 {
+            self.restart_with_store().await;
+            return;
+        }
+        let fresh = Exporter::start(&self.plan, &self.clock, &self.witness, None);
         let before = std::mem::replace(&mut self.exporter, fresh);
         before.stop().await;
         self.witness.forget();
         self.model.restart(self.clock.now());
         self.counters.clear();
         self.tell("restart");
+    }
+
+    /// The first page says what the last one said, and by now: ages go on.
+    async fn restart_with_store(&mut self) {
+        let ground = self.exporter.ground.clone();
+        let idle = Poller::new(ground.clone());
+        let poller = std::mem::replace(&mut self.exporter.poller, idle);
+        poller.stop(Duration::ZERO).await;
+        self.exporter.pages.abort();
+        let now = self.clock.now();
+        let arrived = self.witness.arrived();
+        self.model
+            .observe(&arrived, (&ground.facts, &ground.tally), now);
+        let scratch = Scratch::new("soak");
+        let folder = scratch.path("");
+        // There is no file yet, so that nothing is taken back into what is known already.
+        let storing = Storage::open(&folder, storage_of(&ground)).unwrap();
+        storing.start().stop(HOUR).await;
+        let pause = Duration::from_secs(90);
+        tokio::time::sleep(pause).await;
+        self.clock.advance(pause);
+        self.witness.forget();
+        let stored = Some(&*folder);
+        self.exporter = Exporter::start(&self.plan, &self.clock, &self.witness, stored);
+        self.model.restart_with_store(self.clock.now());
+        self.counters.clear();
+        let page = self.exporter.site.scrape(Format::Text);
+        self.hold(parse(str::from_utf8(&page).unwrap()));
+        self.tell("restart with what was stored");
     }
 }
 
@@ -843,7 +897,7 @@ fn summary(
     let (readings, failures, unseen) = model;
     writeln!(
         text,
-        "listings read: {readings}; attempts that failed: {failures}, and {unseen} of instances that were forgotten at once"
+        "listings read: {readings}; attempts that failed: {failures}, and {unseen} in the second of another"
     )
     .unwrap();
     writeln!(

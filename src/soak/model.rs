@@ -105,6 +105,8 @@ pub(super) struct Model {
     /// Requests whose account was taken off while they were on their way: nobody counts those.
     pub(super) lost: u64,
     reload: (bool, Time),
+    /// The accounts whose instances changed, when that was, and how many attempts of each listing may be unseen.
+    changed: BTreeMap<String, (Time, BTreeMap<ListingKind, u64>)>,
     /// The facts as they were a second ago.
     looked_at: Vec<Arc<InstanceFacts>>,
     /// The listings that each account has had: their counters stay.
@@ -116,7 +118,7 @@ pub(super) struct Model {
     pub(super) problems: Vec<String>,
     pub(super) readings: u64,
     pub(super) failed_attempts: u64,
-    /// Of instances that were forgotten in the same second.
+    /// Those that one look a second does not tell from others.
     pub(super) unseen_failures: u64,
 }
 
@@ -181,6 +183,7 @@ impl Model {
             reload: (true, now),
             bad_policies: Vec::new(),
             had: BTreeMap::new(),
+            changed: BTreeMap::new(),
             looked_at: Vec::new(),
             copies: BTreeMap::new(),
             problems: Vec::new(),
@@ -200,6 +203,17 @@ impl Model {
         self.readings = before.readings;
         self.failed_attempts = before.failed_attempts;
         self.unseen_failures = before.unseen_failures;
+    }
+
+    /// The exporter was started anew, and took back what it had stored: nothing but the counters begins anew.
+    pub(super) fn restart_with_store(&mut self, now: Time) {
+        let regions = std::mem::take(&mut self.regions);
+        let watched = std::mem::take(&mut self.watched);
+        let copies = std::mem::take(&mut self.copies);
+        self.restart(now);
+        self.regions = regions;
+        self.watched = watched;
+        self.copies = copies;
     }
 
     /// A configuration that cannot be used changes nothing else.
@@ -305,11 +319,7 @@ impl Model {
         }
         let all = facts.all();
         let looked_at = std::mem::replace(&mut self.looked_at, all.clone());
-        let forgotten: Vec<_> = looked_at
-            .iter()
-            .map(|before| &before.target)
-            .filter(|target| !all.iter().any(|known| known.target.key == target.key))
-            .collect();
+        self.note_changes(&looked_at, &all, now);
         for known in all {
             // What is the very same has not changed.
             if looked_at.iter().any(|same| Arc::ptr_eq(same, &known)) {
@@ -325,28 +335,57 @@ impl Model {
                 self.look_at_listing(&key, *kind, (attempt, success), now, arrived);
             }
         }
-        self.take_unseen_failures(&forgotten, tally);
+        self.take_unseen_failures(tally, now);
     }
 
-    /// An attempt that failed in the second in which its instance was forgotten was counted, and nobody can see it any
-    /// more. There is at most one of each listing.
-    fn take_unseen_failures(&mut self, forgotten: &[&Arc<Target>], tally: &Tally) {
-        if forgotten.is_empty() {
+    /// Which accounts got or lost instances just now.
+    fn note_changes(
+        &mut self,
+        before: &[Arc<InstanceFacts>],
+        all: &[Arc<InstanceFacts>],
+        now: Time,
+    ) {
+        let targets = |facts: &[Arc<InstanceFacts>]| -> BTreeMap<InstanceKey, Arc<Target>> {
+            let targets = facts.iter().map(|facts| &facts.target);
+            targets
+                .map(|target| (target.key.clone(), Arc::clone(target)))
+                .collect()
+        };
+        let (before, all) = (targets(before), targets(all));
+        let new = all.keys().filter(|key| !before.contains_key(*key));
+        let lost = before.keys().filter(|key| !all.contains_key(*key));
+        let accounts: BTreeSet<_> = new
+            .chain(lost)
+            .map(|key| Arc::clone(&key.account))
+            .collect();
+        for account in accounts {
+            let mut room: BTreeMap<ListingKind, u64> = BTreeMap::new();
+            let mut either = before.clone();
+            either.extend(all.clone());
+            let own = either
+                .values()
+                .filter(|target| target.key.account == account);
+            for kind in own.flat_map(|target| &target.listings) {
+                *room.entry(*kind).or_default() += 1;
+            }
+            self.changed.insert(account.to_string(), (now, room));
+        }
+    }
+
+    /// Two attempts of one second look like one, and there are two where the instances change that one call asks for: the
+    /// call is made again with the others. What is forgotten in the second in which it failed is seen by nobody either.
+    /// Both are counted; there is at most one more for each listing.
+    fn take_unseen_failures(&mut self, tally: &Tally, now: Time) {
+        self.changed.retain(|_, (at, _)| *at == now);
+        if self.changed.is_empty() {
             return;
         }
-        let mut room: BTreeMap<(Arc<str>, ListingKind), u64> = BTreeMap::new();
-        for target in forgotten {
-            for kind in &target.listings {
-                *room
-                    .entry((Arc::clone(&target.key.account), *kind))
-                    .or_default() += 1;
-            }
-        }
         for (key, counts) in tally.counts().accounts {
+            let Some((_, room)) = self.changed.get_mut(&*key.account) else {
+                continue;
+            };
             for ((kind, reason), counted) in counts.poll_failures {
-                let Some(room) = room.get_mut(&(Arc::clone(&key.account), kind)) else {
-                    continue;
-                };
+                let room = room.entry(kind).or_default();
                 let seen = (key.account.to_string(), kind, reason);
                 let seen = self.poll_failures.entry(seen).or_default();
                 let unseen = counted.saturating_sub(*seen).min(*room);
