@@ -120,6 +120,14 @@ pub struct BackupSet {
     pub covers_until: Option<DateTime<Utc>>,
 }
 
+/// The last second of the year 9999.
+const LATEST: i64 = 253_402_300_799;
+
+/// Whether anything can have been done then: not before 1970, and not so late that a span could not be added any more.
+pub fn is_conceivable(time: DateTime<Utc>) -> bool {
+    (0..=LATEST).contains(&time.timestamp())
+}
+
 impl BackupSet {
     /// Whether one could restore from it at `now`: completed, available and not expired. A set that has neither a start
     /// nor an end is not relied on: nobody could say how old it is.

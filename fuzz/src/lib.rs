@@ -621,6 +621,10 @@ pub fn stored(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cloud_backup_exporter::backup::{
+        BackupSet, BackupType, Listing, Policy, PolicySwitch, RestoreWindow, RestoreWindows, Scope,
+        Status,
+    };
 
     /// A target with its name.
     type Target = (&'static str, fn(&[u8]));
@@ -699,14 +703,100 @@ mod tests {
                 read_into(&facts, vendor, *selector, answers);
             }
         }
+        as_rows(&facts)
+    }
+
+    fn as_rows(facts: &Facts) -> Vec<u8> {
         let mut input = b"r".to_vec();
-        for (table, key, record) in hostile::rows(&facts).unwrap() {
+        for (table, key, record) in hostile::rows(facts).unwrap() {
             input.push(table);
             input.extend(u16::try_from(key).unwrap().to_le_bytes());
             input.extend(u16::try_from(record.len()).unwrap().to_le_bytes());
             input.extend(record);
         }
         input
+    }
+
+    /// The earliest and the latest times that are taken for times, and spans without end.
+    fn extremes() -> Vec<u8> {
+        let facts = Facts::with_ledgers();
+        adopt_all(&facts);
+        let config = config_of("alibaba");
+        let key = &config.accounts[0].targets[0].key;
+        let latest = DateTime::from_timestamp(253_402_300_799, 0).unwrap();
+        let earliest = DateTime::UNIX_EPOCH;
+        let edges = [earliest, now(), latest];
+        let types = [BackupType::Full, BackupType::Incremental, BackupType::Log];
+        for (scope, kind) in [
+            (Scope::Local, ListingKind::Local),
+            (Scope::CrossRegion, ListingKind::CrossRegion),
+            (Scope::CrossRegion, ListingKind::CrossRegionLog),
+        ] {
+            let sets = edges.into_iter().flat_map(|first| {
+                edges.into_iter().flat_map(move |last| {
+                    types.map(move |backup_type| BackupSet {
+                        scope,
+                        backup_region: "cn-b".into(),
+                        backup_type,
+                        status: Status::Completed,
+                        started: Some(first),
+                        ended: Some(last),
+                        size_bytes: Some(u64::MAX),
+                        recovery_point: Some(last),
+                        expires: Some(latest),
+                        available: true,
+                        restore_regions: Arc::from(["cn-c".to_owned()]),
+                        covers_until: Some(last),
+                    })
+                })
+            });
+            let listing = Listing {
+                sets: sets.collect(),
+                complete: true,
+                ..Listing::default()
+            };
+            let lookback = config.poll.lookback;
+            facts.record(key, kind, now(), lookback, Ok(listing.into()));
+        }
+        let lookback = config.poll.lookback;
+        let policy = Policy {
+            protected: Some(true),
+            since: Some(earliest),
+            switches: vec![PolicySwitch {
+                scope: Scope::CrossRegion,
+                backup_region: "cn-b".to_owned(),
+                backup_type: BackupType::Full,
+                enabled: true,
+                retention: Some(Duration::MAX),
+            }],
+            complete: true,
+            ..Policy::default()
+        };
+        let reading = Ok(policy.into());
+        facts.record(key, ListingKind::Policy, now(), lookback, reading);
+        let windows = RestoreWindows {
+            windows: vec![RestoreWindow {
+                scope: Scope::Local,
+                backup_region: "cn-a".to_owned(),
+                start: earliest,
+                end: latest,
+            }],
+            ..RestoreWindows::default()
+        };
+        let reading = Ok(windows.into());
+        facts.record(key, ListingKind::RestoreWindow, now(), lookback, reading);
+        as_rows(&facts)
+    }
+
+    #[test]
+    fn no_time_and_no_span_that_was_stored_is_too_much() {
+        let input = extremes();
+        if std::env::var_os("UPDATE_CORPUS").is_some() {
+            std::fs::write(corpus("stored").join("extremes"), &input).unwrap();
+        }
+        let taken = hostile::take_back_rows(&rows_of(&input[1..]), &Facts::with_ledgers());
+        assert!(taken.is_some());
+        stored(&input);
     }
 
     /// With `UPDATE_CORPUS=1` they are written anew; those that are there stay readable otherwise.

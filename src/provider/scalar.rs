@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::VendorWord;
+use crate::backup::is_conceivable;
 
 /// A value that is there but cannot be read as what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,7 @@ impl Scalar {
         match seconds {
             0 => Ok(None),
             1.. => DateTime::from_timestamp(seconds, 0)
+                .filter(|time| is_conceivable(*time))
                 .map(Some)
                 .ok_or(Unreadable),
             ..0 => Err(Unreadable),
@@ -98,7 +100,7 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
         })
         .ok()
         // No database was backed up before 1970: such a time is some language's zero, and would become a timestamp of 0.
-        .filter(|time| *time > DateTime::UNIX_EPOCH)
+        .filter(|time| *time > DateTime::UNIX_EPOCH && is_conceivable(*time))
 }
 
 impl<'de> Deserialize<'de> for Scalar {

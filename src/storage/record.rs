@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::{
     Anomaly, BackupSet, BackupType, Description, FoundInstance, Listing, ListingKind, Lookback,
-    Policy, PolicySwitch, RestoreWindow, RestoreWindows, Scope, Status,
+    Policy, PolicySwitch, RestoreWindow, RestoreWindows, Scope, Status, is_conceivable,
 };
 use crate::facts::ledger::{CopyKey, Events, Identity, Ledger, Standing};
 use crate::facts::{Attempt, Failure, Found, Listed, ListingFacts, RegionFacts, RegionKey, Sets};
@@ -61,7 +61,9 @@ impl TryFrom<Moment> for DateTime<Utc> {
     type Error = Unreadable;
 
     fn try_from(Moment(seconds, nanos): Moment) -> Result<Self, Unreadable> {
-        DateTime::from_timestamp(seconds, nanos).ok_or(Unreadable)
+        DateTime::from_timestamp(seconds, nanos)
+            .filter(|time| is_conceivable(*time))
+            .ok_or(Unreadable)
     }
 }
 

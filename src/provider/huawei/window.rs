@@ -8,7 +8,9 @@ use super::answer::read_object;
 use super::refusal::refused;
 use super::wire::{RestoreTime, RestoreTimes};
 use super::{Huawei, LIST_OFF_SITE_RESTORE_TIMES, LIST_RESTORE_TIMES};
-use crate::backup::{Anomaly, CLOCK_TOLERANCE, ListingKind, RestoreWindow, RestoreWindows, Scope};
+use crate::backup::{
+    Anomaly, CLOCK_TOLERANCE, ListingKind, RestoreWindow, RestoreWindows, Scope, is_conceivable,
+};
 use crate::provider::error::{ListError, VendorWord};
 use crate::provider::http::Answer;
 use crate::provider::scalar::{Row, Scalar};
@@ -113,5 +115,5 @@ fn window(row: &RestoreTime, keeper: &Keeper<'_>) -> Result<RestoreWindow, Anoma
 fn milliseconds(value: &Scalar) -> Option<DateTime<Utc>> {
     let milliseconds = value.count().ok()??;
     let time = DateTime::from_timestamp_millis(i64::try_from(milliseconds).ok()?)?;
-    Some(time).filter(|time| *time > DateTime::UNIX_EPOCH)
+    Some(time).filter(|time| *time > DateTime::UNIX_EPOCH && is_conceivable(*time))
 }
