@@ -373,6 +373,8 @@ mod tests {
             ("-5", Err(Unreadable)),
             ("1.5", Err(Unreadable)),
             ("9223372036854775807", Err(Unreadable)),
+            ("253402300799", Ok(Some(utc("9999-12-31T23:59:59Z")))),
+            ("253402300800", Err(Unreadable)),
         ] {
             assert_eq!(scalar(json).time_or_seconds(), expected, "{json}");
         }
