@@ -79,7 +79,8 @@ async fn a_kill_loses_nothing_that_was_stored_and_what_was_configured_away_stays
     cloud.add_instance(hourly("rm-leaves"));
     let folder = Folder::new();
     let mut configuration = Configuration::of(&cloud, &["rm-stays", "rm-leaves"]);
-    configuration.poll = "interval: 1h".to_owned();
+    // There is always something new to be stored, so that one write after another can be awaited.
+    configuration.poll = "interval: 1s".to_owned();
     let path = folder.path("store");
     let mut exporter = start_in(&path, &configuration).await;
     exporter.ready().await;
