@@ -371,6 +371,7 @@ fn take_back(folder: &Path, ground: &Ground) -> Result<Storage, storage::InUse> 
         facts: Arc::clone(&ground.facts),
         tally: Arc::clone(&ground.tally),
         clock: ground.clock.clone(),
+        shard: ground.shard,
     };
     Storage::open(folder, ground)
 }

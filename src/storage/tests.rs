@@ -163,6 +163,7 @@ fn ground(facts: &Arc<Facts>) -> Ground {
         facts: Arc::clone(facts),
         tally: Arc::default(),
         clock: Clock::set_by_hand(now()),
+        shard: Shard::WHOLE,
     }
 }
 
