@@ -28,10 +28,27 @@ figures:
     benches/sweep/run
     benches/status_page/run
 
+# The tables of docs/performance.md and docs/polling.md; these take an hour and a quiet machine.
+performance:
+    benches/scrape/run --prometheus
+    benches/memory/run --large
+    benches/limit/run
+    benches/cadence/run
+
+# Restarts, hostile weather, fuzzers.
+robustness:
+    tests/kill/run
+    tests/disk/run
+    tests/soak/run
+    tests/soak/run --binary
+    fuzz/run 60
+
 # The demo, watched by a real Prometheus, and alerts delivered by a real Alertmanager.
 e2e:
     tests/end_to_end/run
     tests/alerts/run
+    tests/replicas/run
+    tests/decode/run
 
 # What is put around the exporter: rules, runbooks, dashboards, units, the chart.
 around:

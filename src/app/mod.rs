@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook_tokio::Signals;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -184,7 +184,9 @@ async fn run(
     );
     // Before anything else starts, so that an address in use ends the start and not a running exporter.
     let listeners = listen::bind(addresses).await?;
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot wait for signals")?;
+    // The last one would end the process where a file may not grow further: to `storage` that is an error like others.
+    let mut signals =
+        Signals::new([SIGHUP, SIGINT, SIGTERM, SIGXFSZ]).context("cannot wait for signals")?;
     let facts = match storage {
         Some(_) => Facts::with_ledgers(),
         None => Facts::default(),
@@ -235,6 +237,7 @@ async fn run(
             Some(request) = reload_requests.recv() => vec![request],
             signal = signals.next() => match signal {
                 Some(SIGHUP) => Vec::new(),
+                Some(SIGXFSZ) => continue,
                 Some(_) | None => break,
             },
         };
@@ -275,7 +278,7 @@ async fn run(
 async fn next_stop_signal(signals: &mut Signals) -> Option<i32> {
     loop {
         match signals.next().await {
-            Some(SIGHUP) => {}
+            Some(SIGHUP | SIGXFSZ) => {}
             signal => return signal,
         }
     }
@@ -371,6 +374,7 @@ fn take_back(folder: &Path, ground: &Ground) -> Result<Storage, storage::InUse> 
         facts: Arc::clone(&ground.facts),
         tally: Arc::clone(&ground.tally),
         clock: ground.clock.clone(),
+        shard: ground.shard,
     };
     Storage::open(folder, ground)
 }

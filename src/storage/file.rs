@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::hash::{DefaultHasher, Hasher};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -107,7 +108,24 @@ fn fault(error: impl Into<redb::Error>) -> Fault {
 impl FactsFile {
     /// Opens the file, or makes it. Nobody else can open it until this is dropped.
     pub(super) fn open(path: &Path) -> Result<(Self, Stored), Fault> {
-        let is_new = !path.try_exists()?;
+        let is_new = match fs::metadata(path) {
+            Ok(file) => file.len() == 0,
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(error) => return Err(error.into()),
+        };
+        let opened = Self::open_or_make(path, is_new);
+        if is_new
+            && opened
+                .as_ref()
+                .is_err_and(|fault| !matches!(fault, Fault::InUse))
+        {
+            // On a full disk it is half made, and would be taken for a damaged one the next time.
+            let _still_there = fs::remove_file(path);
+        }
+        opened
+    }
+
+    fn open_or_make(path: &Path, is_new: bool) -> Result<(Self, Stored), Fault> {
         let database = builder().create(path).map_err(fault)?;
         if is_new && let Some(folder) = path.parent() {
             // The name of the file is to survive a power cut as well.

@@ -28,6 +28,7 @@ use self::fault::Fault;
 use self::file::{FactsFile, Stored};
 use crate::clock::Clock;
 use crate::facts::{Changes, Facts};
+use crate::shard::Shard;
 use crate::tally::Tally;
 
 /// The one file in the folder.
@@ -56,6 +57,8 @@ pub struct Ground {
     pub tally: Arc<Tally>,
     /// The time.
     pub clock: Clock,
+    /// Whose instances are taken back.
+    pub shard: Shard,
 }
 
 /// A folder whose facts were taken back, and into which nothing is written yet.
@@ -232,7 +235,18 @@ impl Keeper {
         Ok(stored)
     }
 
-    fn restore(&self, stored: Stored) {
+    /// What is another shard's since the count was changed stays behind: polls would miss it, and call it gone.
+    fn restore(&self, mut stored: Stored) {
+        let shard = self.ground.shard;
+        stored.instances.retain(|instance| {
+            let key = &instance.target.key;
+            shard.owns(key.provider, &key.account, &key.instance_id)
+        });
+        for (key, region) in &mut stored.regions {
+            let is_own = |id: &str| shard.owns(key.provider, &key.account, id);
+            region.instances.retain(|id, _| is_own(id));
+            region.outlived.retain(|id| is_own(id));
+        }
         let newest = |facts: &crate::facts::InstanceFacts| {
             let listings = facts.listings.values();
             listings.map(|listing| listing.last_attempt.at).max()

@@ -163,6 +163,7 @@ fn ground(facts: &Arc<Facts>) -> Ground {
         facts: Arc::clone(facts),
         tally: Arc::default(),
         clock: Clock::set_by_hand(now()),
+        shard: Shard::WHOLE,
     }
 }
 
@@ -385,6 +386,17 @@ fn a_folder_that_cannot_be_made_is_told_and_waited_for() {
     assert!(keeper.store(Changes::default(), true));
     assert!(counts().is_healthy && counts().last_write == Some(now()));
     assert!(keeper.failing.is_none());
+}
+
+/// What is left of the first file on a full disk is in tests/disk.
+#[test]
+fn an_empty_file_is_a_new_one_and_not_a_damaged_one() {
+    let scratch = Scratch::new("storage-empty");
+    scratch.write(FILE, "");
+    let (_keeper, ground) = open(&scratch.path(""), &eventful());
+    let counts = ground.tally.counts().storage.unwrap();
+    assert!(counts.is_healthy && counts.set_aside.is_empty());
+    assert_eq!(files(&scratch.path("")), [FILE]);
 }
 
 #[test]

@@ -30,6 +30,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
             "facts",
             "log_chain",
             "provider",
+            "shard",
             "tally",
             "target",
             "vendor",

@@ -1,6 +1,6 @@
 //! Restarts, with and without what went before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sim::Vendor;
@@ -13,8 +13,12 @@ const HEALTHY: &str = "cloud_backup_exporter_storage_healthy";
 const SET_ASIDE: &str = "cloud_backup_exporter_storage_files_set_aside_total";
 
 async fn start_in(folder: &Path, configuration: &Configuration) -> Exporter {
+    start_with(folder, configuration, &[]).await
+}
+
+async fn start_with(folder: &Path, configuration: &Configuration, flags: &[&str]) -> Exporter {
     let flag = format!("--storage.path={}", folder.display());
-    Exporter::start_with(configuration, &[&flag], &[]).await
+    Exporter::start_with(configuration, &[&[&*flag], flags].concat(), &[]).await
 }
 
 /// What a scrape says of the instances, but for ages, which go on.
@@ -79,7 +83,8 @@ async fn a_kill_loses_nothing_that_was_stored_and_what_was_configured_away_stays
     cloud.add_instance(hourly("rm-leaves"));
     let folder = Folder::new();
     let mut configuration = Configuration::of(&cloud, &["rm-stays", "rm-leaves"]);
-    configuration.poll = "interval: 1h".to_owned();
+    // There is always something new to be stored, so that one write after another can be awaited.
+    configuration.poll = "interval: 1s".to_owned();
     let path = folder.path("store");
     let mut exporter = start_in(&path, &configuration).await;
     exporter.ready().await;
@@ -106,6 +111,62 @@ async fn a_kill_loses_nothing_that_was_stored_and_what_was_configured_away_stays
     }
     assert_eq!(known, expected);
     exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_with_another_count_of_shards_takes_back_its_own_instances_alone() {
+    let cloud = cloud().await;
+    for number in 0..8 {
+        cloud.add_instance(hourly(&format!("rm-{number}")));
+        cloud.add_instance(hourly(&format!("rm-{number}-test")));
+    }
+    let exclude = ", exclude: ['-test$']";
+    let mut configuration = Configuration::searching(Vendor::Alibaba, &cloud, exclude);
+    configuration.poll = "interval: 1h, discovery_interval: 1h, timeout: 25s".to_owned();
+    let ids = |scrape: &Scrape, name| -> BTreeSet<String> {
+        let series = scrape.all(name, &[]);
+        series
+            .map(|sample| sample.labels["instance_id"].clone())
+            .collect()
+    };
+    let folder = Folder::new();
+    let of_all = folder.path("of-all");
+    let exporter = start_in(&of_all, &configuration).await;
+    let all = exporter.ready().await;
+    assert_eq!(all.sum("cloud_backup_instances", &[]), 16.0);
+    exporter.stop().await;
+
+    let mut taken_back = BTreeSet::new();
+    let mut counted = 0.0;
+    for index in 0..2 {
+        let part = folder.path(&format!("part-{index}"));
+        std::fs::create_dir(&part).unwrap();
+        std::fs::copy(of_all.join("facts.redb"), part.join("facts.redb")).unwrap();
+        let index = format!("--shard.index={index}");
+        let exporter = start_with(&part, &configuration, &["--shard.count=2", &index]).await;
+        let at_once = exporter.scrape().await;
+        let later = exporter.ready().await;
+        for scrape in [&at_once, &later] {
+            let gone = scrape.sum("cloud_backup_instances", &[("state", "gone")]);
+            assert_eq!(gone, 0.0, "what is another shard's is missed");
+            assert_eq!(
+                ids(scrape, "cloud_backup_sets"),
+                ids(&later, "cloud_backup_instance_info")
+            );
+            assert_eq!(
+                scrape.sum("cloud_backup_instances", &[]),
+                later.sum("cloud_backup_instances", &[])
+            );
+        }
+        for id in ids(&later, "cloud_backup_instance_info") {
+            assert!(taken_back.insert(id), "two shards have it");
+        }
+        counted += later.sum("cloud_backup_instances", &[]);
+        let log = exporter.stop().await;
+        assert!(!log.contains("instances are gone"), "{log}");
+    }
+    assert_eq!(taken_back, ids(&all, "cloud_backup_instance_info"));
+    assert_eq!(counted, 16.0);
 }
 
 #[tokio::test]

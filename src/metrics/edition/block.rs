@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use flate2::Crc;
 
-use super::deflate;
+use super::deflate::Deflater;
 use crate::facts::InstanceFacts;
 use crate::metrics::exposition::{
     AGE_DIGITS, Ages, InstanceFamily, OpenAge, age_digits, written_labels,
@@ -80,6 +80,7 @@ impl Block {
         &self,
         sources: &[Source],
         judge: &dyn Fn(&Arc<InstanceFacts>) -> Assessed,
+        deflater: &mut Deflater,
     ) -> Self {
         let judged: Vec<_> = sources
             .iter()
@@ -123,7 +124,7 @@ impl Block {
                 if draft.is(old) {
                     Arc::clone(old)
                 } else {
-                    Arc::new(draft.finish())
+                    Arc::new(draft.finish(deflater))
                 }
             })
             .collect();
@@ -178,11 +179,11 @@ impl Draft {
             && ages.eq(old.open.iter().map(|slot| slot.since))
     }
 
-    fn finish(self) -> Chunk {
+    fn finish(self, deflater: &mut Deflater) -> Chunk {
         let (run, digits) = if self.open.is_empty() {
-            (deflate::run(&self.text), Vec::new())
+            (deflater.run(&self.text), Vec::new())
         } else {
-            deflate::open_run(&self.text, &self.open)
+            deflater.open_run(&self.text, &self.open)
         };
         let mut crc = Crc::new();
         if self.open.is_empty() {

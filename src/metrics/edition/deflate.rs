@@ -36,33 +36,56 @@ pub(super) fn gzip_tail(crc: &Crc) -> Vec<u8> {
     tail
 }
 
-/// A run of text that stays.
-pub(super) fn run(text: &[u8]) -> Vec<u8> {
-    whole_run(text, STANDING)
+/// Makes runs, one after the other. What it works with is several hundred kilobytes, which are not asked for each time.
+#[derive(Debug)]
+pub(super) struct Deflater {
+    standing: Compress,
+    fleeting: Compress,
+}
+
+impl Default for Deflater {
+    fn default() -> Self {
+        Self {
+            standing: Compress::new(STANDING, false),
+            fleeting: Compress::new(FLEETING, false),
+        }
+    }
+}
+
+impl Deflater {
+    /// A run of text that stays.
+    pub(super) fn run(&mut self, text: &[u8]) -> Vec<u8> {
+        whole_run(&mut self.standing, text)
+    }
+
+    /// A run of text with open ages, of which each stands after other text, and where in the run their digits belong.
+    pub(super) fn open_run(&mut self, text: &[u8], open: &[OpenAge]) -> (Vec<u8>, Vec<usize>) {
+        self.fleeting.reset();
+        open_run(&mut self.fleeting, text, open)
+    }
 }
 
 /// A run of text that is used once.
 pub(super) fn fleeting_run(text: &[u8]) -> Vec<u8> {
-    whole_run(text, FLEETING)
+    whole_run(&mut Compress::new(FLEETING, false), text)
 }
 
-fn whole_run(text: &[u8], level: Compression) -> Vec<u8> {
+fn whole_run(compress: &mut Compress, text: &[u8]) -> Vec<u8> {
     let mut run = Vec::with_capacity(text.len() / 8 + 64);
     if !text.is_empty() {
-        flush(&mut Compress::new(level, false), text, &mut run);
+        compress.reset();
+        flush(compress, text, &mut run);
     }
     run
 }
 
-/// A run of text with open ages, of which each stands after other text, and where in the run their digits belong.
-pub(super) fn open_run(text: &[u8], open: &[OpenAge]) -> (Vec<u8>, Vec<usize>) {
-    let mut compress = Compress::new(FLEETING, false);
+fn open_run(compress: &mut Compress, text: &[u8], open: &[OpenAge]) -> (Vec<u8>, Vec<usize>) {
     let mut run = Vec::with_capacity(text.len() / 4 + 64);
     let mut thrown_away = Vec::new();
     let mut digits = Vec::with_capacity(open.len());
     let mut from = 0;
     for age in open {
-        flush(&mut compress, &text[from..age.at], &mut run);
+        flush(compress, &text[from..age.at], &mut run);
         // The digits take the place of the empty block; if there were none they would be a block all the same.
         if run.ends_with(&EMPTY) {
             run.truncate(run.len() - EMPTY.len());
@@ -75,11 +98,11 @@ pub(super) fn open_run(text: &[u8], open: &[OpenAge]) -> (Vec<u8>, Vec<usize>) {
         // The compressor has to know that something stands here, since it counts distances. Nothing is ever taken for a
         // repetition of it, because no text has these bytes.
         thrown_away.clear();
-        flush(&mut compress, &OPEN_AGE, &mut thrown_away);
+        flush(compress, &OPEN_AGE, &mut thrown_away);
         from = age.at + AGE_DIGITS;
     }
     if from < text.len() {
-        flush(&mut compress, &text[from..], &mut run);
+        flush(compress, &text[from..], &mut run);
     }
     (run, digits)
 }
@@ -134,8 +157,9 @@ mod tests {
     #[test]
     fn nothing_is_a_stream_too() {
         assert_eq!(decoded(&[], &Crc::new()), b"");
-        assert_eq!(run(b""), b"");
-        assert_eq!(open_run(b"", &[]), (vec![], vec![]));
+        let mut deflater = Deflater::default();
+        assert_eq!(deflater.run(b""), b"");
+        assert_eq!(deflater.open_run(b"", &[]), (vec![], vec![]));
     }
 
     /// Lines as a family has them: much that is the same, and something that is not.
@@ -164,7 +188,10 @@ mod tests {
                 text.extend_from_slice(&OPEN_AGE);
                 text.push(b'\n');
             }
-            let (mut run_of_ages, digits) = open_run(&text, &open);
+            let mut deflater = Deflater::default();
+            // What went before leaves no trace.
+            let _others = (deflater.run(&text), deflater.open_run(&text, &open));
+            let (mut run_of_ages, digits) = deflater.open_run(&text, &open);
             prop_assert_eq!(digits.len(), lines.len());
             for now in [0, i64::from(now), i64::MAX] {
                 for (age, at) in open.iter().zip(&digits) {
@@ -176,7 +203,7 @@ mod tests {
                 sum.combine(&crc(&text));
                 let whole = [&before[..], &text].concat();
                 prop_assert_eq!(sum.sum(), crc(&whole).sum());
-                prop_assert_eq!(decoded(&[&run(&before), &run_of_ages], &sum), whole);
+                prop_assert_eq!(decoded(&[&deflater.run(&before), &run_of_ages], &sum), whole);
             }
         }
 
@@ -184,9 +211,10 @@ mod tests {
         fn runs_follow_each_other_in_any_order(parts in proptest::collection::vec(any::<Vec<u8>>(), 0..8)) {
             let mut sum = Crc::new();
             let mut runs = Vec::new();
+            let mut deflater = Deflater::default();
             for (index, part) in parts.iter().enumerate() {
                 sum.combine(&crc(part));
-                runs.push(if index % 2 == 0 { run(part) } else { fleeting_run(part) });
+                runs.push(if index % 2 == 0 { deflater.run(part) } else { fleeting_run(part) });
             }
             let runs: Vec<&[u8]> = runs.iter().map(Vec::as_slice).collect();
             prop_assert_eq!(decoded(&runs, &sum), parts.concat());
@@ -196,7 +224,10 @@ mod tests {
     #[test]
     fn a_long_text_comes_through_whole() {
         let text = b"cloud_backup_sets{instance_id=\"rm-1\"} 1\n".repeat(100_000);
-        assert_eq!(decoded(&[&run(&text)], &crc(&text)), text);
+        assert_eq!(
+            decoded(&[&Deflater::default().run(&text)], &crc(&text)),
+            text
+        );
         assert_eq!(decoded(&[&fleeting_run(&text)], &crc(&text)), text);
     }
 }

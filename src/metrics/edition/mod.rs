@@ -18,6 +18,7 @@ use chrono::{DateTime, Duration, Utc};
 use flate2::Crc;
 
 use self::block::{Block, Entry, INSTANCES, Source};
+use self::deflate::Deflater;
 use self::section::{Aged, Piece, Section};
 use super::states::States;
 use super::{Assessed, Exposition, Format, Overview, ProcessMetrics, ReloadState, catalogue};
@@ -40,6 +41,7 @@ pub struct Editor {
     block_size: usize,
     newest: Option<Arc<Edition>>,
     lookback: Option<Lookback>,
+    deflater: Deflater,
 }
 
 /// What was known about all instances at one moment, written down. It never changes.
@@ -76,12 +78,13 @@ impl Default for Editor {
 }
 
 impl Editor {
-    const fn with_blocks_of(instances: usize) -> Self {
+    fn with_blocks_of(instances: usize) -> Self {
         Self {
             blocks: Vec::new(),
             block_size: instances,
             newest: None,
             lookback: None,
+            deflater: Deflater::default(),
         }
     }
 
@@ -171,8 +174,10 @@ impl Editor {
             } else {
                 most
             };
-            let parts = sources.chunks(size).map(|part| block.write(part, judge));
-            self.blocks.extend(parts);
+            for part in sources.chunks(size) {
+                let written = block.write(part, judge, &mut self.deflater);
+                self.blocks.push(written);
+            }
             let states = |entries: &Entry| (entries.key.clone(), entries.gone);
             let written = self.blocks[first..].iter().flat_map(|block| &block.entries);
             members_changed |= !written.map(states).eq(block.entries.iter().map(states));
@@ -182,24 +187,26 @@ impl Editor {
     }
 
     fn edit(
-        &self,
+        &mut self,
         before: Option<&Edition>,
         states: Option<Arc<States>>,
         regions: Vec<(RegionKey, Arc<RegionFacts>)>,
         now: DateTime<Utc>,
     ) -> Edition {
         let sections = catalogue::about_instances().enumerate();
+        let (blocks, deflater) = (&self.blocks, &mut self.deflater);
         let sections = sections.filter_map(|(family, (row, _))| {
-            let chunks = self.blocks.iter().map(|block| &block.chunks[family]);
+            let chunks = blocks.iter().map(|block| &block.chunks[family]);
             let chunks = chunks.filter(|chunk| !chunk.text.is_empty());
             chunks.clone().next()?;
             let same = before.and_then(|before| before.section(row.name));
             let same = same.filter(|section| section.is_of(chunks.clone()));
             Some(same.map_or_else(
-                || Arc::new(Section::new(row, chunks.cloned().collect())),
+                || Arc::new(Section::new(row, chunks.cloned().collect(), deflater)),
                 Arc::clone,
             ))
         });
+        let sections = sections.collect();
         let states = states.unwrap_or_else(|| {
             let watched = self.entries().map(|entry| (&entry.key, entry.gone));
             Arc::new(States::count(watched, &regions, |key| {
@@ -208,7 +215,7 @@ impl Editor {
         });
         Edition {
             number: before.map_or(0, |before| before.number + 1),
-            sections: sections.collect(),
+            sections,
             states,
             regions,
             written: now,

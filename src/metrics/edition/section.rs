@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::Crc;
 
 use super::block::Chunk;
-use super::deflate;
+use super::deflate::{self, Deflater};
 use crate::metrics::catalogue::Row;
 use crate::metrics::exposition::{Format, write_head};
 
@@ -19,8 +19,8 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    fn new(text: Vec<u8>) -> Self {
-        Self::with(text, deflate::run)
+    fn new(text: Vec<u8>, deflater: &mut Deflater) -> Self {
+        Self::with(text, |text| deflater.run(text))
     }
 
     /// One that is used once.
@@ -28,7 +28,7 @@ impl Piece {
         Self::with(text, deflate::fleeting_run)
     }
 
-    fn with(text: Vec<u8>, run: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+    fn with(text: Vec<u8>, run: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
         let mut crc = Crc::new();
         crc.update(&text);
         Self {
@@ -60,11 +60,11 @@ struct Standing {
 
 impl Section {
     /// A family that has something to say.
-    pub(super) fn new(row: &Row, chunks: Vec<Arc<Chunk>>) -> Self {
-        let head = |format| {
+    pub(super) fn new(row: &Row, chunks: Vec<Arc<Chunk>>, deflater: &mut Deflater) -> Self {
+        let mut head = |format| {
             let mut head = Vec::new();
             write_head(&mut head, format, row.name, row.metric_type, row.help);
-            Piece::new(head)
+            Piece::new(head, deflater)
         };
         let has_ages = chunks.iter().any(|chunk| chunk.has_ages());
         Self {

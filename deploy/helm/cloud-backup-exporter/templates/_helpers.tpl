@@ -93,6 +93,21 @@ app.kubernetes.io/component: test
 /etc/cloud-backup-exporter/web/web-config.yml
 {{- end }}
 
+{{- define "cloud-backup-exporter.storagePath" -}}
+/var/lib/cloud-backup-exporter
+{{- end }}
+
+{{/* What a claim asks for. Nobody but the one pod that owns the file needs the volume. */}}
+{{- define "cloud-backup-exporter.claimSpec" -}}
+accessModes: [ReadWriteOnce]
+{{- with .Values.persistence.storageClass }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .Values.persistence.size }}
+{{- end }}
+
 {{/* What contradicts itself, or would not do what it seems to say. The schema has judged each value alone. */}}
 {{- define "cloud-backup-exporter.validate" -}}
 {{- $existing := .Values.existingConfig -}}
@@ -108,6 +123,22 @@ app.kubernetes.io/component: test
 {{- end -}}
 {{- if and .Values.sharding.enabled (gt (int .Values.replicaCount) 1000) -}}
 {{- fail "sharding is enabled: replicaCount is more than the 1000 shards that the exporter allows" -}}
+{{- end -}}
+{{- with .Values.persistence -}}
+{{- if and .existingClaim (not .enabled) -}}
+{{- fail "persistence.existingClaim is set, but persistence is not enabled" -}}
+{{- end -}}
+{{- if and .existingClaim $.Values.sharding.enabled -}}
+{{- fail "persistence.existingClaim is one volume, and each shard needs its own: leave it empty" -}}
+{{- end -}}
+{{- if and .enabled (not $.Values.sharding.enabled) (gt (int $.Values.replicaCount) 1) -}}
+{{- fail "persistence is enabled: the replicas of a Deployment would share one file, which has one owner; set replicaCount to 1, or use sharding" -}}
+{{- end -}}
+{{- end -}}
+{{- range $argument := .Values.extraArgs -}}
+{{- if and $.Values.persistence.enabled (hasPrefix "--storage.path" $argument) -}}
+{{- fail "extraArgs has --storage.path, which persistence sets: leave out one of them" -}}
+{{- end -}}
 {{- end -}}
 {{- range $index, $account := .Values.config.accounts -}}
 {{- range $key := list "access_key_secret" "security_token" -}}
