@@ -146,6 +146,7 @@ fn storage_of(ground: &Ground) -> storage::Ground {
         facts: Arc::clone(&ground.facts),
         tally: Arc::clone(&ground.tally),
         clock: ground.clock.clone(),
+        shard: ground.shard,
     }
 }
 
