@@ -1,6 +1,6 @@
 //! One account at work: which of its instances are watched, and a task for everything that is polled about them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,6 +81,9 @@ impl Crew {
             return;
         }
         let errands = assign(&self.ground, &self.account, &work.config, work.tasks.keys());
+        if work.tasks.is_empty() {
+            self.recall_copies();
+        }
         let interval = |errand: &Errand| errand.interval(&self.account.poll);
         let mut of_interval: HashMap<Duration, usize> = HashMap::new();
         for errand in &errands {
@@ -104,6 +107,25 @@ impl Crew {
         }
         for left in before.into_values() {
             left.handle.abort();
+        }
+    }
+
+    /// Tells the provider what is known from before it was made: from an earlier process, or an earlier configuration.
+    fn recall_copies(&self) {
+        let account = &self.account.key;
+        for facts in self.ground.facts.all() {
+            let key = &facts.target.key;
+            if (key.provider, &key.account) != (account.provider, &account.account) {
+                continue;
+            }
+            let copies = facts.listings.get(&ListingKind::CrossRegion);
+            let sets = copies.and_then(|copies| copies.found.sets()).into_iter();
+            let sets = sets.flat_map(|sets| sets.listing.sets.iter().chain(&sets.remembered));
+            let regions = sets.map(|set| Arc::clone(&set.backup_region));
+            let regions: BTreeSet<_> = regions.filter(|region| !region.is_empty()).collect();
+            self.account
+                .provider
+                .recall_copies(&key.instance_id, &regions);
         }
     }
 

@@ -20,7 +20,7 @@ pub mod scalar;
 mod script;
 pub mod volcengine;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -279,6 +279,14 @@ impl Provider {
     /// Where the account's keys come from.
     pub const fn credentials(&self) -> &CredentialSource {
         &self.credentials
+    }
+
+    /// Tells where copies of an instance were found before this client was made. A vendor whose copies are asked for where
+    /// they are kept has to know, also when its policy no longer says so.
+    pub fn recall_copies(&self, instance: &Arc<str>, regions: &BTreeSet<Arc<str>>) {
+        if let Client::Huawei(huawei) = &self.client {
+            huawei.recall_copies(instance, regions);
+        }
     }
 
     /// Reads one listing of one instance: what lies in the look-back.

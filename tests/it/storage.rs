@@ -170,6 +170,30 @@ async fn a_restart_with_another_count_of_shards_takes_back_its_own_instances_alo
 }
 
 #[tokio::test]
+async fn copies_that_are_left_are_still_found_after_a_restart_when_the_policy_no_longer_says_where()
+{
+    let cloud = clouds().await;
+    cloud.add_instance(hourly_at(Vendor::Huawei, "huawei"));
+    let folder = Folder::new();
+    let configuration = Configuration::at(Vendor::Huawei, &cloud, &["huawei"]);
+    let path = folder.path("store");
+    let copies =
+        |scrape: &Scrape| scrape.sum("cloud_backup_stored_bytes", &[("scope", "cross_region")]);
+    let exporter = start_in(&path, &configuration).await;
+    let before = exporter.ready().await;
+    assert!(copies(&before) > 0.0);
+    exporter.stop().await;
+    assert!(cloud.switch_policy_off("huawei"));
+    let exporter = start_in(&path, &configuration).await;
+    let after = exporter.ready().await;
+    // As time goes by, one leaves the look-back.
+    assert!(copies(&after) > copies(&before) / 2.0);
+    let listing = [("listing", "cross_region")];
+    assert_eq!(after.sum("cloud_backup_poll_success", &listing), 1.0);
+    exporter.stop().await;
+}
+
+#[tokio::test]
 async fn a_restart_is_not_ready_before_it_has_asked_itself() {
     let cloud = cloud().await;
     cloud.add_instance(hourly("rm-1"));

@@ -1,7 +1,7 @@
 //! Where an instance's copies are, and under which project a region is asked: as the configuration says, else as policies
 //! and the lists of protected instances say, else as IAM does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -151,6 +151,22 @@ impl OffSiteInstance {
 impl Huawei {
     pub(super) fn lock_places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes these regions for those that keep sets of an instance, as long as nothing newer is told.
+    pub(in crate::provider) fn recall_copies(
+        &self,
+        instance: &Arc<str>,
+        regions: &BTreeSet<Arc<str>>,
+    ) {
+        let keeper = |region: &Arc<str>| Destination {
+            region: Arc::clone(region),
+            project: None,
+            sets: true,
+            logs: false,
+        };
+        let keepers: Vec<_> = regions.iter().map(keeper).collect();
+        self.lock_places().note(instance, &keepers);
     }
 
     /// Notes the regions that the configuration names.
