@@ -27,6 +27,8 @@ pub(super) struct Rhythm {
     bounds: Bounds,
     listings: Vec<(ListingKey, Cadence)>,
     is_new: bool,
+    /// When it is due at the latest, by a clock that nobody can set.
+    latest: Option<Instant>,
 }
 
 impl Timetable {
@@ -37,6 +39,7 @@ impl Timetable {
             bounds,
             listings: listings.collect(),
             is_new: true,
+            latest: None,
         })
     }
 
@@ -62,6 +65,7 @@ impl Timetable {
                 // It was asked for just now, whatever the clock says of that.
                 let wait = wait.max(rhythm.bounds.interval);
                 rhythm.is_new = false;
+                rhythm.latest = Some(now.0 + wait.max(rhythm.bounds.ceiling));
                 now.0 + wait
             }
         }
@@ -80,8 +84,13 @@ impl Timetable {
             Self::Adaptive(rhythm) => {
                 let (wait, is_told) = rhythm.wait(facts, now.1, dice);
                 let anew = now.0 + wait;
-                // What is due so long after its last attempt, whatever is read elsewhere, is not put off by that.
-                if is_told { anew } else { due.min(anew) }
+                // What is due so long after its last attempt, whatever is read elsewhere, is not put off by that. Nor is
+                // anything put off for as long as our clock was set back.
+                if is_told {
+                    anew.min(rhythm.latest.unwrap_or(due))
+                } else {
+                    due.min(anew)
+                }
             }
         }
     }
@@ -216,6 +225,21 @@ mod tests {
         let mut timetable = Timetable::adaptive(BOUNDS, [key()].into_iter());
         timetable.next(&known(vec![]), (Instant::now(), now()), None, 0.0);
         timetable
+    }
+
+    #[test]
+    fn news_of_the_originals_never_put_it_off_beyond_the_ceiling_also_when_our_clock_is_set_back() {
+        let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
+        let start = Instant::now();
+        let mut timetable = timetable();
+        let mut due = timetable.next(&facts, (start, now()), None, 0.0);
+        let set_back = now() - chrono::Duration::hours(2);
+        for minutes in (0..60).step_by(10) {
+            let passed = Duration::from_secs(minutes * 60);
+            let present = (start + passed, set_back + passed);
+            due = timetable.reconsidered(due, &facts, present, 0.0);
+            assert!(due <= start + BOUNDS.ceiling, "{:?}", due - start);
+        }
     }
 
     #[test]
