@@ -11,7 +11,7 @@ use crate::backup::{
     BackupSet, BackupType, Description, Listing, ListingKind, Lookback, Policy, PolicySwitch,
     RestoreWindow, RestoreWindows, Scope, Status,
 };
-use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Sets};
+use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Missing, Presence, Sets};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
 use crate::target::{InstanceKey, Objective, Objectives, Target};
@@ -165,7 +165,7 @@ pub(crate) fn instance() -> Instance {
     Instance(InstanceFacts {
         target: Arc::new(target("rm-1")),
         description: Description::default(),
-        gone_since: None,
+        presence: Presence::default(),
         is_found: false,
         listings: std::collections::BTreeMap::new(),
     })
@@ -273,6 +273,18 @@ impl Instance {
             }),
             is_restored: false,
         };
+        let was_seen = listing.last_success.is_some();
+        if missing && self.0.own_listing() == Some(kind) {
+            self.0.presence.denied(was_seen, ago("30s"));
+        }
+        self
+    }
+
+    /// The last list of instances, so long ago, was the so many-th plausible one in a row to lack it.
+    pub(crate) fn missing(mut self, when: &str, searches: u32) -> Self {
+        let since = ago(when);
+        let missing = Missing { since, searches };
+        self.0.presence.listed(Some(missing), since);
         self
     }
 }
@@ -286,6 +298,7 @@ fn attempted(when: &str, found: Found) -> ListingFacts {
         },
         last_success: Some(ago(when)),
         found,
+        is_doubted: false,
         ledger: None,
     }
 }

@@ -37,6 +37,8 @@ pub struct Posture {
     pub created: Option<DateTime<Utc>>,
     /// Whether the provider says that it does not exist.
     pub gone: bool,
+    /// Whether the last list of instances lacks it although it is not known to be gone.
+    pub missing: bool,
     /// Its name, or empty.
     pub name: String,
     /// Its engine in lower case, or empty.
@@ -195,6 +197,7 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
         protected_since: view.protected_since(),
         created,
         gone: facts.is_gone(),
+        missing: facts.is_missing(),
         name: name.unwrap_or_default(),
         engine: engine.unwrap_or_default(),
         engine_version: engine_version.unwrap_or_default(),
@@ -215,7 +218,6 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
             .target
             .listings
             .iter()
-            .filter(|kind| facts.is_asked_for(**kind))
             .map(|kind| ListingPosture::of(*kind, facts.listings.get(kind)))
             .collect(),
         expected_regions: view

@@ -180,12 +180,12 @@ impl Account {
     }
 
     /// An attempt at a listing ended. The one that completes the round is told how long the round took. What is read
-    /// seldom is no part of a round.
-    pub(super) fn end(&self, key: &ListingKey) -> Option<Duration> {
+    /// seldom is no part of a round, nor is what is gone.
+    pub(super) fn end(&self, key: &ListingKey, is_gone: bool) -> Option<Duration> {
         if key.1.is_slow() {
             return None;
         }
-        self.lock_sweep().end(key, Instant::now())
+        self.lock_sweep().end(key, Instant::now(), is_gone)
     }
 
     fn lock_sweep(&self) -> MutexGuard<'_, Sweep<ListingKey>> {

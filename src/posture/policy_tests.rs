@@ -356,10 +356,19 @@ fn the_name_and_engine_come_from_whoever_tells_them() {
 }
 
 #[test]
-fn what_the_list_of_instances_lacks_is_gone() {
-    let mut instance = listed(vec![copy_in(AWAY, "1h")], vec![]);
-    assert!(!judged(&instance).gone);
-    instance.0.gone_since = Some(ago("5m"));
-    assert!(judged(&instance).gone);
-    assert_eq!(judged(&instance).recovery_points.len(), 1);
+fn what_the_list_of_instances_lacks_is_missing_and_promised_until_it_is_gone() {
+    let promised = || {
+        let instance = listed(vec![copy_in(AWAY, "1h")], vec![]);
+        instance.promising(Objective::RecoveryPoint, "2h")
+    };
+    for (instance, missing, gone) in [
+        (promised(), false, false),
+        (promised().missing("5m", 5), true, false),
+        (promised().missing("5m", 6), false, true),
+    ] {
+        let posture = judged(&instance);
+        assert_eq!((posture.missing, posture.gone), (missing, gone));
+        assert_eq!(posture.verdicts.len(), usize::from(!gone));
+        assert_eq!(posture.recovery_points.len(), 1);
+    }
 }

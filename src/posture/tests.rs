@@ -1071,12 +1071,16 @@ fn a_promise_that_is_off_is_neither_shown_nor_judged() {
 #[test]
 fn an_instance_is_gone_when_its_own_region_last_said_so() {
     let missing = |instance: Instance, kind| instance.failing(kind, Reason::NotFound, true);
+    let seen = || {
+        let instance = instance().read(Local, vec![local("1h")]);
+        instance.read(CrossRegion, vec![])
+    };
     for (case, instance, gone) in [
         ("never asked", instance(), false),
         (
-            "told by one, never asked the other",
+            "told at home, never asked elsewhere",
             missing(instance(), Local),
-            false,
+            true,
         ),
         (
             "told at home, and its copies live on",
@@ -1095,15 +1099,12 @@ fn an_instance_is_gone_when_its_own_region_last_said_so() {
         ),
         (
             "told by both after better days",
-            missing(
-                missing(
-                    instance()
-                        .read(Local, vec![local("1h")])
-                        .read(CrossRegion, vec![]),
-                    Local,
-                ),
-                CrossRegion,
-            ),
+            missing(missing(seen(), Local), CrossRegion),
+            false,
+        ),
+        (
+            "told twice after better days",
+            missing(missing(seen(), Local), Local),
             true,
         ),
         (

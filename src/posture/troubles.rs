@@ -76,8 +76,10 @@ impl State {
 /// One thing that is wrong, or not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// The provider says that the instance does not exist; the age is that of its absence from the list of instances.
+    /// The provider no longer has the instance; the age is that of this knowledge.
     Gone(Option<Duration>),
+    /// The list of instances no longer has it, since so long; it is watched and promised as before.
+    Missing(Duration),
     /// These listings were never attempted; `true` when none was.
     NotAsked(Vec<ListingKind>, bool),
     /// The provider cannot copy this instance to another region.
@@ -180,7 +182,10 @@ impl Posture {
         let is_warning = |trouble: &Trouble| {
             matches!(
                 trouble,
-                Trouble::LogGaps { .. } | Trouble::FailedBackups { .. } | Trouble::Incomplete(_)
+                Trouble::Missing(_)
+                    | Trouble::LogGaps { .. }
+                    | Trouble::FailedBackups { .. }
+                    | Trouble::Incomplete(_)
             )
         };
         let holds = |state: &State| match state {
@@ -257,7 +262,10 @@ impl Posture {
     pub(super) fn find_troubles(&self, facts: &InstanceFacts, now: DateTime<Utc>) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         if self.gone {
-            troubles.push(Trouble::Gone(facts.gone_since.map(|since| now - since)));
+            let since = facts.presence.gone_since;
+            troubles.push(Trouble::Gone(since.map(|since| now - since)));
+        } else if let Some(missing) = facts.presence.missing {
+            troubles.push(Trouble::Missing(now - missing.since));
         }
         let never = |listing: &&ListingPosture| listing.success.is_none();
         let not_asked = self.listings.iter().filter(never);

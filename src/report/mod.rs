@@ -163,7 +163,6 @@ impl RegionReport {
     fn new(key: &RegionKey, found: &RegionFacts) -> Self {
         let attempt = found.last_attempt.as_ref();
         let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
-        let present = found.instances.values();
         Self {
             provider: key.provider,
             account: key.account.to_string(),
@@ -172,7 +171,7 @@ impl RegionReport {
             reason: failure.map(|failure| failure.reason.label()),
             error: failure.map(|failure| failure.message.clone()),
             last_success: found.last_success.map(written),
-            found: present.filter(|listed| listed.gone_since.is_none()).count(),
+            found: found.present().count(),
             outlived: found.outlived.clone(),
         }
     }

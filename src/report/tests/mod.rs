@@ -36,7 +36,7 @@ fn rich() -> Instance {
         restore_regions: [HOME.to_owned()].into(),
         ..copy_in("cn-shanghai", "27h")
     };
-    let mut rich = instance()
+    let rich = instance()
         .with_logs()
         .expecting(&["cn-shanghai"])
         .promising(Objective::RecoveryPoint, "26h")
@@ -68,7 +68,7 @@ fn rich() -> Instance {
             end: ago("5m"),
         }])
         .failing(ListingKind::Local, Reason::Timeout, false);
-    rich.0.gone_since = Some(ago("1h"));
+    let mut rich = rich.missing("1h", 6);
     Arc::make_mut(&mut rich.0.target).name = Some("orders".to_owned());
     rich
 }
@@ -135,7 +135,7 @@ fn rich_fields() -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut found = BTreeMap::new();
     // Of what is gone for good, the objectives and most listings are no longer shown.
     let mut present = rich();
-    present.0.gone_since = None;
+    present.0.presence.gone_since = None;
     for instance in [rich(), present] {
         let report = Report::new(
             &[judged(instance)],
