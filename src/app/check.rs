@@ -27,6 +27,9 @@ pub(super) fn run(
     };
     let http = HttpClient::new()?;
     let mut summary = String::from("the configuration is good\n");
+    for doubt in config.doubts() {
+        writeln!(summary, "WARNING: {doubt}")?;
+    }
     if shard.is_one_of_several() {
         writeln!(
             summary,
