@@ -101,10 +101,7 @@ pub struct Failure {
 impl Failure {
     /// Whether it lasts until somebody mends something, rather than passing by itself.
     pub const fn is_refusal(&self) -> bool {
-        matches!(
-            self.reason,
-            Reason::Permission | Reason::NotFound | Reason::BadRequest
-        )
+        self.reason.is_refusal()
     }
 }
 

@@ -1,9 +1,10 @@
 //! One account at work: which of its instances are watched, and a task for everything that is polled about them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::errand::{Errand, errands, searches};
 use super::schedule::Schedule;
 use super::timetable::Timetable;
 use super::{Ground, absent, run_for_ever, tell_of_gone};
-use crate::backup::ListingKind;
+use crate::backup::{BackupSet, ListingKind};
 use crate::config::{AccountConfig, PollMode};
 use crate::facts::{Facts, Watched};
 use crate::target::InstanceKey;
@@ -137,6 +138,7 @@ impl Crew {
     /// Tells the provider what is known from before it was made: from an earlier process, or an earlier configuration.
     fn recall_copies(&self) {
         let account = &self.account.key;
+        let now = self.ground.clock.now();
         for facts in self.ground.facts.all() {
             let key = &facts.target.key;
             if (key.provider, &key.account) != (account.provider, &account.account) {
@@ -145,11 +147,15 @@ impl Crew {
             let copies = facts.listings.get(&ListingKind::CrossRegion);
             let sets = copies.and_then(|copies| copies.found.sets()).into_iter();
             let sets = sets.flat_map(|sets| sets.listing.sets.iter().chain(&sets.remembered));
-            let regions = sets.map(|set| Arc::clone(&set.backup_region));
-            let regions: BTreeSet<_> = regions.filter(|region| !region.is_empty()).collect();
+            let mut newest: BTreeMap<_, Option<DateTime<Utc>>> = BTreeMap::new();
+            for set in sets.filter(|set| !set.backup_region.is_empty()) {
+                let usable = Some(set).filter(|set| set.is_usable(now));
+                let newest = newest.entry(Arc::clone(&set.backup_region)).or_default();
+                *newest = usable.and_then(BackupSet::finished).max(*newest);
+            }
             self.account
                 .provider
-                .recall_copies(&key.instance_id, &regions);
+                .recall_copies(&key.instance_id, &newest);
         }
     }
 

@@ -91,17 +91,153 @@ fn a_policy_tells_where_copies_are_expected() {
     assert_eq!(met(&instance, Objective::RecoveryPoint), Some(true));
 }
 
-#[test]
-fn a_policy_that_copies_only_logs_expects_no_sets() {
+/// A policy that copies to two regions, in the second of which it is as told.
+fn policy_with(second: &str, sets: bool, logs: bool) -> Policy {
     let mut policy = policy_to(AWAY);
-    policy.switches[0].enabled = false;
-    let instance = listed(vec![], vec![]).with_policy(policy);
-    let places: Vec<_> = judged(&instance)
-        .copies
-        .into_iter()
-        .map(|copy| copy.place.backup_region)
+    let mut switches = policy_to(second).switches;
+    (switches[0].enabled, switches[1].enabled) = (sets, logs);
+    policy.switches.extend(switches);
+    policy
+}
+
+#[test]
+fn every_region_that_a_policy_names_is_expected_whether_it_is_switched_on_or_off() {
+    let other = "cn-beijing";
+    let local_switch = PolicySwitch {
+        scope: Scope::Local,
+        backup_region: HOME.to_owned(),
+        ..policy_to(HOME).switches.remove(0)
+    };
+    let with_local = Policy {
+        switches: vec![local_switch],
+        ..policy_to(AWAY)
+    };
+    let mut only_logs = policy_to(AWAY);
+    only_logs.switches.remove(0);
+    let mut all_off = policy_with(other, false, false);
+    for switch in &mut all_off.switches {
+        switch.enabled = false;
+    }
+    for (case, policy, configured, expected) in [
+        (
+            "both are on",
+            policy_with(other, true, true),
+            &[][..],
+            &[other, AWAY][..],
+        ),
+        (
+            "one copies logs alone",
+            policy_with(other, false, true),
+            &[],
+            &[other, AWAY],
+        ),
+        (
+            "one is off",
+            policy_with(other, false, false),
+            &[],
+            &[other, AWAY],
+        ),
+        ("both are off", all_off, &[], &[other, AWAY]),
+        ("only the logs are told", only_logs, &[], &[AWAY]),
+        (
+            "none is named, and one was seen",
+            policy_off(),
+            &[],
+            &["cn-shenzhen"],
+        ),
+        (
+            "only what is kept here is told",
+            with_local,
+            &[],
+            &["cn-shenzhen"],
+        ),
+        (
+            "the configuration knows better",
+            policy_with(other, false, false),
+            &[AWAY],
+            &[AWAY],
+        ),
+    ] {
+        let instance = listed(vec![copy_in("cn-shenzhen", "1h")], vec![])
+            .expecting(configured)
+            .with_policy(policy);
+        assert_eq!(judged(&instance).expected_regions, expected, "{case}");
+    }
+}
+
+#[test]
+fn the_promise_of_a_destination_that_is_switched_off_goes_on_and_breaks_when_its_copies_age() {
+    let other = "cn-beijing";
+    let promised = |copies, policy| {
+        listed(copies, vec![local("8h"), local("26h"), local("50h")])
+            .with_policy(policy)
+            .promising(Objective::RecoveryPoint, "26h")
+            .promising(Objective::CopyDelay, "6h")
+            .promising(Objective::Retention, "36h")
+    };
+    let all = |instance: &Instance| {
+        let verdicts = judged(instance).verdicts;
+        verdicts
+            .into_iter()
+            .map(|verdict| verdict.met)
+            .collect::<Vec<_>>()
+    };
+    let here = || vec![copy_in(AWAY, "2h"), copy_in(AWAY, "50h")];
+    let there = |newest| [here(), vec![copy_in(other, newest), copy_in(other, "60h")]].concat();
+    let (kept, broken) = (Some(true), Some(false));
+    for (case, copies, expected) in [
+        ("just switched off", there("2h"), [kept, kept, kept]),
+        ("a copy was missed", there("25h"), [kept, broken, kept]),
+        (
+            "the newest is too old",
+            there("26h"),
+            [broken, broken, kept],
+        ),
+        ("nothing is left there", here(), [broken, broken, broken]),
+    ] {
+        let off = promised(copies.clone(), policy_with(other, false, false));
+        // Copying goes on to the other one all the while.
+        assert_eq!(judged(&off).protected, Some(true), "{case}");
+        let switch = judged(&off).switches[&(Place::cross_region(other), BackupType::Full)];
+        assert!(!switch.enabled, "{case}");
+        let order: Vec<_> = judged(&off)
+            .verdicts
+            .iter()
+            .map(|verdict| verdict.objective)
+            .collect();
+        assert_eq!(
+            order,
+            [
+                Objective::RecoveryPoint,
+                Objective::CopyDelay,
+                Objective::Retention
+            ]
+        );
+        assert_eq!(all(&off), expected, "{case}");
+        let troubles = judged(&off).troubles;
+        let told = Trouble::CopyingOffTo(other.to_owned());
+        assert!(troubles.contains(&told), "{case}: {troubles:?}");
+        // Once the vendor no longer names it, nothing is promised there.
+        assert_eq!(all(&promised(copies, policy_to(AWAY))), [kept; 3], "{case}");
+    }
+}
+
+#[test]
+fn the_age_of_a_protection_excuses_nothing_where_it_is_switched_off() {
+    let other = "cn-beijing";
+    let mut policy = policy_with(other, false, false);
+    policy.since = Some(ago("1h"));
+    let copies = vec![copy_in(AWAY, "30m"), copy_in(other, "30h")];
+    let instance = listed(copies, vec![local("2h")])
+        .with_policy(policy)
+        .promising(Objective::Retention, "7d");
+    let uncopied = judged(&instance).uncopied;
+    let uncopied: Vec<_> = uncopied
+        .iter()
+        .map(|uncopied| (&*uncopied.backup_region, uncopied.sets))
         .collect();
-    assert_eq!(places, [HOME, ""]);
+    assert_eq!(uncopied, [(other, 1), (AWAY, 0)]);
+    assert_eq!(met(&instance, Objective::Retention), Some(false));
 }
 
 #[test]

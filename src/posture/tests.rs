@@ -1261,3 +1261,28 @@ fn the_engine_is_that_of_the_first_listing_that_names_one() {
         assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn an_objective_has_a_verdict_once_the_listings_that_it_needs_were_read_and_not_before() {
+    for objective in Objective::ALL {
+        for read in [
+            vec![],
+            vec![CrossRegion],
+            vec![Local],
+            vec![CrossRegion, Local],
+        ] {
+            let mut instance = instance()
+                .expecting(&["cn-shanghai"])
+                .promising(objective, "1h");
+            for listing in &read {
+                instance = instance.read(*listing, vec![]);
+            }
+            let has_all = objective
+                .needs()
+                .iter()
+                .all(|listing| read.contains(listing));
+            let verdict = assess(&instance.0, LOOKBACK, now()).verdicts[0];
+            assert_eq!(verdict.met.is_some(), has_all, "{objective:?} {read:?}");
+        }
+    }
+}

@@ -86,6 +86,8 @@ pub enum Trouble {
     CopyingUnsupported,
     /// The provider's policy copies nothing to another region.
     CopyingOff,
+    /// The provider's policy copies to other regions, and to this expected one no longer.
+    CopyingOffTo(String),
     /// Nobody says in which other region a copy is to be.
     NoRegionExpected,
     /// The newest recovery point of a region is older than promised, or there is none.
@@ -183,6 +185,7 @@ impl Posture {
             matches!(
                 trouble,
                 Trouble::Missing(_)
+                    | Trouble::CopyingOffTo(_)
                     | Trouble::LogGaps { .. }
                     | Trouble::FailedBackups { .. }
                     | Trouble::Incomplete(_)
@@ -278,6 +281,8 @@ impl Posture {
             troubles.push(Trouble::CopyingUnsupported);
         } else if self.protected == Some(false) {
             troubles.push(Trouble::CopyingOff);
+        } else {
+            troubles.extend(self.switched_off());
         }
         for verdict in self
             .verdicts
@@ -292,6 +297,15 @@ impl Posture {
         }
         troubles.extend(self.warnings(now));
         troubles
+    }
+
+    /// The expected regions to which the provider's policy does not copy sets, although it names them.
+    fn switched_off(&self) -> impl Iterator<Item = Trouble> {
+        self.each_expected(|region, place| {
+            let switch = self.switches.get(&(place.clone(), BackupType::Full));
+            let is_off = switch.is_some_and(|switch| !switch.enabled);
+            is_off.then_some(Trouble::CopyingOffTo(region))
+        })
     }
 
     fn why_broken(

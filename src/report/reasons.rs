@@ -40,6 +40,7 @@ impl Display for Sentence<'_> {
                 formatter.write_str("The provider cannot copy this instance to another region")
             }
             Trouble::CopyingOff => formatter.write_str("Copying to another region is switched off"),
+            Trouble::CopyingOffTo(region) => write!(formatter, "Copying to {region} is switched off"),
             Trouble::NoRegionExpected => formatter.write_str(
                 "No copy in another region: neither the configuration nor the provider's policy names one",
             ),

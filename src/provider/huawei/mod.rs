@@ -29,7 +29,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub(super) use self::budget::{ACTIONS, costs, discovery_costs, operations};
+pub(super) use self::budget::{
+    ACTIONS, costs, discovery_costs, former_destination_costs, operations,
+};
 use self::place::{Allowed, OffSiteList, Places};
 use self::policy::Told;
 use super::canonical::{self, encode};

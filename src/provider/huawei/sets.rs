@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::answer::read_sets;
 use super::coverage::cover;
+use super::place::is_passed_over;
+use super::policy::Destination;
 use super::{Huawei, LIST_BACKUPS, LIST_OFF_SITE_BACKUPS, PAGE_SIZE, row_index};
 use crate::backup::{Listing, ListingKind};
-use crate::provider::error::ListError;
+use crate::provider::error::{ListError, Reason};
 use crate::provider::page::{End, Paging};
 use crate::provider::pages::{Position, Window, read_pages};
 use crate::provider::row::{Subject, gather};
@@ -63,31 +65,58 @@ impl Huawei {
         let whereabouts = self.whereabouts(target, courier).await?;
         let mut found = Listing {
             complete: true,
-            destinations: whereabouts
-                .destinations
-                .iter()
-                .map(|destination| destination.region.to_string())
-                .collect(),
+            destinations: whereabouts.named().map(ToString::to_string).collect(),
             protected: whereabouts.protected,
             ..Listing::default()
         };
-        for keeper in whereabouts.keepers(listing) {
-            let region = &keeper.region;
-            let place = (region, keeper.project.as_ref());
-            let project = self.project_of(place, courier).await?;
-            let question = Question {
-                listing,
-                operation: LIST_OFF_SITE_BACKUPS,
-                target,
-                region,
-                project,
-                lookback,
+        for (keeper, is_former) in whereabouts.keepers(listing) {
+            let read =
+                self.read_off_site((listing, backup_type), lookback, keeper, target, courier);
+            let sets = match read.await {
+                Ok(sets) => sets,
+                Err(error) if is_former && is_passed_over(&error) => {
+                    if error.reason == Reason::NotFound {
+                        self.note_found(target, &keeper.region, std::iter::empty());
+                    }
+                    found.complete = false;
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            let paging = Paging::new(PAGE_SIZE, End::RowsRead);
-            self.read(&question, backup_type, (courier, paging), &mut found)
-                .await?;
+            if sets.complete && listing == ListingKind::CrossRegion {
+                self.note_found(target, &keeper.region, sets.sets.iter());
+            }
+            add(&mut found, sets);
         }
         cover(&mut found.sets);
+        Ok(found)
+    }
+
+    async fn read_off_site(
+        &self,
+        (listing, backup_type): (ListingKind, &str),
+        lookback: Duration,
+        keeper: &Destination,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let region = &keeper.region;
+        let place = (region, keeper.project.as_ref());
+        let question = Question {
+            listing,
+            operation: LIST_OFF_SITE_BACKUPS,
+            target,
+            region,
+            project: self.project_of(place, courier).await?,
+            lookback,
+        };
+        let mut found = Listing {
+            complete: true,
+            ..Listing::default()
+        };
+        let paging = Paging::new(PAGE_SIZE, End::RowsRead);
+        self.read(&question, backup_type, (courier, paging), &mut found)
+            .await?;
         Ok(found)
     }
 
@@ -117,6 +146,18 @@ impl Huawei {
         listing.complete &= paging.is_complete();
         Ok(paging)
     }
+}
+
+/// Adds what another region keeps.
+fn add(found: &mut Listing, more: Listing) {
+    found.sets.extend(more.sets);
+    found.anomalies.extend(more.anomalies);
+    found.complete &= more.complete;
+    if found.engine.is_none() {
+        found.engine = more.engine;
+        found.engine_version = more.engine_version;
+    }
+    found.instance_name = found.instance_name.take().or(more.instance_name);
 }
 
 /// What is asked of one region about one instance.

@@ -22,6 +22,7 @@ use crate::vendor::Vendor;
 use ListingKind::{CrossRegion, CrossRegionLog, Local, Policy, RestoreWindow};
 
 mod budget;
+mod former;
 mod inventory;
 mod place;
 mod policy;
@@ -968,15 +969,16 @@ fn each_question_goes_to_the_region_and_the_project_that_can_answer_it() {
             &[],
         ),
         (
-            "a policy that is off in a list",
+            "a policy that is off and names its destination",
             CrossRegion,
-            home,
+            BOTH_PROJECTS,
             &[],
-            vec![policy(
-                &json!([{"keep_days": 0, "destination_region": AWAY}]),
-            )],
-            vec![policy_at_home(HOME_PROJECT)],
-            &[],
+            vec![
+                policy(&json!([{"keep_days": 0, "destination_region": AWAY}])),
+                empty(),
+            ],
+            vec![policy_at_home(HOME_PROJECT), sets(AWAY, AWAY_PROJECT)],
+            &[AWAY],
         ),
         (
             "an empty policy",

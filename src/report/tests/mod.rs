@@ -25,7 +25,7 @@ fn judged(instance: Instance) -> Assessed {
 }
 
 fn answer(instances: &[Assessed], query: &str) -> Value {
-    let report = Report::new(instances, &[], &Query::parse(query), now());
+    let report = Report::new(instances, &[], Shard::WHOLE, &Query::parse(query), now());
     serde_json::from_str(&report.json().unwrap()).unwrap()
 }
 
@@ -140,6 +140,7 @@ fn rich_fields() -> BTreeMap<String, BTreeSet<&'static str>> {
         let report = Report::new(
             &[judged(instance)],
             &[rich_region()],
+            Shard::WHOLE,
             &Query::parse("sets=true"),
             now(),
         );
@@ -250,7 +251,7 @@ fn the_report_says_what_was_judged() {
         posture: crate::posture::assess(&facts, LOOKBACK, now()),
         facts: std::sync::Arc::new(facts),
     };
-    let report = Report::new(&[assessed], &[], &Query::default(), now());
+    let report = Report::new(&[assessed], &[], Shard::WHOLE, &Query::default(), now());
     let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     let instance = &json["instances"][0];
     for (path, expected) in [
