@@ -1,165 +1,243 @@
 //! Whether log files continue a backup set: a restore replays them one after the other, and ends where one is missing.
 //!
-//! Pure. Holes are found by `facts` while both sides of them are listed, and are remembered there when they have left
-//! the look-back; `posture` asks how far the logs reach.
+//! Pure. What the files cover is kept by `facts` from one reading to the next, as only the newest files are listed each
+//! time; `posture` asks how far the logs reach.
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::backup::{BackupSet, BackupType, Edges};
+use crate::backup::{BackupSet, BackupType};
 
 /// How long after the end of one log file the next may begin. Vendors cut times to seconds, and close one file before
 /// they open the next.
 const TOLERANCE: Duration = Duration::minutes(2);
 
-/// So many holes are remembered, the newest; more would not tell more.
-const MOST_HOLES: usize = 100;
+/// What is read once further back than usual begins so long before what is missing, or a look-back of log files, if that
+/// is longer: the file that holds the first instant began before it.
+const LEAST_MARGIN: Duration = Duration::hours(1);
 
-/// A stretch of time of which no usable log file is kept, although there are some from before and after it.
+/// So many stretches are remembered, the newest; more would not tell more.
+const MOST_STRETCHES: usize = 100;
+
+/// A stretch of time over which usable log files of one region follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The region that keeps them.
+    pub backup_region: String,
+    /// The beginning of the first file.
+    pub from: DateTime<Utc>,
+    /// Up to when they hold everything that was written.
+    pub until: DateTime<Utc>,
+    /// The newest recovery point of any of them.
+    pub newest: Option<DateTime<Utc>>,
+    /// Whether the break before it begins before what was listed when it was found. Files may have come late, so that is
+    /// read once more.
+    pub is_doubted: bool,
+}
+
+/// What the log files cover that were ever seen. It is made of files alone: what was not read is not taken for granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Those of one region after the other, in the order of their times. Between two of one region there is a break.
+    pub stretches: Vec<Stretch>,
+    /// The earliest instant back to which log files were ever asked for.
+    pub asked_from: Option<DateTime<Utc>>,
+}
+
+/// A stretch of time of which no usable log file is known, although there are some from before and after it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hole {
     /// The region whose log files have it.
     pub backup_region: String,
-    /// The end of the last file before it.
+    /// Up to when the last file before it covers.
     pub from: DateTime<Utc>,
     /// The beginning of the first file after it.
     pub until: DateTime<Utc>,
 }
 
-/// Up to when a log file holds everything that was written.
-fn covers_until(log: &BackupSet) -> Option<DateTime<Utc>> {
-    log.covers_until.or_else(|| log.finished())
+/// How one listing of log files was read.
+#[derive(Debug, Clone, Copy)]
+pub struct LogReading {
+    /// Files that began later were listed.
+    pub from: DateTime<Utc>,
+    /// Whether all of them were.
+    pub is_whole: bool,
+    /// What ended before this is forgotten.
+    pub oldest: DateTime<Utc>,
+    /// The present.
+    pub now: DateTime<Utc>,
 }
 
-/// The usable log files among these, in the order of their beginnings.
-fn in_order<'a>(
-    sets: impl IntoIterator<Item = &'a BackupSet>,
-    now: DateTime<Utc>,
-) -> Vec<&'a BackupSet> {
-    let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_usable(now);
-    let mut logs: Vec<_> = sets.into_iter().filter(is_log).collect();
-    logs.sort_by_key(|log| log.dated());
-    logs
-}
-
-/// The holes that are known after a listing of log files was read.
-///
-/// `known` are those of before, `left` the files of before, of which the ones that have left the look-back still cover
-/// their time, `listed` the files of now. What lies in the look-back is judged anew: a file may be copied late.
-pub fn holes<'a>(
-    known: &[Hole],
-    left: impl Iterator<Item = &'a BackupSet>,
-    listed: impl Iterator<Item = &'a BackupSet>,
-    edges: Edges,
-    now: DateTime<Utc>,
-) -> Vec<Hole> {
-    let edge = edges.of(BackupType::Log);
-    let oldest = edges.of(BackupType::Full);
-    let mut holes: Vec<Hole> = known
-        .iter()
-        .filter(|hole| hole.from < edge && hole.until > oldest)
-        .cloned()
-        .collect();
-    let logs = in_order(left.filter(|set| !edges.contain(set)).chain(listed), now);
-    let mut regions: Vec<&str> = logs.iter().map(|log| &*log.backup_region).collect();
-    regions.sort_unstable();
-    regions.dedup();
-    for region in regions {
-        let mut covered: Option<DateTime<Utc>> = None;
-        for log in logs.iter().filter(|log| &*log.backup_region == region) {
-            let (Some(begins), Some(ends)) = (log.dated(), covers_until(log)) else {
-                continue;
-            };
-            if let Some(from) = covered
-                && begins > from + TOLERANCE
-                // Before the look-back nobody has looked.
-                && from >= edge
-            {
-                holes.push(Hole {
-                    backup_region: region.to_owned(),
-                    from,
-                    until: begins,
-                });
-            }
-            covered = covered.max(Some(ends));
-        }
-    }
-    holes.sort_by_key(|hole| hole.until);
-    holes.dedup();
-    let too_many = holes.len().saturating_sub(MOST_HOLES);
-    holes.split_off(too_many)
-}
-
-/// The log files of one region, and where they have holes.
-#[derive(Debug)]
-pub struct Chain<'a> {
-    logs: Vec<&'a BackupSet>,
-    holes: Vec<&'a Hole>,
-    /// What lies before was not listed.
-    listed_from: DateTime<Utc>,
-}
-
-/// How a chain continues a backup set.
+/// How log files continue a backup set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
     /// The newest instant to which the logs restore on top of the set; `None` where none of them continues it.
     pub newest: Option<DateTime<Utc>>,
-    /// Holes after the set.
+    /// Breaks after the set.
     pub gaps: u64,
 }
 
-impl<'a> Chain<'a> {
-    /// The usable logs among these sets of one region, with the holes of the same region.
-    pub fn new(
-        sets: impl IntoIterator<Item = &'a BackupSet>,
-        holes: impl IntoIterator<Item = &'a Hole>,
-        listed_from: DateTime<Utc>,
-        now: DateTime<Utc>,
+impl Stretch {
+    /// What a usable log file covers.
+    fn of(log: &BackupSet) -> Option<Self> {
+        let from = log.dated()?;
+        let until = log.covers_until.or_else(|| log.finished())?;
+        Some(Self {
+            backup_region: log.backup_region.to_string(),
+            from,
+            until: until.max(from),
+            newest: log.recovery_point,
+            is_doubted: false,
+        })
+    }
+
+    /// The part of it from before this instant.
+    fn before(&self, end: DateTime<Utc>) -> Option<Self> {
+        (self.from < end).then(|| Self {
+            until: self.until.min(end),
+            newest: self.newest.map(|newest| newest.min(end)),
+            ..self.clone()
+        })
+    }
+
+    fn begins_like(&self, other: &Self) -> bool {
+        self.from == other.from && self.backup_region == other.backup_region
+    }
+
+    /// Whether no more than a short break lies between the two, of which the other begins later.
+    fn is_continued_by(&self, other: &Self) -> bool {
+        self.backup_region == other.backup_region && other.from <= self.until + TOLERANCE
+    }
+}
+
+impl Coverage {
+    /// What is covered once this was read.
+    ///
+    /// `left` are the files of before, of which those that are no longer asked for still cover their time. What was asked
+    /// for is judged anew if it was read whole: a file may be copied late, or be deleted.
+    #[must_use]
+    pub fn followed_by<'a>(
+        &self,
+        left: impl IntoIterator<Item = &'a BackupSet>,
+        listed: impl IntoIterator<Item = &'a BackupSet>,
+        reading: LogReading,
     ) -> Self {
+        let LogReading {
+            from,
+            is_whole,
+            oldest,
+            now,
+        } = reading;
+        let end = if is_whole { from } else { DateTime::<Utc>::MAX_UTC };
+        let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_usable(now);
+        let left = left.into_iter().filter(|set| set.dated() <= Some(from));
+        let files = left.chain(listed).filter(is_log);
+        let known = self.stretches.iter();
+        let mut pieces: Vec<_> = known
+            .filter_map(|stretch| stretch.before(end))
+            .chain(files.filter_map(Stretch::of))
+            .collect();
+        pieces.sort_by(|one, other| {
+            (&one.backup_region, one.from).cmp(&(&other.backup_region, other.from))
+        });
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for piece in pieces {
+            match stretches.last_mut() {
+                Some(last) if last.is_continued_by(&piece) => {
+                    last.until = last.until.max(piece.until);
+                    last.newest = last.newest.max(piece.newest);
+                }
+                last => {
+                    let is_after_break =
+                        last.is_some_and(|last| {
+                            last.backup_region == piece.backup_region && last.until < from
+                        });
+                    let mut known = self.stretches.iter();
+                    let is_new = !known.any(|known| known.begins_like(&piece));
+                    stretches.push(Stretch {
+                        is_doubted: is_after_break && is_new,
+                        ..piece
+                    });
+                }
+            }
+        }
+        stretches.retain(|stretch| stretch.until > oldest);
+        forget_the_oldest(&mut stretches);
         Self {
-            logs: in_order(sets, now),
-            holes: holes.into_iter().collect(),
-            listed_from,
+            stretches,
+            asked_from: Some(self.asked_from.map_or(from, |asked| asked.min(from))),
         }
     }
 
-    /// How far the logs continue a set with this recovery point; without a set they continue nothing.
-    ///
-    /// Only a part of the logs is listed. That those from before continue the set is taken for granted, as long as no
-    /// hole was seen.
-    pub fn reach(&self, base: Option<DateTime<Utc>>) -> Reach {
+    /// From when on log files have to be read once, where that is further back than usual: after a first start back to the
+    /// set that they continue, after a long stop back to where it began, and once more back to a break that begins before
+    /// what was listed.
+    pub fn reads_back_to(
+        &self,
+        base: DateTime<Utc>,
+        last_read: Option<DateTime<Utc>>,
+        lookback: std::time::Duration,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
+        let lookback = Duration::from_std(lookback).ok()?;
+        let edge = now.checked_sub_signed(lookback)?;
+        let is_first = self.asked_from.is_none_or(|asked| asked > base);
+        let first = is_first.then_some(base);
+        let stopped = last_read.filter(|read| *read < edge);
+        let doubted = self.breaks().filter(|(_, after)| after.is_doubted);
+        let doubted = doubted.filter(|(_, after)| after.from > base + TOLERANCE);
+        let doubted = doubted.map(|(before, _)| before.until).min();
+        let missing = [first, stopped, doubted].into_iter().flatten().min()?;
+        // What lies before the set is needed by nobody.
+        let from = missing
+            .max(base)
+            .checked_sub_signed(lookback.max(LEAST_MARGIN))?;
+        (from < edge).then_some(from)
+    }
+
+    /// Where files are missing between others.
+    pub fn holes(&self) -> impl Iterator<Item = Hole> {
+        self.breaks().map(|(before, after)| Hole {
+            backup_region: after.backup_region.clone(),
+            from: before.until,
+            until: after.from,
+        })
+    }
+
+    /// The stretches before and after each break.
+    fn breaks(&self) -> impl Iterator<Item = (&Stretch, &Stretch)> {
+        let next = self.stretches.iter().skip(1);
+        let pairs = self.stretches.iter().zip(next);
+        pairs.filter(|(before, after)| before.backup_region == after.backup_region)
+    }
+
+    /// How far the log files of a region continue a set with this recovery point; without a set they continue nothing.
+    pub fn reach(&self, region: &str, base: Option<DateTime<Utc>>) -> Reach {
+        let stretches = self.stretches.iter();
+        let stretches = stretches.filter(|stretch| stretch.backup_region == region);
         let Some(base) = base else {
             return Reach {
                 newest: None,
-                gaps: self.holes.len() as u64,
+                gaps: (stretches.count() as u64).saturating_sub(1),
             };
         };
-        let after = |hole: &&&Hole| hole.until > base + TOLERANCE;
-        let ahead = self.holes.iter().filter(after);
-        let gaps = ahead.clone().count() as u64;
-        if self.begins_too_late(base) {
-            return Reach {
-                newest: None,
-                gaps: gaps + 1,
-            };
-        }
-        let end = ahead.map(|hole| hole.from).min();
-        let within = |log: &&&BackupSet| {
-            end.is_none_or(|end| log.dated().is_some_and(|begins| begins < end))
-        };
-        let points = self.logs.iter().filter(within);
+        let (upon, after): (Vec<_>, Vec<_>) =
+            stretches.partition(|stretch| stretch.from <= base + TOLERANCE);
+        let newest = upon.last().and_then(|stretch| stretch.newest);
         Reach {
-            newest: points
-                .filter_map(|log| log.recovery_point)
-                .max()
-                .filter(|newest| *newest > base),
-            gaps,
+            newest: newest.filter(|newest| *newest > base),
+            gaps: after.len() as u64,
         }
     }
+}
 
-    /// Whether the set lies in the time that was listed, and all logs begin later.
-    fn begins_too_late(&self, base: DateTime<Utc>) -> bool {
-        let first = self.logs.first().and_then(|log| log.dated());
-        base >= self.listed_from && first.is_some_and(|first| first > base + TOLERANCE)
+/// Whatever their region.
+fn forget_the_oldest(stretches: &mut Vec<Stretch>) {
+    let too_many = stretches.len().saturating_sub(MOST_STRETCHES);
+    if too_many > 0 {
+        let mut ends: Vec<_> = stretches.iter().map(|stretch| stretch.until).collect();
+        ends.sort_unstable();
+        let newest = ends[too_many];
+        stretches.retain(|stretch| stretch.until >= newest);
     }
 }
 

@@ -372,11 +372,7 @@ fn eventful() -> Instance {
     };
     let logs = Sets {
         listing: listing(vec![log_in("cn-shanghai", "50m", "40m")]),
-        holes: vec![Hole {
-            backup_region: "cn-shanghai".to_owned(),
-            from: ago("5h"),
-            until: ago("4h"),
-        }],
+        logs: stretches("cn-shanghai", &[("7h", "5h"), ("4h", "40m")]),
         ..Sets::default()
     };
     let window = RestoreWindow {

@@ -123,18 +123,13 @@ fn a_broken_promise_is_explained() {
 fn what_breaks_no_promise_is_said_as_well() {
     let mut gone = both(week(), vec![local("34m")]);
     gone.0.gone_since = Some(ago("90m"));
-    let hole = Hole {
-        backup_region: "cn-shanghai".to_owned(),
-        from: ago("30m"),
-        until: ago("20m"),
-    };
     let logs = Sets {
         listing: listing(vec![
             log_in("cn-shanghai", "35m", "30m"),
             log_in("cn-shanghai", "20m", "10m"),
         ]),
         remembered: Vec::new(),
-        holes: vec![hole],
+        logs: stretches("cn-shanghai", &[("9h", "30m"), ("20m", "10m")]),
     };
     for (story, state, expected) in [
         (
