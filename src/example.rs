@@ -102,7 +102,7 @@ pub(crate) fn stretches(region: &str, times: &[(&str, &str)]) -> Coverage {
     });
     Coverage {
         stretches: stretches.collect(),
-        asked_from: None,
+        ..Coverage::default()
     }
 }
 
@@ -246,6 +246,7 @@ impl Instance {
                 &sets.listing.sets,
                 LogReading {
                     from: edges.of(BackupType::Log),
+                    goes_back: false,
                     is_whole: true,
                     oldest: edges.of(BackupType::Full),
                     now: now(),

@@ -529,7 +529,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::backup::{Anomaly, Status};
+    use crate::backup::{Anomaly, BackupType, Status};
     use crate::example::{LOOKBACK, ago, copy_in, failed, failure, listing, local, target, with};
 
     const KIND: ListingKind = ListingKind::CrossRegion;

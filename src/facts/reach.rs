@@ -45,6 +45,7 @@ impl Sets {
             &listing.sets,
             LogReading {
                 from: listing.read_from(edges, BackupType::Log),
+                goes_back: listing.back_to.is_some(),
                 is_whole: listing.complete,
                 oldest: edges.of(BackupType::Full),
                 now,
@@ -66,12 +67,7 @@ impl Sets {
     /// For each copy the newest usable set that began before the look-back.
     ///
     /// A set that began later and is no longer listed was deleted, and is forgotten with reason.
-    fn newest_before(
-        &self,
-        listing: &Listing,
-        edges: Edges,
-        now: DateTime<Utc>,
-    ) -> Vec<BackupSet> {
+    fn newest_before(&self, listing: &Listing, edges: Edges, now: DateTime<Utc>) -> Vec<BackupSet> {
         let mut newest: BTreeMap<Copy<'_>, &BackupSet> = BTreeMap::new();
         // Of what was just listed only logs are dropped.
         let logs = listing.sets.iter().filter(|set| is_log(set));
@@ -119,8 +115,10 @@ impl InstanceFacts {
         let mut bases: BTreeMap<(Scope, &str), DateTime<Utc>> = BTreeMap::new();
         for sets in self.all_sets() {
             let remembered = sets.remembered.iter();
-            let kept = remembered
-                .filter(|set| self.kept_until(set).is_some_and(|kept_until| kept_until > now));
+            let kept = remembered.filter(|set| {
+                self.kept_until(set)
+                    .is_some_and(|kept_until| kept_until > now)
+            });
             for set in sets.listing.sets.iter().chain(kept) {
                 if is_log(set) || !set.is_usable(now) {
                     continue;
@@ -187,9 +185,9 @@ impl InstanceFacts {
         let logs = self.found(ListingKind::CrossRegionLog);
         let logs = logs.and_then(Found::sets).into_iter();
         let listed = logs.flat_map(|logs| &logs.listing.sets);
-        let later = listed.chain(&copies.listing.sets).filter(|set| {
-            set.backup_type != BackupType::Full && set.is_usable(now)
-        });
+        let later = listed
+            .chain(&copies.listing.sets)
+            .filter(|set| set.backup_type != BackupType::Full && set.is_usable(now));
         // Where there is nothing that needs it, nobody need know.
         let places: BTreeSet<&str> = later.map(|set| &*set.backup_region).collect();
         let mut newest: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();

@@ -14,10 +14,9 @@ use crate::backup::{
 };
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, listing, local, log_in,
-    now, policy_to,
+    now, policy_to, stretches,
 };
 use crate::facts::Sets;
-use crate::log_chain::Hole;
 use crate::posture::assess;
 use crate::provider::Operations;
 use crate::provider::error::Reason;

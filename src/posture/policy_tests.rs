@@ -1,5 +1,7 @@
 //! What policies, protection, log files and restore windows mean.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::backup::{PolicySwitch, RestoreWindow};
 use crate::example::{
@@ -282,9 +284,19 @@ fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
     unknown.switches[0].retention = None;
     for (case, set, policy, reaches) in [
         ("the policy keeps it", old(), kept_for(41), Some(ago("5m"))),
-        ("its retention is over", old(), kept_for(40), Some(ago("40d"))),
+        (
+            "its retention is over",
+            old(),
+            kept_for(40),
+            Some(ago("40d")),
+        ),
         ("nobody knows", old(), unknown.clone(), Some(ago("40d"))),
-        ("it says so itself", expires(now() + Duration::hours(1)), unknown, Some(ago("5m"))),
+        (
+            "it says so itself",
+            expires(now() + Duration::hours(1)),
+            unknown,
+            Some(ago("5m")),
+        ),
         ("a listing denied it", denied, kept_for(60), None),
     ] {
         let instance = remembered(set).with_policy(policy);
@@ -292,8 +304,15 @@ fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
         assert_eq!((point, gaps), (reaches, Some(0)), "{case}");
         // It is the newest success all the same.
         let posture = judged(&instance);
-        let full = posture.copies.iter().find(|copy| copy.backup_type == BackupType::Full && copy.place == away());
-        assert_eq!(full.unwrap().last_success.unwrap().ended, ago("40d"), "{case}");
+        let full = posture
+            .copies
+            .iter()
+            .find(|copy| copy.backup_type == BackupType::Full && copy.place == away());
+        assert_eq!(
+            full.unwrap().last_success.unwrap().ended,
+            ago("40d"),
+            "{case}"
+        );
     }
 }
 
@@ -301,7 +320,10 @@ fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
 fn log_files_without_a_usable_set_restore_nothing() {
     let logs = || vec![log_in(AWAY, "90m", "60m")];
     let covered = &[("21h", "60m")];
-    assert_eq!(reached(&with_logs(vec![], logs(), covered)), (None, Some(0)));
+    assert_eq!(
+        reached(&with_logs(vec![], logs(), covered)),
+        (None, Some(0))
+    );
     let failed = crate::example::failed(copy_in(AWAY, "20h"));
     let instance = with_logs(vec![failed], logs(), covered);
     assert_eq!(reached(&instance), (None, Some(0)));

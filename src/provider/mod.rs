@@ -25,6 +25,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use self::alibaba::Alibaba;
 use self::credentials::{Chain, ChainGround, Credential, CredentialSource};
 use self::error::{ListError, Reason, Repeat};
@@ -300,6 +302,26 @@ impl Provider {
             Client::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
             // In a box, since it is many times as large as the others.
             Client::Huawei(huawei) => Box::pin(huawei.list(listing, target, courier)).await,
+            Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+        }
+    }
+
+    /// Reads one listing of one instance from this instant on, although it lies before the look-back. The only ones that
+    /// ever have to be are those of what is kept elsewhere.
+    pub async fn list_back_to(
+        &self,
+        back_to: DateTime<Utc>,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Reading, ListError> {
+        let from = Some(back_to);
+        match &self.client {
+            Client::Alibaba(alibaba) => alibaba.list_back_to(from, listing, target, courier).await,
+            Client::Huawei(huawei) => {
+                Box::pin(huawei.list_back_to(from, listing, target, courier)).await
+            }
+            // It has nothing that continues a set.
             Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
         }
     }

@@ -333,7 +333,8 @@ struct SetsRecord {
 #[derive(Debug, Serialize, Deserialize)]
 struct CoverageRecord {
     stretches: Vec<(Word, Moment, Moment, Option<Moment>, bool)>,
-    asked_from: Option<Moment>,
+    read_from: Option<Moment>,
+    cut_at: Option<Moment>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -472,7 +473,8 @@ impl<'a> Words<'a> {
         });
         CoverageRecord {
             stretches: stretches.collect(),
-            asked_from: moment(coverage.asked_from),
+            read_from: moment(coverage.read_from),
+            cut_at: moment(coverage.cut_at),
         }
     }
 
@@ -602,7 +604,8 @@ impl Lexicon<'_> {
         });
         Ok(Coverage {
             stretches: stretches.collect::<Result<_, Unreadable>>()?,
-            asked_from: time(record.asked_from)?,
+            read_from: time(record.read_from)?,
+            cut_at: time(record.cut_at)?,
         })
     }
 

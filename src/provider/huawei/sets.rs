@@ -1,7 +1,6 @@
 //! Reads the sets and the logs of an instance, in its own region and in those that keep copies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -11,7 +10,7 @@ use super::{Huawei, LIST_BACKUPS, LIST_OFF_SITE_BACKUPS, PAGE_SIZE, row_index};
 use crate::backup::{Listing, ListingKind};
 use crate::provider::error::ListError;
 use crate::provider::page::{End, Paging};
-use crate::provider::pages::{Position, Window, read_pages};
+use crate::provider::pages::{Position, Span, Window, read_pages};
 use crate::provider::row::{Subject, gather};
 use crate::provider::{Call, Courier, Parameter};
 use crate::target::Target;
@@ -29,7 +28,7 @@ impl Huawei {
             target,
             region,
             project: self.project(region, courier).await?,
-            lookback: self.lookback.sets,
+            span: self.lookback.sets.into(),
         };
         let mut listing = Listing {
             complete: true,
@@ -54,12 +53,14 @@ impl Huawei {
         &self,
         listing: ListingKind,
         target: &Target,
+        back_to: Option<DateTime<Utc>>,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         let (backup_type, lookback) = match listing {
             ListingKind::CrossRegionLog => ("incremental", self.lookback.logs),
             _ => ("auto", self.lookback.sets),
         };
+        let span = Span { lookback, back_to };
         let whereabouts = self.whereabouts(target, courier).await?;
         let mut found = Listing {
             complete: true,
@@ -69,6 +70,7 @@ impl Huawei {
                 .map(|destination| destination.region.to_string())
                 .collect(),
             protected: whereabouts.protected,
+            back_to,
             ..Listing::default()
         };
         for keeper in whereabouts.keepers(listing) {
@@ -81,7 +83,7 @@ impl Huawei {
                 target,
                 region,
                 project,
-                lookback,
+                span,
             };
             let paging = Paging::new(PAGE_SIZE, End::RowsRead);
             self.read(&question, backup_type, (courier, paging), &mut found)
@@ -100,7 +102,7 @@ impl Huawei {
         listing: &mut Listing,
     ) -> Result<Paging, ListError> {
         read_pages(
-            (&self.clock, question.lookback),
+            (&self.clock, question.span),
             courier,
             &mut paging,
             |window, position| question.page(backup_type, window, position),
@@ -126,7 +128,7 @@ struct Question<'a> {
     target: &'a Target,
     region: &'a Arc<str>,
     project: Arc<str>,
-    lookback: Duration,
+    span: Span,
 }
 
 impl Question<'_> {

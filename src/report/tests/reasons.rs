@@ -1,9 +1,8 @@
 //! Every trouble with its words and its state.
 
 use super::*;
-use crate::example::{listing, policy_off};
+use crate::example::{listing, policy_off, stretches};
 use crate::facts::Sets;
-use crate::log_chain::Hole;
 
 fn check(story: Instance, state: &str, reasons: &[&str]) {
     let told = format!("{story:?}");
