@@ -481,4 +481,6 @@ pub struct Listing {
     pub destinations: Vec<String>,
     /// Whether the provider's policy copies to other regions at all, where reading the listing took knowing it.
     pub protected: Option<bool>,
+    /// From when on it was read, where that is further back than the look-back.
+    pub back_to: Option<DateTime<Utc>>,
 }

@@ -9,6 +9,7 @@ mod feed;
 mod inventory;
 pub mod ledger;
 mod presence;
+mod reach;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -23,10 +24,10 @@ use self::ledger::{CopyKey, Events, Ledger};
 use self::presence::Answer;
 pub use self::presence::{Missing, Presence};
 use crate::backup::{
-    BackupSet, BackupType, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
-    RestoreWindows, Scope,
+    BackupSet, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
+    RestoreWindows,
 };
-use crate::log_chain::{self, Hole};
+use crate::log_chain::Coverage;
 use crate::provider::error::{ListError, Reason};
 use crate::target::{InstanceKey, Target};
 
@@ -136,10 +137,11 @@ pub struct Sets {
     /// The listing.
     pub listing: Listing,
     /// For each copy the newest usable set that has left the look-back: it is still the newest success, although it is
-    /// no longer listed and no longer counted.
+    /// no longer listed and no longer counted. One that a whole listing should have shown, and did not, has no recovery
+    /// point any more.
     pub remembered: Vec<BackupSet>,
-    /// Where log files are missing between others.
-    pub holes: Vec<Hole>,
+    /// What log files cover, those included that are no longer listed.
+    pub logs: Coverage,
 }
 
 impl Facts {
@@ -598,52 +600,14 @@ impl Found {
     /// What is known once this was read, with what has to be remembered of before.
     fn followed_by(&self, reading: Reading, lookback: Lookback, now: DateTime<Utc>) -> Self {
         match reading {
-            Reading::Sets(listing) => Self::Sets(Arc::new(Sets {
-                remembered: self.newest_before(lookback, now),
-                holes: self.holes_after(&listing, lookback, now),
-                listing: listing.made_lean(),
-            })),
+            Reading::Sets(listing) => {
+                let nothing = Sets::default();
+                let before = self.sets().unwrap_or(&nothing);
+                Self::Sets(Arc::new(before.followed_by(listing, lookback, now)))
+            }
             Reading::Policy(policy) => Self::Policy(Arc::new(policy)),
             Reading::Windows(windows) => Self::Windows(Arc::new(windows)),
         }
-    }
-
-    /// For each copy the newest usable set that began before the look-back.
-    ///
-    /// A set that began later and is no longer listed was deleted, and is forgotten with reason.
-    fn newest_before(&self, lookback: Lookback, now: DateTime<Utc>) -> Vec<BackupSet> {
-        let Some(sets) = self.sets() else {
-            return Vec::new();
-        };
-        let edges = lookback.ending(now);
-        let mut newest: BTreeMap<(Scope, &str, BackupType), &BackupSet> = BTreeMap::new();
-        for set in sets.listing.sets.iter().chain(&sets.remembered) {
-            if !set.is_usable(now) || edges.contain(set) {
-                continue;
-            }
-            let copy = (set.scope, &*set.backup_region, set.backup_type);
-            let best = newest.entry(copy).or_insert(set);
-            if set.finished() > best.finished() {
-                *best = set;
-            }
-        }
-        newest.into_values().cloned().collect()
-    }
-
-    /// Where log files are missing. A part of a listing shows nothing about what is missing.
-    fn holes_after(&self, listing: &Listing, lookback: Lookback, now: DateTime<Utc>) -> Vec<Hole> {
-        let nothing = Sets::default();
-        let before = self.sets().unwrap_or(&nothing);
-        if !listing.complete {
-            return before.holes.clone();
-        }
-        log_chain::holes(
-            &before.holes,
-            before.listing.sets.iter().chain(&before.remembered),
-            listing.sets.iter(),
-            lookback.ending(now),
-            now,
-        )
     }
 }
 
@@ -652,7 +616,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::backup::{Anomaly, Status};
+    use crate::backup::{Anomaly, BackupType, Status};
     use crate::example::{
         LOOKBACK, ago, copy_in, failed, failure, listing, local, now, target, with,
     };

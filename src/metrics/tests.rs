@@ -14,10 +14,9 @@ use crate::backup::{
 };
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, listing, local, log_in,
-    now, policy_to,
+    now, policy_to, stretches,
 };
 use crate::facts::Sets;
-use crate::log_chain::Hole;
 use crate::posture::assess;
 use crate::provider::Operations;
 use crate::provider::error::Reason;
@@ -373,11 +372,7 @@ fn eventful() -> Instance {
     };
     let logs = Sets {
         listing: listing(vec![log_in("cn-shanghai", "50m", "40m")]),
-        holes: vec![Hole {
-            backup_region: "cn-shanghai".to_owned(),
-            from: ago("5h"),
-            until: ago("4h"),
-        }],
+        logs: stretches("cn-shanghai", &[("7h", "5h"), ("4h", "40m")]),
         ..Sets::default()
     };
     let window = RestoreWindow {

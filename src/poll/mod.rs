@@ -360,7 +360,11 @@ async fn poll_together(
 /// One attempt at one listing, recorded whatever comes of it.
 async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
     let (instance, kind) = key;
-    if *kind == ListingKind::RestoreWindow {
+    // Restore windows are those of the newest copy, and logs are read back to it once.
+    if matches!(
+        kind,
+        ListingKind::RestoreWindow | ListingKind::CrossRegionLog
+    ) {
         account.wait_for_copies(&ground.facts, instance).await;
     }
     let Some(facts) = ground.facts.of(instance) else {
@@ -368,7 +372,16 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
     };
     account.begin(*kind);
     let courier = account.courier(kind.is_slow());
-    let reading = account.provider.list(*kind, &facts.target, &courier);
+    let (target, provider) = (&facts.target, &account.provider);
+    let back_to = facts.reads_back_to(*kind, account.poll.lookback, ground.clock.now());
+    let reading = async {
+        match back_to {
+            Some(back_to) => {
+                Box::pin(provider.list_back_to(back_to, *kind, target, &courier)).await
+            }
+            None => provider.list(*kind, target, &courier).await,
+        }
+    };
     let outcome = unless_it_panics(reading)
         .await
         .unwrap_or_else(|()| Err(internal_error(instance)));

@@ -1,11 +1,13 @@
 //! What policies, protection, log files and restore windows mean.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::backup::{PolicySwitch, RestoreWindow};
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, copy_in, instance, local, log_in, now, policy_off, policy_to,
+    stretches,
 };
-use crate::log_chain::Hole;
 use crate::provider::error::Reason;
 
 const AWAY: &str = "cn-shanghai";
@@ -332,10 +334,10 @@ fn a_copy_that_stopped_is_uncopied_while_local_backups_go_on() {
     assert_eq!(met(&instance, Objective::CopyDelay), Some(false));
 }
 
-fn with_logs(copies: Vec<BackupSet>, logs: Vec<BackupSet>, holes: Vec<Hole>) -> Instance {
+fn with_logs(copies: Vec<BackupSet>, logs: Vec<BackupSet>, covered: &[(&str, &str)]) -> Instance {
     let sets = Sets {
         listing: crate::example::listing(logs),
-        holes,
+        logs: stretches(AWAY, covered),
         ..Sets::default()
     };
     listed(copies, vec![])
@@ -362,38 +364,109 @@ fn a_hole_in_the_log_chain_moves_the_recovery_point_back() {
             log_in(AWAY, "15m", "5m"),
         ]
     };
-    let hole = Hole {
-        backup_region: AWAY.to_owned(),
-        from: ago("60m"),
-        until: ago("30m"),
-    };
     let copies = || vec![copy_in(AWAY, "20h")];
-    let whole = with_logs(copies(), logs(), vec![]);
+    let whole = with_logs(copies(), logs(), &[("21h", "5m")]);
     assert_eq!(reached(&whole), (Some(ago("5m")), Some(0)));
-    let broken = with_logs(copies(), logs(), vec![hole.clone()]);
+    let covered = &[("21h", "60m"), ("30m", "5m")];
+    let broken = with_logs(copies(), logs(), covered);
     assert_eq!(reached(&broken), (Some(ago("60m")), Some(1)));
     // The next full backup begins a new chain.
-    let mended = with_logs(vec![copy_in(AWAY, "20m")], logs(), vec![hole.clone()]);
+    let mended = with_logs(vec![copy_in(AWAY, "20m")], logs(), covered);
     assert_eq!(reached(&mended), (Some(ago("5m")), Some(0)));
-    let elsewhere = Hole {
-        backup_region: "cn-beijing".to_owned(),
-        ..hole
+    let mut elsewhere = with_logs(copies(), logs(), &[("21h", "5m")]);
+    let mut others = stretches("cn-beijing", covered);
+    let logs = elsewhere.0.listings.get_mut(&ListingKind::CrossRegionLog);
+    if let Found::Sets(sets) = &mut logs.unwrap().found {
+        let sets = Arc::make_mut(sets);
+        sets.logs.stretches.append(&mut others.stretches);
+    }
+    assert_eq!(reached(&elsewhere), (Some(ago("5m")), Some(0)));
+}
+
+#[test]
+fn logs_that_were_not_read_back_to_the_set_are_not_taken_for_granted() {
+    let logs = || vec![log_in(AWAY, "90m", "5m")];
+    let unread = with_logs(vec![copy_in(AWAY, "20h")], logs(), &[("90m", "5m")]);
+    assert_eq!(reached(&unread), (Some(ago("20h")), Some(1)));
+    let read = with_logs(vec![copy_in(AWAY, "20h")], logs(), &[("20h 9m", "5m")]);
+    assert_eq!(reached(&read), (Some(ago("5m")), Some(0)));
+}
+
+#[test]
+fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
+    let logs = || vec![log_in(AWAY, "90m", "5m")];
+    let remembered = |set: BackupSet| {
+        let sets = Sets {
+            remembered: vec![set],
+            ..Sets::default()
+        };
+        with_logs(vec![], logs(), &[("41d", "5m")]).found(ListingKind::CrossRegion, sets)
     };
-    let unharmed = with_logs(copies(), logs(), vec![elsewhere]);
-    assert_eq!(reached(&unharmed), (Some(ago("5m")), Some(0)));
+    let old = || copy_in(AWAY, "40d");
+    let kept_for = |days: u64| {
+        let mut policy = policy_to(AWAY);
+        policy.switches[0].retention = Some(std::time::Duration::from_secs(days * 24 * 3600));
+        policy
+    };
+    let expires = |when: DateTime<Utc>| BackupSet {
+        expires: Some(when),
+        ..old()
+    };
+    let denied = BackupSet {
+        recovery_point: None,
+        ..old()
+    };
+    let mut unknown = kept_for(60);
+    unknown.switches[0].retention = None;
+    for (case, set, policy, reaches) in [
+        ("the policy keeps it", old(), kept_for(41), Some(ago("5m"))),
+        (
+            "its retention is over",
+            old(),
+            kept_for(40),
+            Some(ago("40d")),
+        ),
+        ("nobody knows", old(), unknown.clone(), Some(ago("40d"))),
+        (
+            "it says so itself",
+            expires(now() + Duration::hours(1)),
+            unknown,
+            Some(ago("5m")),
+        ),
+        ("a listing denied it", denied, kept_for(60), None),
+    ] {
+        let instance = remembered(set).with_policy(policy);
+        let (point, gaps) = reached(&instance);
+        assert_eq!((point, gaps), (reaches, Some(0)), "{case}");
+        // It is the newest success all the same.
+        let posture = judged(&instance);
+        let full = posture
+            .copies
+            .iter()
+            .find(|copy| copy.backup_type == BackupType::Full && copy.place == away());
+        assert_eq!(
+            full.unwrap().last_success.unwrap().ended,
+            ago("40d"),
+            "{case}"
+        );
+    }
 }
 
 #[test]
 fn log_files_without_a_usable_set_restore_nothing() {
     let logs = || vec![log_in(AWAY, "90m", "60m")];
-    assert_eq!(reached(&with_logs(vec![], logs(), vec![])), (None, Some(0)));
+    let covered = &[("21h", "60m")];
+    assert_eq!(
+        reached(&with_logs(vec![], logs(), covered)),
+        (None, Some(0))
+    );
     let failed = crate::example::failed(copy_in(AWAY, "20h"));
-    let instance = with_logs(vec![failed], logs(), vec![]);
+    let instance = with_logs(vec![failed], logs(), covered);
     assert_eq!(reached(&instance), (None, Some(0)));
-    let elsewhere = with_logs(vec![copy_in("cn-beijing", "20h")], logs(), vec![]);
+    let elsewhere = with_logs(vec![copy_in("cn-beijing", "20h")], logs(), covered);
     assert_eq!(reached(&elsewhere), (None, Some(0)));
     // Without log files there is nothing to have gaps.
-    let none = with_logs(vec![copy_in(AWAY, "20h")], vec![], vec![]);
+    let none = with_logs(vec![copy_in(AWAY, "20h")], vec![], &[]);
     assert_eq!(reached(&none), (Some(ago("20h")), None));
 }
 

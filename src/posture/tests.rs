@@ -81,7 +81,7 @@ fn going_to(destinations: &[&str], sets: Vec<BackupSet>) -> Sets {
             ..listing(sets)
         },
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     }
 }
 
@@ -295,7 +295,7 @@ fn a_remembered_set_is_the_newest_success_and_is_not_counted() {
     let sets = Sets {
         listing: listing(vec![failed(copy_in("cn-shanghai", "1day"))]),
         remembered: vec![copy_in("cn-shanghai", "40days")],
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let posture = judged(&instance().found(CrossRegion, sets));
     let copy = &posture.copies[0];
@@ -538,7 +538,7 @@ fn a_recovery_point_is_that_of_the_newest_log_where_logs_are_copied() {
     let sets = Sets {
         listing: listing(vec![]),
         remembered: vec![log(shanghai("2h 30m"))],
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let instance = instance()
         .with_logs()
@@ -1146,7 +1146,7 @@ fn a_listing_says_how_its_last_attempt_went_and_when_it_was_last_read() {
     let incomplete = Sets {
         listing: Listing::default(),
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     };
     for (case, instance, expected) in [
         ("never attempted", instance(), (None, None, None, None)),
@@ -1196,7 +1196,7 @@ fn an_instance_goes_by_its_configured_name_and_else_by_the_providers() {
             ..Listing::default()
         },
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let configured = |name: &str| {
         let mut instance = instance();
@@ -1237,7 +1237,7 @@ fn the_engine_is_that_of_the_first_listing_that_names_one() {
             ..Listing::default()
         },
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let mysql = || named(Some("mysql"), Some("5.7"));
     for (instance, expected) in [

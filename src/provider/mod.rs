@@ -320,6 +320,26 @@ impl Provider {
         }
     }
 
+    /// Reads one listing of one instance from this instant on, although it lies before the look-back. The only ones that
+    /// ever have to be are those of what is kept elsewhere.
+    pub async fn list_back_to(
+        &self,
+        back_to: DateTime<Utc>,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Reading, ListError> {
+        let from = Some(back_to);
+        match &self.client {
+            Client::Alibaba(alibaba) => alibaba.list_back_to(from, listing, target, courier).await,
+            Client::Huawei(huawei) => {
+                Box::pin(huawei.list_back_to(from, listing, target, courier)).await
+            }
+            // It has nothing that continues a set.
+            Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+        }
+    }
+
     /// Reads one listing of several instances of a region at once, as far as the vendor can ([`Vendor::together`]) and
     /// as it costs no more than asking about each.
     pub async fn list_together(

@@ -61,10 +61,7 @@ fn of_region(key: &RegionKey, found: &RegionFacts, is_shard: bool) -> String {
             "Account {account} cannot be searched for instances in {region}: {message}"
         );
     }
-    let present = found.instances.values();
-    let present: Vec<_> = present
-        .filter(|listed| listed.gone_since.is_none())
-        .collect();
+    let present: Vec<_> = found.present().map(|(_, listed)| listed).collect();
     if present.is_empty() {
         let of_this_shard = if is_shard { " of this shard" } else { "" };
         return format!("Account {account} has no instances{of_this_shard} in {region}");
@@ -130,7 +127,8 @@ mod tests {
                 id,
                 Listed {
                     instance,
-                    gone_since: None,
+                    missing: None,
+                    is_doubted: false,
                 },
             )
         };
@@ -220,10 +218,7 @@ mod tests {
     #[test]
     fn a_page_is_not_empty_while_any_instance_is_watched_and_those_that_are_gone_are_not() {
         let here = instance().0;
-        let gone = InstanceFacts {
-            gone_since: Some(now()),
-            ..here.clone()
-        };
+        let gone = instance().missing("1h", 6).0;
         let regions = [region("cn-hangzhou", Some(Ok(())), &[])];
         let why = |instances: &[&InstanceFacts], regions: &[Region]| {
             why_nothing_is_watched(instances.iter().copied(), regions, Shard::WHOLE)

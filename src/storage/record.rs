@@ -20,7 +20,7 @@ use crate::facts::ledger::{CopyKey, Events, Identity, Ledger, Standing};
 use crate::facts::{
     Attempt, Failure, Found, Listed, ListingFacts, Missing, Presence, RegionFacts, RegionKey, Sets,
 };
-use crate::log_chain::Hole;
+use crate::log_chain::{Coverage, Stretch};
 use crate::provider::error::Reason;
 use crate::target::InstanceKey;
 use crate::vendor::Vendor;
@@ -380,7 +380,14 @@ struct SetsRecord {
     destinations: Vec<Word>,
     protected: Option<bool>,
     remembered: Vec<SetRecord>,
-    holes: Vec<(Word, Moment, Moment)>,
+    logs: CoverageRecord,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct CoverageRecord {
+    stretches: Vec<(Word, Moment, Moment, Option<Moment>, bool)>,
+    read_from: Option<Moment>,
+    cut_at: Option<Moment>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -496,7 +503,6 @@ impl<'a> Words<'a> {
 
     fn sets(&mut self, sets: &'a Sets) -> SetsRecord {
         let listing = &sets.listing;
-        let holes = sets.holes.iter();
         SetsRecord {
             sets: listing.sets.iter().map(|set| self.set(set)).collect(),
             anomalies: self.anomalies(&listing.anomalies),
@@ -507,12 +513,24 @@ impl<'a> Words<'a> {
             destinations: self.places(&listing.destinations),
             protected: listing.protected,
             remembered: sets.remembered.iter().map(|set| self.set(set)).collect(),
-            holes: holes
-                .map(|hole| {
-                    let region = self.place(&hole.backup_region);
-                    (region, hole.from.into(), hole.until.into())
-                })
-                .collect(),
+            logs: self.coverage(&sets.logs),
+        }
+    }
+
+    fn coverage(&mut self, coverage: &'a Coverage) -> CoverageRecord {
+        let stretches = coverage.stretches.iter().map(|stretch| {
+            (
+                self.place(&stretch.backup_region),
+                stretch.from.into(),
+                stretch.until.into(),
+                moment(stretch.newest),
+                stretch.is_doubted,
+            )
+        });
+        CoverageRecord {
+            stretches: stretches.collect(),
+            read_from: moment(coverage.read_from),
+            cut_at: moment(coverage.cut_at),
         }
     }
 
@@ -616,7 +634,6 @@ impl Lexicon<'_> {
         let sets = |records: &[SetRecord]| -> Result<Vec<_>, _> {
             records.iter().map(|record| self.set(record)).collect()
         };
-        let holes = record.holes.iter();
         Ok(Sets {
             listing: Listing {
                 sets: sets(&record.sets)?,
@@ -627,18 +644,29 @@ impl Lexicon<'_> {
                 instance_name: self.optional(record.instance_name)?,
                 destinations: self.texts(&record.destinations)?,
                 protected: record.protected,
+                back_to: None,
             }
             .made_lean(),
             remembered: sets(&record.remembered)?,
-            holes: holes
-                .map(|(region, from, until)| {
-                    Ok(Hole {
-                        backup_region: self.text(*region)?,
-                        from: (*from).try_into()?,
-                        until: (*until).try_into()?,
-                    })
-                })
-                .collect::<Result<_, Unreadable>>()?,
+            logs: self.coverage(&record.logs)?,
+        })
+    }
+
+    fn coverage(&self, record: &CoverageRecord) -> Result<Coverage, Unreadable> {
+        let stretches = record.stretches.iter();
+        let stretches = stretches.map(|(region, from, until, newest, is_doubted)| {
+            Ok(Stretch {
+                backup_region: self.text(*region)?,
+                from: (*from).try_into()?,
+                until: (*until).try_into()?,
+                newest: time(*newest)?,
+                is_doubted: *is_doubted,
+            })
+        });
+        Ok(Coverage {
+            stretches: stretches.collect::<Result<_, Unreadable>>()?,
+            read_from: time(record.read_from)?,
+            cut_at: time(record.cut_at)?,
         })
     }
 

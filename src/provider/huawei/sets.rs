@@ -1,7 +1,6 @@
 //! Reads the sets and the logs of an instance, in its own region and in those that keep copies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -13,7 +12,7 @@ use super::{Huawei, LIST_BACKUPS, LIST_OFF_SITE_BACKUPS, PAGE_SIZE, row_index};
 use crate::backup::{Listing, ListingKind};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::page::{End, Paging};
-use crate::provider::pages::{Position, Window, read_pages};
+use crate::provider::pages::{Position, Span, Window, read_pages};
 use crate::provider::row::{Subject, gather};
 use crate::provider::{Call, Courier, Parameter};
 use crate::target::Target;
@@ -31,7 +30,7 @@ impl Huawei {
             target,
             region,
             project: self.project(region, courier).await?,
-            lookback: self.lookback.sets,
+            span: self.lookback.sets.into(),
         };
         let mut listing = Listing {
             complete: true,
@@ -56,22 +55,24 @@ impl Huawei {
         &self,
         listing: ListingKind,
         target: &Target,
+        back_to: Option<DateTime<Utc>>,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         let (backup_type, lookback) = match listing {
             ListingKind::CrossRegionLog => ("incremental", self.lookback.logs),
             _ => ("auto", self.lookback.sets),
         };
+        let span = Span { lookback, back_to };
         let whereabouts = self.whereabouts(target, courier).await?;
         let mut found = Listing {
             complete: true,
             destinations: whereabouts.named().map(ToString::to_string).collect(),
             protected: whereabouts.protected,
+            back_to,
             ..Listing::default()
         };
         for (keeper, is_former) in whereabouts.keepers(listing) {
-            let read =
-                self.read_off_site((listing, backup_type), lookback, keeper, target, courier);
+            let read = self.read_off_site((listing, backup_type), span, keeper, target, courier);
             let sets = match read.await {
                 Ok(sets) => sets,
                 Err(error) if is_former && is_passed_over(&error) => {
@@ -95,7 +96,7 @@ impl Huawei {
     async fn read_off_site(
         &self,
         (listing, backup_type): (ListingKind, &str),
-        lookback: Duration,
+        span: Span,
         keeper: &Destination,
         target: &Target,
         courier: &impl Courier,
@@ -108,7 +109,7 @@ impl Huawei {
             target,
             region,
             project: self.project_of(place, courier).await?,
-            lookback,
+            span,
         };
         let mut found = Listing {
             complete: true,
@@ -129,7 +130,7 @@ impl Huawei {
         listing: &mut Listing,
     ) -> Result<Paging, ListError> {
         read_pages(
-            (&self.clock, question.lookback),
+            (&self.clock, question.span),
             courier,
             &mut paging,
             |window, position| question.page(backup_type, window, position),
@@ -167,7 +168,7 @@ struct Question<'a> {
     target: &'a Target,
     region: &'a Arc<str>,
     project: Arc<str>,
-    lookback: Duration,
+    span: Span,
 }
 
 impl Question<'_> {

@@ -270,6 +270,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             // Huawei's rows name the backup and not the instance.
             instance_name: None,
             protected: None,
+            back_to: None,
             destinations: match kind {
                 Local => Vec::new(),
                 CrossRegion | CrossRegionLog => names(&[AWAY]),

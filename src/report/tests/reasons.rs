@@ -1,9 +1,8 @@
 //! Every trouble with its words and its state.
 
 use super::*;
-use crate::example::{listing, policy_off};
+use crate::example::{listing, policy_off, stretches};
 use crate::facts::Sets;
-use crate::log_chain::Hole;
 
 fn check(story: Instance, state: &str, reasons: &[&str]) {
     let told = format!("{story:?}");
@@ -122,18 +121,13 @@ fn a_broken_promise_is_explained() {
 #[test]
 fn what_breaks_no_promise_is_said_as_well() {
     let both_read = || both(week(), vec![local("34m")]);
-    let hole = Hole {
-        backup_region: "cn-shanghai".to_owned(),
-        from: ago("30m"),
-        until: ago("20m"),
-    };
     let logs = Sets {
         listing: listing(vec![
             log_in("cn-shanghai", "35m", "30m"),
             log_in("cn-shanghai", "20m", "10m"),
         ]),
         remembered: Vec::new(),
-        holes: vec![hole],
+        logs: stretches("cn-shanghai", &[("9h", "30m"), ("20m", "10m")]),
     };
     for (story, state, expected) in [
         (
