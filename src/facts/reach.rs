@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{Found, InstanceFacts, Sets};
 use crate::backup::{BackupSet, BackupType, Edges, Listing, ListingKind, Lookback, Scope};
-use crate::log_chain::LogReading;
+use crate::log_chain::{Coverage, LogReading};
 
 /// A set that will leave the look-back so soon is asked for as if it had: a question may stand in line for a while.
 const SOON: Duration = Duration::hours(1);
@@ -40,17 +40,7 @@ impl Sets {
         now: DateTime<Utc>,
     ) -> Self {
         let edges = lookback.ending(now);
-        let logs = self.logs.followed_by(
-            self.all(),
-            &listing.sets,
-            LogReading {
-                from: listing.read_from(edges, BackupType::Log),
-                goes_back: listing.back_to.is_some(),
-                is_whole: listing.complete,
-                oldest: edges.of(BackupType::Full),
-                now,
-            },
-        );
+        let logs = self.logs_after(&listing, edges, now);
         let remembered = self.newest_before(&listing, edges, now);
         if listing.back_to.take().is_some() {
             // Read once for what they cover, and as many as the instance has of them.
@@ -62,6 +52,21 @@ impl Sets {
             logs,
             listing: listing.made_lean(),
         }
+    }
+
+    /// What log files cover. Of a listing that never had any there is nothing to be noted.
+    fn logs_after(&self, listing: &Listing, edges: Edges, now: DateTime<Utc>) -> Coverage {
+        if self.logs == Coverage::default() && !listing.sets.iter().any(is_log) {
+            return Coverage::default();
+        }
+        let reading = LogReading {
+            from: listing.read_from(edges, BackupType::Log),
+            edge: edges.of(BackupType::Log),
+            is_whole: listing.complete,
+            oldest: edges.of(BackupType::Full),
+            now,
+        };
+        self.logs.followed_by(self.all(), &listing.sets, reading)
     }
 
     /// For each copy the newest usable set that began before the look-back.
@@ -174,9 +179,8 @@ impl InstanceFacts {
         let nothing = Sets::default();
         let logs = self.listings.get(&ListingKind::CrossRegionLog);
         let sets = logs.and_then(|logs| logs.found.sets());
-        let last_read = logs.and_then(|logs| logs.last_success);
         let coverage = &sets.unwrap_or(&nothing).logs;
-        coverage.reads_back_to(base, last_read, lookback.logs, now)
+        coverage.reads_back_to(base, lookback.logs, now)
     }
 
     fn sets_read_back_to(&self, lookback: Lookback, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
