@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,7 +22,9 @@ use crate::fault::Fault;
 use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
-use crate::world::{Account, CrossRegionSet, Instance, LocalSet, SessionToken, Vendor};
+use crate::world::{
+    Account, CrossRegionSet, Destination, Instance, LocalSet, SessionToken, Vendor,
+};
 use crate::{alibaba, huawei, volcengine};
 
 /// A running simulated cloud; it stops when it is dropped.
@@ -212,6 +215,34 @@ impl Cloud {
     pub fn switch_policy_on(&self, instance: &str) -> bool {
         let now = self.shared.clock.world();
         self.shared.state().world.switch_policy_on(instance, now)
+    }
+
+    /// What ended after `until` is no longer copied to a region, and the copies that are there stay. Policies go on naming
+    /// it as switched off, or name it no more.
+    pub fn leave_destination(
+        &self,
+        instance: &str,
+        region: &str,
+        until: DateTime<Utc>,
+        is_named: bool,
+    ) -> bool {
+        let mut state = self.shared.state();
+        let left = (until, is_named);
+        state.world.leave_destination(instance, region, left)
+    }
+
+    /// Copies an instance to another region as well, `lag` after each local backup.
+    pub fn add_destination(&self, instance: &str, region: &str, lag: Duration) -> bool {
+        let destination = Destination {
+            region: region.to_owned(),
+            lag,
+            until: None,
+            is_named: false,
+        };
+        self.shared
+            .state()
+            .world
+            .add_destination(instance, destination)
     }
 
     /// Nothing has been written to the database since then, so that its log backups hold nothing

@@ -111,7 +111,8 @@ pub(super) fn cross_region_policy(
     // The vendor copies to one region only.
     let destination = instance
         .destinations
-        .first()
+        .iter()
+        .find(|destination| destination.is_in_use())
         .filter(|_| holding.is_protected());
     Ok(json!({
         "InstanceId": instance.id,

@@ -149,7 +149,8 @@ impl Mishaps {
         end: DateTime<Utc>,
         destination: &Destination,
     ) -> Option<DateTime<Utc>> {
-        let stopped = self.stopped.iter().any(|period| contains(*period, end));
+        let stopped = self.stopped.iter().any(|period| contains(*period, end))
+            || destination.until.is_some_and(|until| end > until);
         (!stopped && self.policy.covers(end)).then(|| end + self.lag(end, destination))
     }
 

@@ -493,6 +493,32 @@ impl World {
         self.change(instance, |mishaps| mishaps.policy.switch_on(now))
     }
 
+    pub(crate) fn leave_destination(
+        &mut self,
+        instance: &str,
+        region: &str,
+        (until, is_named): (DateTime<Utc>, bool),
+    ) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        let mut destinations = holding.instance.destinations.iter_mut();
+        let Some(left) = destinations.find(|destination| destination.region == region) else {
+            return false;
+        };
+        left.until = Some(until);
+        left.is_named = is_named;
+        true
+    }
+
+    pub(crate) fn add_destination(&mut self, instance: &str, destination: Destination) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.instance.destinations.push(destination);
+        true
+    }
+
     pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
         self.change(instance, |mishaps| mishaps.idle_since = since)
     }
