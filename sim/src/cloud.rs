@@ -326,6 +326,16 @@ impl Cloud {
         let _ = recorded.wait_for(|recorded| *recorded >= count).await;
     }
 
+    /// Waits until there are `count` requests for an operation, counted like
+    /// [`Cloud::request_count`].
+    pub async fn wait_for_operation(&self, operation: &str, count: usize) {
+        let mut recorded = self.shared.recorded.subscribe();
+        while self.request_count(operation) < count {
+            // As above.
+            let _ = recorded.changed().await;
+        }
+    }
+
     /// Requests that break a documented rule, one sentence each: unknown operations, missing
     /// parameters, bad page sizes and time forms, bad signatures, reused nonces.
     pub fn unexpected(&self) -> Vec<String> {

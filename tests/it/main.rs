@@ -18,7 +18,6 @@
 )]
 
 mod accounts;
-mod chains;
 mod command_line;
 mod coverage;
 mod credentials;
