@@ -19,7 +19,7 @@ pub use self::inventory::{Listed, RegionFacts, RegionKey};
 use self::ledger::{CopyKey, Events, Ledger};
 use crate::backup::{
     BackupSet, BackupType, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
-    RestoreWindows, Scope,
+    RestoreWindows, Scope, Usable,
 };
 use crate::log_chain::{self, Hole};
 use crate::provider::error::{ListError, Reason};
@@ -132,7 +132,7 @@ pub struct Sets {
     /// The listing.
     pub listing: Listing,
     /// For each copy the newest usable set that has left the look-back: it is still the newest success, although it is
-    /// no longer listed and no longer counted.
+    /// no longer listed and no longer counted. With an incremental one, the full set that it continues.
     pub remembered: Vec<BackupSet>,
     /// Where log files are missing between others.
     pub holes: Vec<Hole>,
@@ -410,6 +410,13 @@ impl InstanceFacts {
         self.listings.len() == self.target.listings.len()
     }
 
+    /// Which of its sets, listed or remembered, one could restore from at this time.
+    pub fn usable(&self, now: DateTime<Utc>) -> Usable<'_> {
+        let listings = self.listings.values();
+        let sets = listings.filter_map(|listing| listing.found.sets());
+        Usable::among(sets.flat_map(Sets::all), now)
+    }
+
     /// What became of the sets of each copy, where that is counted.
     pub fn events(&self) -> Option<BTreeMap<&CopyKey, Events>> {
         let mut ledgers = self
@@ -499,6 +506,18 @@ impl ListingFacts {
     }
 }
 
+impl Sets {
+    /// Those that were listed, then those that are remembered.
+    pub fn all(&self) -> impl Iterator<Item = &BackupSet> {
+        self.listing.sets.iter().chain(&self.remembered)
+    }
+
+    /// Which of them one could restore from at this time.
+    pub fn usable(&self, now: DateTime<Utc>) -> Usable<'_> {
+        Usable::among(self.all(), now)
+    }
+}
+
 impl Found {
     /// The sets, if any were read.
     pub fn sets(&self) -> Option<&Sets> {
@@ -529,9 +548,10 @@ impl Found {
             return Vec::new();
         };
         let edges = lookback.ending(now);
+        let usable = sets.usable(now);
         let mut newest: BTreeMap<(Scope, &str, BackupType), &BackupSet> = BTreeMap::new();
-        for set in sets.listing.sets.iter().chain(&sets.remembered) {
-            if !set.is_usable(now) || edges.contain(set) {
+        for set in sets.all() {
+            if !usable.contains(set) || edges.contain(set) {
                 continue;
             }
             let copy = (set.scope, &*set.backup_region, set.backup_type);
@@ -540,7 +560,22 @@ impl Found {
                 *best = set;
             }
         }
-        newest.into_values().cloned().collect()
+        // Without a full set before it, an incremental one would be of no use.
+        let is_base_of = |base: &BackupSet, set: &BackupSet| {
+            base.backup_type == BackupType::Full
+                && (base.scope, &base.backup_region) == (set.scope, &set.backup_region)
+                && base.dated() < set.dated()
+                && usable.contains(base)
+        };
+        let lacking = newest.values().filter(|set| {
+            set.backup_type == BackupType::Incremental
+                && !newest.values().any(|base| is_base_of(base, set))
+        });
+        let bases = lacking.filter_map(|set| {
+            let bases = sets.all().filter(|base| is_base_of(base, set));
+            bases.max_by_key(|base| base.dated())
+        });
+        newest.values().copied().chain(bases).cloned().collect()
     }
 
     /// Where log files are missing. A part of a listing shows nothing about what is missing.
@@ -566,7 +601,9 @@ mod tests {
 
     use super::*;
     use crate::backup::{Anomaly, Status};
-    use crate::example::{LOOKBACK, ago, copy_in, failed, failure, listing, local, target, with};
+    use crate::example::{
+        LOOKBACK, ago, copy_in, failed, failure, listing, local, now, target, with,
+    };
 
     const KIND: ListingKind = ListingKind::CrossRegion;
     const ACCOUNT: (&str, &str) = ("alibaba", "prod");
@@ -725,6 +762,14 @@ mod tests {
                 expired,
                 BackupSet {
                     backup_type: BackupType::Incremental,
+                    ..copy_in("cn-beijing", "31days 12h")
+                },
+                BackupSet {
+                    backup_type: BackupType::Incremental,
+                    ..gone("cn-shenzhen")
+                },
+                BackupSet {
+                    backup_type: BackupType::Partial,
                     ..gone("cn-beijing")
                 },
             ]),
@@ -741,10 +786,44 @@ mod tests {
             remembered,
             [
                 ("cn-beijing".to_owned(), BackupType::Full, ended),
-                ("cn-beijing".to_owned(), BackupType::Incremental, ended),
+                (
+                    "cn-beijing".to_owned(),
+                    BackupType::Incremental,
+                    Some(ago("31days 12h"))
+                ),
                 ("cn-shanghai".to_owned(), BackupType::Full, ended),
             ]
         );
+    }
+
+    #[test]
+    fn an_incremental_set_is_remembered_with_the_full_one_that_it_continues() {
+        let incremental = |ended| BackupSet {
+            backup_type: BackupType::Incremental,
+            ..copy_in("cn-shanghai", ended)
+        };
+        let story = Story::new();
+        story
+            .attempt(
+                "12h",
+                Ok(vec![
+                    copy_in("cn-shanghai", "31days 1h"),
+                    incremental("31days 2h"),
+                    incremental("31days 4h"),
+                    copy_in("cn-shanghai", "31days 5h"),
+                    copy_in("cn-shanghai", "31days 8h"),
+                ]),
+            )
+            .attempt("1m", Ok(vec![incremental("1h")]));
+        let sets = story.sets();
+        let mut ended: Vec<_> = sets.remembered.iter().filter_map(|set| set.ended).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, ["31days 5h", "31days 2h", "31days 1h"].map(ago));
+        let usable = sets.usable(now());
+        assert!(sets.all().all(|set| usable.contains(set)));
+        // Nothing changes when it is remembered once more.
+        story.attempt("0s", Ok(vec![incremental("1h")]));
+        assert_eq!(story.sets().remembered.len(), 3);
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn in_order<'a>(
     sets: impl IntoIterator<Item = &'a BackupSet>,
     now: DateTime<Utc>,
 ) -> Vec<&'a BackupSet> {
-    let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_usable(now);
+    let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_sound(now);
     let mut logs: Vec<_> = sets.into_iter().filter(is_log).collect();
     logs.sort_by_key(|log| log.dated());
     logs

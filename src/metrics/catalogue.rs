@@ -850,12 +850,18 @@ fn each_switch(
     }
 }
 
+/// The copies of which more is said than how many sets they have: a part of the instance keeps no promise.
+fn judged(instance: &Assessed) -> impl Iterator<Item = &Copy> {
+    let copies = instance.posture.copies.iter();
+    copies.filter(|copy| copy.backup_type != BackupType::Partial)
+}
+
 fn each_copy(
     instance: &Assessed,
     family: &mut InstanceFamily<'_>,
     value: impl Fn(&Copy) -> Option<f64>,
 ) {
-    for copy in &instance.posture.copies {
+    for copy in judged(instance) {
         if let Some(value) = value(copy) {
             family.sample(&[&copy_labels(copy)], value);
         }
@@ -872,7 +878,7 @@ fn each_event(
         return;
     };
     let mut events: BTreeMap<(Scope, &str, BackupType), Events> = BTreeMap::new();
-    for copy in &instance.posture.copies {
+    for copy in judged(instance) {
         let place = &copy.place;
         let copy = (place.scope, &*place.backup_region, copy.backup_type);
         events.insert(copy, Events::default());

@@ -23,7 +23,7 @@ impl<'a> View<'a> {
             if set.backup_type == BackupType::Log {
                 logs.entry(place).or_default().push(set);
             } else if let Some(point) = set.recovery_point
-                && set.is_usable(self.now)
+                && self.usable.contains(set)
             {
                 let newest = bases.entry(place).or_insert(point);
                 *newest = point.max(*newest);

@@ -19,8 +19,8 @@ use redb::{
 
 use super::fault::Fault;
 use super::record::{
-    self, AttemptRecord, FindingRecord, InstanceMatter, InstanceRecord, RegionRecord, Unreadable,
-    VERSION,
+    self, AttemptRecord, FindingRecord, InstanceMatter, InstanceRecord, OLDEST_VERSION,
+    RegionRecord, Unreadable, VERSION,
 };
 use crate::backup::ListingKind;
 use crate::facts::{Changes, Facts, InstanceFacts, ListingFacts, RegionFacts, RegionKey};
@@ -151,7 +151,8 @@ impl FactsFile {
     fn over(database: Database) -> Result<(Self, Stored), Fault> {
         let version = version(&database)?;
         match version {
-            None => {
+            // Before anything is written that the version before could not read.
+            None | Some(OLDEST_VERSION..VERSION) => {
                 let transaction = database.begin_write().map_err(fault)?;
                 transaction
                     .open_table(ABOUT)

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use super::record::{AttemptRecord, FindingRecord, InstanceRecord, RegionRecord};
+use super::record::{AttemptRecord, FindingRecord, InstanceRecord, RegionRecord, VERSION};
 use super::*;
 use crate::backup::{
     Anomaly, Description, FoundInstance, Inventory, Listing, ListingKind, Reading, RestoreWindow,
@@ -339,7 +339,7 @@ fn a_file_that_nobody_can_read_is_set_aside_and_the_newest_of_these_are_kept() {
 fn a_file_of_a_newer_version_is_set_aside_whole() {
     let scratch = Scratch::new("storage-newer");
     let path = stored(&scratch.path(""), &eventful());
-    set_version(&path, 2);
+    set_version(&path, VERSION + 1);
     let facts = watching(&[]);
     let (_keeper, ground) = open(&scratch.path(""), &facts);
     let counts = ground.tally.counts().storage.unwrap();
@@ -351,9 +351,30 @@ fn a_file_of_a_newer_version_is_set_aside_whole() {
         .find(|name| name.starts_with("facts.redb.newer-"));
     // Whoever goes forward again renames it back.
     let newer = scratch.path(newer.unwrap());
-    set_version(&newer, 1);
+    set_version(&newer, VERSION);
     let (_file, stored) = FactsFile::open(&newer).unwrap();
     assert_eq!(stored.instances.len(), 2);
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read_and_becomes_one_of_this() {
+    let scratch = Scratch::new("storage-older");
+    // It knew no part of an instance, and nothing that is not copied.
+    let facts = eventful();
+    let path = stored(&scratch.path(""), &facts);
+    set_version(&path, 1);
+    for _ in 0..2 {
+        let (_file, known) = FactsFile::open(&path).unwrap();
+        assert_eq!(known.instances.len(), facts.all().len());
+    }
+    let counts = {
+        let (_keeper, ground) = open(&scratch.path(""), &watching(&[]));
+        ground.tally.counts().storage.unwrap()
+    };
+    assert_eq!(counts.set_aside, BTreeMap::new());
+    // There was no version before the first.
+    set_version(&path, 0);
+    assert!(matches!(FactsFile::open(&path), Err(Fault::Damaged(_))));
 }
 
 fn set_version(path: &Path, version: u64) {
