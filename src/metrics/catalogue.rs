@@ -273,7 +273,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&["status"]),
-        help: "Backup sets in the look-back by status; completed and failed are always there, also as 0.",
+        help: "Backup sets in the look-back by status; completed and failed are always there, also as 0. Sets of the type partial, which hold less than the whole instance, have this metric alone.",
         samples: Samples::Instance(|instance, family| {
             for copy in &instance.posture.copies {
                 for (status, sets) in &copy.sets {
@@ -417,7 +417,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_uncopied_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
-        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region; without those that ended before copying was switched on, where the provider tells when.",
+        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region; without those that ended before copying was switched on, where the provider tells when, and those that it never copies (Huawei: manual ones, but for SQL Server).",
         samples: Samples::Instance(|instance, family| {
             for uncopied in &instance.posture.uncopied {
                 let more = [("backup_region", uncopied.backup_region.as_str())];
@@ -530,7 +530,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_anomalies_total",
         metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "listing", "kind"]),
-        help: "Rows of a listing that were not fully understood; counted again at each poll that meets them.",
+        help: "Rows of a listing that were not fully understood, by kind: unknown_status, bad_time, bad_size, future_time, duplicate, foreign_instance, wrong_region, unknown_extent, bad_row. Counted again at each poll that meets them.",
         samples: Samples::Exporter(|overview, family| {
             for ((provider, listing, anomaly), rows) in &overview.counts.anomalies {
                 let labels = [

@@ -194,14 +194,18 @@ impl Oddities {
         let is_after_the_end = |time: DateTime<Utc>| {
             ended.is_some_and(|ended| time.signed_duration_since(ended) > CONSISTENCY_TOLERANCE)
         };
-        let doubt = match self.time(consistent) {
-            Some(time) if self.is_future(time) => Anomaly::FutureTime,
-            Some(time) if is_after_the_end(time) => Anomaly::BadTime,
-            Some(time) => return Some(time),
-            None => return started,
+        let Some(time) = self.time(consistent) else {
+            return started;
         };
-        self.note(doubt);
-        started
+        let doubts = [
+            (self.is_future(time), Anomaly::FutureTime),
+            (is_after_the_end(time), Anomaly::BadTime),
+        ];
+        for (_, doubt) in doubts.iter().filter(|(is_doubted, _)| *is_doubted) {
+            self.note(*doubt);
+        }
+        let is_believed = doubts.iter().all(|(is_doubted, _)| !is_doubted);
+        if is_believed { Some(time) } else { started }
     }
 
     fn is_future(&self, time: DateTime<Utc>) -> bool {

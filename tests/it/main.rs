@@ -39,3 +39,4 @@ mod trial;
 mod volcengine;
 mod web;
 mod web_config;
+mod worth;

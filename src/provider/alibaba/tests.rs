@@ -805,12 +805,20 @@ fn an_odd_time_or_size_spoils_its_field_and_is_counted_once() {
             &[BadTime],
         ),
         (
+            CrossRegion,
+            json!({"ConsistentTime": "2026-06-12T01:20:01Z"}),
+            Status::Completed,
+            Some(start),
+            Some(end),
+            &[BadTime],
+        ),
+        (
             Local,
             json!({"ConsistentTime": 4_000_000_000_u64}),
             Status::Completed,
             Some(start),
             Some(end),
-            &[FutureTime],
+            &[BadTime, FutureTime],
         ),
     ] {
         let (set, found) = read_row(listing, &row(listing, &changes));
@@ -835,6 +843,12 @@ fn the_consistent_time_is_text_here_and_seconds_there_and_the_start_when_there_i
     let (start, consistent) = ("2026-06-12T01:00:00Z", "2026-06-12T01:05:00Z");
     for (listing, value, expected) in [
         (CrossRegion, json!("2026-06-12T01:05:00Z"), consistent),
+        // Ten minutes after the end are believed, and not a second more.
+        (
+            CrossRegion,
+            json!("2026-06-12T01:20:00Z"),
+            "2026-06-12T01:20:00Z",
+        ),
         (CrossRegion, json!("2026-06-12T01:05Z"), consistent),
         (CrossRegion, json!(""), start),
         (CrossRegion, Value::Null, start),
