@@ -23,7 +23,7 @@ use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
 use crate::world::{
-    Account, CrossRegionSet, Destination, Instance, LocalSet, SessionToken, Vendor,
+    Account, CrossRegionSet, Destination, Instance, LocalSet, Quirk, SessionToken, Vendor,
 };
 use crate::{alibaba, huawei, volcengine};
 
@@ -183,6 +183,17 @@ impl Cloud {
     pub fn resume_copies(&self, instance: &str) -> bool {
         let now = self.shared.clock.world();
         self.shared.state().world.resume_copies(instance, now)
+    }
+
+    /// Scheduled backups that start from then on are like this; `from` may lie in the past.
+    pub fn begin_quirk(&self, instance: &str, quirk: Quirk, from: DateTime<Utc>) -> bool {
+        self.shared.state().world.begin_quirk(instance, quirk, from)
+    }
+
+    /// Scheduled backups that start from now on are not like this any more; those in between stay.
+    pub fn end_quirk(&self, instance: &str, quirk: Quirk) -> bool {
+        let now = self.shared.clock.world();
+        self.shared.state().world.end_quirk(instance, quirk, now)
     }
 
     /// No log backup of the instance is made from now on.

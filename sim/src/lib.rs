@@ -38,5 +38,5 @@ pub use fault::{Fault, FaultKind, NoRows, ThrottleHeader};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{
     Account, CrossRegionSet, Destination, Engine, Instance, IssuedKey, LocalSet, Logs,
-    MetadataMode, Project, Schedule, SessionToken, Trouble, Vendor,
+    MetadataMode, Project, Quirk, Schedule, SessionToken, Trouble, Vendor,
 };

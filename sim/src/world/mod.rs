@@ -19,7 +19,8 @@ use serde_json::Value;
 
 pub(crate) use history::{Backup, Copy, draw};
 pub use instance::{
-    Account, Destination, Engine, Instance, Logs, Project, Schedule, SessionToken, Trouble, Vendor,
+    Account, Destination, Engine, Instance, Logs, Project, Quirk, Schedule, SessionToken, Trouble,
+    Vendor,
 };
 pub(crate) use issued::{Issue, OidcVerdict};
 pub use issued::{IssuedKey, MetadataMode};
@@ -521,6 +522,14 @@ impl World {
 
     pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
         self.change(instance, |mishaps| mishaps.idle_since = since)
+    }
+
+    pub(crate) fn begin_quirk(&mut self, id: &str, quirk: Quirk, from: DateTime<Utc>) -> bool {
+        self.change(id, |mishaps| mishaps.begin_quirk(quirk, from))
+    }
+
+    pub(crate) fn end_quirk(&mut self, id: &str, quirk: Quirk, now: DateTime<Utc>) -> bool {
+        self.change(id, |mishaps| mishaps.end_quirk(quirk, now))
     }
 
     fn change(&mut self, instance: &str, change: impl FnOnce(&mut Mishaps)) -> bool {
