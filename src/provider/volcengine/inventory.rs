@@ -35,6 +35,10 @@ impl<'a> Gathering<'a> {
         for Row(row) in page.rows {
             let row = row.unwrap_or_default();
             let id = row.instance_id.text();
+            if id.is_none() {
+                // It may be anybody's: then who is missing is not gone.
+                paging.miss_a_row();
+            }
             new_rows += usize::from(paging.is_new(id.clone()));
             let is_elsewhere = row
                 .region_id
