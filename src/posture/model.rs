@@ -31,9 +31,10 @@ fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<Whence>) {
         let is_of_no_use = match set.backup_type {
             BackupType::Full | BackupType::Log => false,
             BackupType::Partial => true,
-            BackupType::Incremental => !bases.iter().any(|(base, _)| {
+            BackupType::Incremental => !bases.iter().any(|(base, (_, is_listed))| {
                 base.backup_type == BackupType::Full
                     && is_usable(base)
+                    && (*is_listed || is_kept(base))
                     && (base.scope, &base.backup_region) == (set.scope, &set.backup_region)
                     && base.started.or(base.ended) < set.started.or(set.ended)
             }),
@@ -43,6 +44,11 @@ fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<Whence>) {
         }
     }
     all.into_iter().unzip()
+}
+
+/// Nobody has a policy here, so that only a set of a known end is known to be kept once it is no longer listed.
+fn is_kept(set: &BackupSet) -> bool {
+    set.recovery_point.is_some() && set.expires.is_some_and(|expires| expires > now())
 }
 
 fn is_usable(set: &BackupSet) -> bool {
