@@ -37,8 +37,7 @@ async fn cloud_behind(vendor: Vendor, ids: &[&str]) -> Cloud {
 fn configuration(vendor: Vendor, cloud: &Cloud, ids: &[&str]) -> Configuration {
     let mut configuration = Configuration::at(vendor, cloud, ids);
     // Restore windows take the simulator long, as there are many logs.
-    configuration.poll =
-        "interval: 1s, timeout: 25s, log_lookback: 4m".to_owned();
+    configuration.poll = "interval: 1s, timeout: 25s, log_lookback: 4m".to_owned();
     for (_, _, more) in &mut configuration.instances {
         more.push_str("objectives: {recovery_point: 10m}");
     }
