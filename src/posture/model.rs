@@ -97,7 +97,7 @@ fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
 /// The newest recovery point of each place: that of the newest usable set, or of a log file that continues it.
 fn recovery_points(sets: &[BackupSet], whence: &[Whence]) -> BTreeMap<Place, DateTime<Utc>> {
     let mut newest = BTreeMap::new();
-    // Nobody says how long remembered sets are kept, so that logs continue listed ones alone.
+    // Logs continue those that are listed, and those that say themselves that they are still kept.
     let mut bases = BTreeMap::new();
     for (set, (_, is_listed)) in sets.iter().zip(whence) {
         let Some(point) = set.recovery_point else {
@@ -108,7 +108,7 @@ fn recovery_points(sets: &[BackupSet], whence: &[Whence]) -> BTreeMap<Place, Dat
         }
         let known = newest.entry(place_of(set)).or_insert(point);
         *known = point.max(*known);
-        if *is_listed {
+        if *is_listed || set.expires.is_some() {
             let known = bases.entry(place_of(set)).or_insert(point);
             *known = point.max(*known);
         }
