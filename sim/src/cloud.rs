@@ -21,7 +21,7 @@ use crate::fault::Fault;
 use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
-use crate::world::{Account, CrossRegionSet, Instance, LocalSet, SessionToken, Vendor};
+use crate::world::{Account, CrossRegionSet, Instance, LocalSet, SessionToken, Truth, Vendor};
 use crate::{alibaba, huawei, volcengine};
 
 /// A running simulated cloud; it stops when it is dropped.
@@ -215,6 +215,12 @@ impl Cloud {
     /// newer; `None` ends that.
     pub fn set_idle(&self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
         self.shared.state().world.set_idle(instance, since)
+    }
+
+    /// What there really is of an instance now, whatever answers say; nothing of one that was removed.
+    pub fn truth(&self, instance: &str) -> Option<Truth> {
+        let now = self.shared.clock.now();
+        self.shared.state().world.truth(instance, now)
     }
 
     /// Answers one request without a socket, for tests whose time is simulated. It is counted and

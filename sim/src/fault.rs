@@ -85,6 +85,9 @@ pub enum FaultKind {
     GrowingTotal,
     /// The right answer, said to be empty in this way.
     NoRows(NoRows),
+    /// The right answer with fewer rows than there are, and with a total that fits: nothing in it
+    /// tells it from the truth.
+    FewerRows(FewerRows),
     /// The session token is said to be expired.
     ExpiredToken,
     /// 200 with a page for people, as a captive portal answers.
@@ -131,6 +134,7 @@ impl FaultKind {
             | Self::RepeatedRow
             | Self::GrowingTotal
             | Self::NoRows(_)
+            | Self::FewerRows(_)
             | Self::Huawei(_) => false,
         }
     }
@@ -148,6 +152,18 @@ pub enum NoRows {
     NullResult,
     /// What holds the list is absent.
     NoResult,
+}
+
+/// Which rows are left of an answer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum FewerRows {
+    /// None; a policy that is no list is said to be off.
+    None,
+    /// The first ones, so many.
+    First(usize),
+    /// All but those of these instances, as for a key that may not see them.
+    Without(Vec<String>),
 }
 
 /// Header in which a throttled client finds the wait.

@@ -9,6 +9,7 @@ mod key;
 mod logs;
 mod policy;
 mod stated;
+mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -27,6 +28,7 @@ pub(crate) use key::{Key, Signer, TokenVerdict};
 pub(crate) use logs::{Log, chains, windows};
 pub(crate) use policy::Policy;
 pub use stated::{CrossRegionSet, LocalSet};
+pub use truth::{LogFile, Restorable, Truth};
 
 use history::Mishaps;
 

@@ -1,0 +1,160 @@
+//! What there really is, whatever an answer says of it: for a judge that must not trust answers. What a
+//! test states row by row is no part of it, as nobody knows what would be restored from it.
+
+use chrono::{DateTime, Utc};
+
+use super::instance::{Engine, Vendor};
+use super::{Backup, Holding, World};
+
+/// An instance, and what it could be restored from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Truth {
+    /// Whose cloud it is with.
+    pub vendor: Vendor,
+    /// Name of the owning account.
+    pub account: String,
+    /// Region in which the instance runs.
+    pub region: String,
+    /// Database engine.
+    pub engine: Engine,
+    /// Version of the engine in the vendor's spelling.
+    pub engine_version: String,
+    /// It has not been released.
+    pub is_there: bool,
+    /// The vendor copies instances like this one.
+    pub can_be_copied: bool,
+    /// Where its policy copies it to, and whether that is switched on.
+    pub destinations: Vec<(String, bool)>,
+    /// When the policy was last switched on; `None` is before all history.
+    pub copied_since: Option<DateTime<Utc>>,
+    /// What is kept in its own region.
+    pub local: Vec<Restorable>,
+    /// What is kept in other regions.
+    pub copies: Vec<(String, Restorable)>,
+    /// Copied log files in other regions, from the newest data there on, oldest first.
+    pub logs: Vec<(String, LogFile)>,
+}
+
+/// A finished set from which the whole instance can be restored, alone or upon a full one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restorable {
+    /// Start of the backup.
+    pub start: DateTime<Utc>,
+    /// When it was complete where it is kept.
+    pub end: DateTime<Utc>,
+    /// The instant that its data is of.
+    pub consistent: DateTime<Utc>,
+    /// It needs no other set.
+    pub full: bool,
+}
+
+/// A log file that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Begin of the stretch of time that it holds.
+    pub begin: DateTime<Utc>,
+    /// Its end.
+    pub end: DateTime<Utc>,
+    /// Commit time of the last transaction in it.
+    pub last_transaction: DateTime<Utc>,
+}
+
+impl World {
+    /// What there is of an instance; nothing of one that was removed.
+    pub(crate) fn truth(&self, id: &str, now: DateTime<Utc>) -> Option<Truth> {
+        let holding = self.instances.get(id)?;
+        let instance = &holding.instance;
+        let vendor = self.accounts.get(&instance.account)?.vendor;
+        let is_on = holding.policy().is_on();
+        let destinations = instance.destinations.iter();
+        let copies = copies(holding, vendor, now);
+        let logs = logs(holding, vendor, &copies, now);
+        Some(Truth {
+            vendor,
+            account: instance.account.clone(),
+            region: instance.region.clone(),
+            engine: instance.engine,
+            engine_version: instance.engine_version.clone(),
+            is_there: !holding.is_released(),
+            can_be_copied: !instance.cross_region_unsupported,
+            destinations: destinations
+                .map(|destination| (destination.region.clone(), is_on))
+                .collect(),
+            copied_since: holding.policy().enabled_at(),
+            // Whoever releases an instance loses its local sets.
+            local: if holding.is_released() {
+                Vec::new()
+            } else {
+                let backups = holding.backups(now);
+                backups.iter().filter_map(restorable).collect()
+            },
+            copies,
+            logs,
+        })
+    }
+}
+
+fn restorable(backup: &Backup) -> Option<Restorable> {
+    (!backup.failed).then_some(Restorable {
+        start: backup.start,
+        end: backup.end,
+        consistent: backup.consistent,
+        full: backup.full,
+    })
+}
+
+fn copies(holding: &Holding, vendor: Vendor, now: DateTime<Utc>) -> Vec<(String, Restorable)> {
+    if holding.instance.cross_region_unsupported {
+        return Vec::new();
+    }
+    let mut copies = Vec::new();
+    for copy in holding.copies(now) {
+        // Huawei's differential backups stay at home.
+        if vendor == Vendor::Huawei && !copy.backup.full {
+            continue;
+        }
+        if let Some(set) = restorable(&copy.backup) {
+            copies.push((
+                copy.region,
+                Restorable {
+                    end: copy.end,
+                    ..set
+                },
+            ));
+        }
+    }
+    copies
+}
+
+fn logs(
+    holding: &Holding,
+    vendor: Vendor,
+    copies: &[(String, Restorable)],
+    now: DateTime<Utc>,
+) -> Vec<(String, LogFile)> {
+    let instance = &holding.instance;
+    // Huawei deletes them when the policy is switched off, and they do not come back with it.
+    let since = holding.policy().enabled_at();
+    let keeps = |end: DateTime<Utc>| {
+        vendor != Vendor::Huawei || holding.is_protected() && since.is_none_or(|since| since <= end)
+    };
+    let mut logs = Vec::new();
+    for destination in &instance.destinations {
+        let region = &destination.region;
+        let here = copies.iter().filter(|(place, _)| place == region);
+        let Some(base) = here.map(|(_, set)| set.start).max() else {
+            continue;
+        };
+        let kept = holding.copied_logs(region, base - instance.logs.every..=now, now);
+        let kept = kept.into_iter().filter(|log| keeps(log.end));
+        logs.extend(kept.map(|log| {
+            let file = LogFile {
+                begin: log.begin,
+                end: log.end,
+                last_transaction: log.last_transaction,
+            };
+            (region.clone(), file)
+        }));
+    }
+    logs
+}
