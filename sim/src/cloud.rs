@@ -21,7 +21,9 @@ use crate::fault::Fault;
 use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
-use crate::world::{Account, CrossRegionSet, Instance, LocalSet, SessionToken, Truth, Vendor};
+use crate::world::{
+    Account, CrossRegionSet, Instance, LocalSet, Quirk, SessionToken, Truth, Vendor,
+};
 use crate::{alibaba, huawei, volcengine};
 
 /// A running simulated cloud; it stops when it is dropped.
@@ -179,6 +181,17 @@ impl Cloud {
         self.shared.state().world.resume_copies(instance, now)
     }
 
+    /// Scheduled backups that start from then on are like this; `from` may lie in the past.
+    pub fn begin_quirk(&self, instance: &str, quirk: Quirk, from: DateTime<Utc>) -> bool {
+        self.shared.state().world.begin_quirk(instance, quirk, from)
+    }
+
+    /// Scheduled backups that start from now on are not like this any more; those in between stay.
+    pub fn end_quirk(&self, instance: &str, quirk: Quirk) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.state().world.end_quirk(instance, quirk, now)
+    }
+
     /// No log backup of the instance is made from now on.
     pub fn stop_logs(&self, instance: &str) -> bool {
         let now = self.shared.clock.now();
@@ -209,6 +222,20 @@ impl Cloud {
     pub fn switch_policy_on(&self, instance: &str) -> bool {
         let now = self.shared.clock.now();
         self.shared.state().world.switch_policy_on(instance, now)
+    }
+
+    /// Switches one destination of an instance off, while the others stay as they are.
+    pub fn switch_destination_off(&self, instance: &str, region: &str) -> bool {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        state.world.switch_destination_off(instance, region, now)
+    }
+
+    /// Switches one destination on again; what ended in between is never copied there.
+    pub fn switch_destination_on(&self, instance: &str, region: &str) -> bool {
+        let now = self.shared.clock.now();
+        let mut state = self.shared.state();
+        state.world.switch_destination_on(instance, region, now)
     }
 
     /// Nothing has been written to the database since then, so that its log backups hold nothing

@@ -38,5 +38,5 @@ pub use fault::{Fault, FaultKind, FewerRows, NoRows, ThrottleHeader};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{
     Account, CrossRegionSet, Destination, Engine, Instance, IssuedKey, LocalSet, LogFile, Logs,
-    MetadataMode, Project, Restorable, Schedule, SessionToken, Trouble, Truth, Vendor,
+    MetadataMode, Project, Quirk, Restorable, Schedule, SessionToken, Trouble, Truth, Vendor,
 };

@@ -42,9 +42,10 @@ pub(super) fn local_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>
         "BackupEndTime": spell(backup.end),
         "BackupType": if backup.full { "FullBackup" } else { "IncrementalBackup" },
         "BackupMode": "Automated",
-        "BackupMethod": "Physical",
+        "BackupMethod": if backup.one_database { "Logical" } else { "Physical" },
         "BackupInitiator": "System",
-        "BackupScale": "DBInstance",
+        // The samples show the first; the other is guessed from the name of a field.
+        "BackupScale": if backup.one_database { "DataBase" } else { "DBInstance" },
         "BackupLocation": "OSS",
         "BackupSize": backup.size_bytes,
         "ConsistentTime": if has_consistent_time { backup.consistent.timestamp() } else { 0 },
@@ -100,26 +101,27 @@ pub(super) fn stated_local_row(instance: &Instance, set: &LocalSet, now: DateTim
 }
 
 pub(super) fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> Row {
+    let region = copy.told_region(instance);
     let file = file_name(instance, copy.backup.start);
     let mut fields = object(json!({
         "CrossBackupId": copy_id(instance, copy),
-        "CrossBackupRegion": copy.region,
+        "CrossBackupRegion": region,
         "CrossBackupSetFile": file,
         "CrossBackupSetLocation": "oss",
         "CrossBackupSetSize": copy.backup.size_bytes,
-        "CrossBackupDownloadLink": copy_link(&copy.region, &file, now),
+        "CrossBackupDownloadLink": copy_link(region, &file, now),
         "BackupStartTime": spell(copy.backup.start),
         // "The time when the cross-region data backup file was generated", so not the end of the
         // local set.
         "BackupEndTime": spell(copy.end),
         "BackupType": if copy.backup.full { "F" } else { "I" },
-        "BackupMethod": "P",
-        "BackupSetScale": 0,
+        "BackupMethod": if copy.backup.one_database { "L" } else { "P" },
+        "BackupSetScale": i32::from(copy.backup.one_database),
     }));
     describe_instance(&mut fields, instance);
     fields.insert(
         "RestoreRegions".to_owned(),
-        json!({ "RestoreRegion": restore_regions(instance, &copy.region) }),
+        json!({ "RestoreRegion": restore_regions(instance, region) }),
     );
     if instance.engine == Engine::SqlServer {
         // The vendor's SQL Server sample has neither status nor consistent time, but this.

@@ -180,7 +180,7 @@ fn answer(
 ) -> Value {
     let (instance, listing) = (&holding.instance, selection.listing);
     if let Some(wanted) = selection.wanted {
-        rows.retain(|row| row.is_of_type(listing, wanted));
+        rows.retain(|row| row.is_of_type(instance, listing, wanted));
     }
     // No page says which time the range is about; here it is the start, and a row whose start
     // cannot be read is in every range.

@@ -25,6 +25,9 @@ pub(super) fn off_site(site: &Site<'_>, id: &str) -> Result<Value, Refusal> {
     let mut elements = Vec::new();
     for destination in &instance.destinations {
         let region = destination.region.as_str();
+        if !holding.copies_to(region) {
+            continue;
+        }
         let project = site.memory.projects.id_of_region(site.account, region);
         elements.extend(types.iter().map(|kind| {
             json!({

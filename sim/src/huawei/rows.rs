@@ -68,8 +68,13 @@ impl Row<'_> {
     }
 
     /// The row belongs to a type that is asked for.
-    pub(super) fn is_of_type(&self, listing: Listing<'_>, wanted: &str) -> bool {
-        let Some(kind) = self.kind(listing) else {
+    pub(super) fn is_of_type(
+        &self,
+        instance: &Instance,
+        listing: Listing<'_>,
+        wanted: &str,
+    ) -> bool {
+        let Some(kind) = self.kind(instance, listing) else {
             return true;
         };
         match listing {
@@ -81,8 +86,10 @@ impl Row<'_> {
     }
 
     /// `None` if a stated row does not say it.
-    fn kind(&self, listing: Listing<'_>) -> Option<&str> {
+    fn kind(&self, instance: &Instance, listing: Listing<'_>) -> Option<&str> {
         match self {
+            // One database alone is nothing that is backed up by itself.
+            Self::Scheduled(backup, _) if is_one_database(instance, backup) => Some("manual"),
             Self::Scheduled(backup, _) if backup.full => Some("auto"),
             Self::Scheduled(..) => Some("fragment"),
             // In the sample of the other region a backup with a name of a person's is `auto`.
@@ -164,7 +171,7 @@ impl Row<'_> {
         let mut row = json!({
             "id": self.id(instance, listing),
             "name": name,
-            "type": self.kind(listing),
+            "type": self.kind(instance, listing),
             "size": size,
             "status": status,
             "begin_time": begin,
@@ -178,7 +185,13 @@ impl Row<'_> {
         if instance.engine == Engine::MySql {
             row["associated_with_ddm"] = json!(false);
         }
-        if instance.engine == Engine::SqlServer {
+        // What was made by hand names databases only where it holds no others; the sample of the
+        // other region, where such a set is `auto`, has them all the same.
+        let names_databases = match self {
+            Self::Manual(..) => listing != Listing::Local,
+            Self::Scheduled(..) | Self::Log(_) | Self::Plain(_) | Self::Stated(_) => true,
+        };
+        if instance.engine == Engine::SqlServer && names_databases {
             row["databases"] = json!([{ "name": database(instance) }]);
         }
         if listing == Listing::Local {
@@ -186,6 +199,11 @@ impl Row<'_> {
         }
         row
     }
+}
+
+/// It holds one database. The vendor makes such backups by hand, and of SQL Server only.
+fn is_one_database(instance: &Instance, backup: &Backup) -> bool {
+    backup.one_database && instance.engine == Engine::SqlServer
 }
 
 /// Size in KB and end time: a running backup has neither yet.
@@ -304,6 +322,8 @@ pub(super) fn manual(instance: &Instance, number: usize, start: DateTime<Utc>) -
         end: start + TimeDelta::minutes(10),
         consistent: start,
         full: true,
+        one_database: false,
+        copied_home: false,
         failed: false,
         size_bytes: size,
     }

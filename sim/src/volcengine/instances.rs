@@ -112,7 +112,7 @@ pub(super) fn cross_region_policy(
     let destination = instance
         .destinations
         .first()
-        .filter(|_| holding.is_protected());
+        .filter(|destination| holding.is_protected() && holding.copies_to(&destination.region));
     Ok(json!({
         "InstanceId": instance.id,
         "Active": destination.is_some(),

@@ -167,7 +167,7 @@ fn running_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>) -> Map<
 
 fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> Map<String, Value> {
     let mut row = backup_row(instance, &copy.backup, now);
-    describe_copy(&mut row, instance, &copy.region);
+    describe_copy(&mut row, instance, copy.told_region(instance));
     // The copy is complete one lag after the local set: the vendor's sample has 33 minutes for less
     // than a megabyte.
     row.insert("EndTime".to_owned(), json!(spell(copy.end)));

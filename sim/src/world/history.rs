@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::instance::{Destination, Instance, Schedule, Trouble};
+use super::instance::{Destination, Instance, Quirk, Schedule, Trouble};
 use super::policy::Policy;
 
 /// A finished local backup.
@@ -16,9 +16,14 @@ pub(crate) struct Backup {
     pub(crate) slot: i64,
     pub(crate) start: DateTime<Utc>,
     pub(crate) end: DateTime<Utc>,
-    /// Instant that the data is consistent at, between start and end.
+    /// Instant that the data is said to be consistent at, between start and end unless a quirk has
+    /// moved it.
     pub(crate) consistent: DateTime<Utc>,
     pub(crate) full: bool,
+    /// It holds one database of several.
+    pub(crate) one_database: bool,
+    /// Its copies are said to be kept in the region of the instance.
+    pub(crate) copied_home: bool,
     pub(crate) failed: bool,
     pub(crate) size_bytes: u64,
 }
@@ -32,6 +37,17 @@ pub(crate) struct Copy {
     pub(crate) end: DateTime<Utc>,
 }
 
+impl Copy {
+    /// The region that is said to keep it.
+    pub(crate) fn told_region<'a>(&'a self, instance: &'a Instance) -> &'a str {
+        if self.backup.copied_home {
+            &instance.region
+        } else {
+            &self.region
+        }
+    }
+}
+
 /// The troubles of one instance on the calendar, and when its policy was in force.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mishaps {
@@ -42,8 +58,12 @@ pub(crate) struct Mishaps {
     failed_slots: Vec<i64>,
     /// Backups that end in one of these are not copied.
     stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// Backups that end in one of these are not copied to this region: it is switched off.
+    destinations_off: Vec<(String, (DateTime<Utc>, Option<DateTime<Utc>>))>,
     /// Copies of backups that end after this take longer.
     slowed: Vec<(DateTime<Utc>, Duration)>,
+    /// Backups that start in one of these are like this.
+    quirks: Vec<(Quirk, (DateTime<Utc>, Option<DateTime<Utc>>))>,
     /// Log backups that end in one of these were never made.
     logs_stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
     /// Log backups of these stretches were never copied.
@@ -72,6 +92,10 @@ impl Mishaps {
                     mishaps.logs_stopped.push((start - *since, None));
                 }
                 Trouble::LogsLost { from, to } => mishaps.lose_logs(start - *from, start - *to),
+                Trouble::Quirk { quirk, from, until } => {
+                    let until = (!until.is_zero()).then(|| start - *until);
+                    mishaps.quirks.push((*quirk, (start - *from, until)));
+                }
                 Trouble::Idle { since } => mishaps.idle_since = Some(start - *since),
                 // It is the end of everything, which the holding knows (`World::add_instance`).
                 Trouble::Released { .. } => {}
@@ -105,6 +129,50 @@ impl Mishaps {
         for (_, until) in &mut self.stopped {
             until.get_or_insert(now);
         }
+    }
+
+    /// What ends from now on is not copied to a region, while others may still get it.
+    pub(super) fn switch_destination_off(&mut self, region: &str, now: DateTime<Utc>) {
+        if self.copies_to(region) {
+            self.destinations_off.push((region.to_owned(), (now, None)));
+        }
+    }
+
+    /// What ends from now on is copied to a region again.
+    pub(super) fn switch_destination_on(&mut self, region: &str, now: DateTime<Utc>) {
+        for (_, (_, until)) in self
+            .destinations_off
+            .iter_mut()
+            .filter(|(off, _)| off == region)
+        {
+            until.get_or_insert(now);
+        }
+    }
+
+    /// A region has not been switched off by itself.
+    pub(super) fn copies_to(&self, region: &str) -> bool {
+        let mut off = self
+            .destinations_off
+            .iter()
+            .filter(|(off, _)| off == region);
+        off.all(|(_, (_, until))| until.is_some())
+    }
+
+    /// Backups that start from then on are like this.
+    pub(super) fn begin_quirk(&mut self, quirk: Quirk, from: DateTime<Utc>) {
+        self.quirks.push((quirk, (from, None)));
+    }
+
+    /// Backups that start from now on are not like this any more. Those in between stay so.
+    pub(super) fn end_quirk(&mut self, quirk: Quirk, now: DateTime<Utc>) {
+        for (_, (_, until)) in self.quirks.iter_mut().filter(|(of, _)| *of == quirk) {
+            until.get_or_insert(now);
+        }
+    }
+
+    fn has(&self, quirk: Quirk, start: DateTime<Utc>) -> bool {
+        let mut quirks = self.quirks.iter();
+        quirks.any(|(of, period)| *of == quirk && contains(*period, start))
     }
 
     /// There are no log backups that end from now on.
@@ -146,7 +214,9 @@ impl Mishaps {
         end: DateTime<Utc>,
         destination: &Destination,
     ) -> Option<DateTime<Utc>> {
-        let stopped = self.stopped.iter().any(|period| contains(*period, end));
+        let mut off = self.destinations_off.iter();
+        let stopped = self.stopped.iter().any(|period| contains(*period, end))
+            || off.any(|(off, period)| *off == destination.region && contains(*period, end));
         (!stopped && self.policy.covers(end)).then(|| end + self.lag(end, destination))
     }
 
@@ -231,6 +301,7 @@ pub(super) fn ended_after(
     (first..=slot_at(schedule, now))
         .map(|slot| backup(instance, schedule, mishaps, slot))
         .filter(|backup| backup.end > oldest && backup.end <= now)
+        .filter(|backup| !(backup.full && mishaps.has(Quirk::FullsLost, backup.start)))
         .collect()
 }
 
@@ -247,14 +318,21 @@ fn backup(instance: &Instance, schedule: &Schedule, mishaps: &Mishaps, slot: i64
         .growth_bytes_per_day
         .saturating_mul(days_since_2026(start));
     let size = schedule.size_bytes.saturating_add(grown) / if full { 1 } else { 20 };
+    let end = start + seconds(running);
     Backup {
         slot,
         start,
-        end: start + seconds(running),
-        consistent: start + seconds(running / 6),
+        end,
+        consistent: if mishaps.has(Quirk::ConsistentLate, start) {
+            end + TimeDelta::days(2)
+        } else {
+            start + seconds(running / 6)
+        },
         full,
+        one_database: mishaps.has(Quirk::OneDatabase, start),
+        copied_home: mishaps.has(Quirk::CopiedHome, start),
         failed,
-        size_bytes: if failed {
+        size_bytes: if failed || mishaps.has(Quirk::Empty, start) {
             0
         } else {
             size + draw(&instance.id, slot, "size") % (size / 100 + 1)
@@ -405,6 +483,34 @@ mod tests {
     }
 
     #[test]
+    fn quirks_are_of_the_sets_that_started_in_their_time() {
+        let mut instance = daily();
+        instance.schedule.as_mut().unwrap().full_every = 2;
+        let mut mishaps = Mishaps::default();
+        for quirk in [
+            Quirk::Empty,
+            Quirk::OneDatabase,
+            Quirk::ConsistentLate,
+            Quirk::CopiedHome,
+        ] {
+            mishaps.begin_quirk(quirk, noon() - DAY * 4);
+            mishaps.end_quirk(quirk, noon() - DAY * 2);
+        }
+        let sets = backups(&instance, &mishaps, noon());
+        let odd: Vec<_> = sets.iter().filter(|set| set.size_bytes == 0).collect();
+        assert_eq!((sets.len(), odd.len()), (31, 2));
+        assert!(odd.iter().all(|set| set.one_database && set.copied_home));
+        assert!(odd.iter().all(|set| set.consistent > set.end + DAY));
+        mishaps.begin_quirk(Quirk::FullsLost, noon() - DAY * 10);
+        let sets = backups(&instance, &mishaps, noon());
+        let lost = |set: &Backup| set.full && set.start >= noon() - DAY * 10;
+        assert_eq!(sets.len(), 26);
+        assert!(!sets.iter().any(lost));
+        let copies = copies(&instance, &mishaps, noon());
+        assert!(!copies.iter().any(|copy| lost(&copy.backup)));
+    }
+
+    #[test]
     fn copies_that_were_missed_while_stopped_never_come() {
         let instance = daily();
         let mut mishaps = Mishaps::default();
@@ -412,6 +518,19 @@ mod tests {
         mishaps.resume_copies(noon() + DAY * 2);
         let later = copies(&instance, &mishaps, noon() + DAY * 4);
         assert_eq!(later.len(), 29, "two of the 31 nights are missing");
+    }
+
+    #[test]
+    fn a_destination_can_be_switched_off_by_itself() {
+        let instance = daily().copied_to("cn-beijing", Duration::from_secs(7200));
+        let mut mishaps = Mishaps::default();
+        mishaps.switch_destination_off("cn-beijing", noon());
+        assert!(!mishaps.copies_to("cn-beijing") && mishaps.copies_to("cn-shanghai"));
+        mishaps.switch_destination_on("cn-beijing", noon() + DAY * 2);
+        assert!(mishaps.copies_to("cn-beijing"));
+        let later = copies(&instance, &mishaps, noon() + DAY * 4);
+        let of = |region: &str| later.iter().filter(|copy| copy.region == region).count();
+        assert_eq!((of("cn-shanghai"), of("cn-beijing")), (31, 29));
     }
 
     #[test]

@@ -392,10 +392,40 @@ pub enum Trouble {
         #[serde(deserialize_with = "span::read")]
         since: Duration,
     },
+    /// Sets that started between `from` and `until` ago are like this.
+    Quirk {
+        /// What they are like.
+        quirk: Quirk,
+        /// How long ago it began.
+        #[serde(deserialize_with = "span::read")]
+        from: Duration,
+        /// How long ago it was over; zero when it lasts.
+        #[serde(default, deserialize_with = "span::read")]
+        until: Duration,
+    },
     /// Nothing has been written to the database since then.
     Idle {
         /// How long ago it began.
         #[serde(deserialize_with = "span::read")]
         since: Duration,
     },
+}
+
+/// What scheduled sets can be like that are listed as completed all the same: of less worth than
+/// they look, or with something in their rows that cannot be true.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quirk {
+    /// They hold nothing, and have a size of 0.
+    Empty,
+    /// They hold one database of several. Alibaba and, for SQL Server, Huawei have such sets.
+    OneDatabase,
+    /// The full ones were lost, here and there; what builds on them is still listed.
+    FullsLost,
+    /// They claim to be consistent two days after their end, where rows have such a time
+    /// (Alibaba's copies, and its local sets of `MySQL` 5.6).
+    ConsistentLate,
+    /// Their copies are kept in the region of the instance itself, as far as the rows say where
+    /// (Alibaba and Volcengine).
+    CopiedHome,
 }

@@ -20,7 +20,8 @@ use serde_json::Value;
 
 pub(crate) use history::{Backup, Copy, draw};
 pub use instance::{
-    Account, Destination, Engine, Instance, Logs, Project, Schedule, SessionToken, Trouble, Vendor,
+    Account, Destination, Engine, Instance, Logs, Project, Quirk, Schedule, SessionToken, Trouble,
+    Vendor,
 };
 pub(crate) use issued::{Issue, OidcVerdict};
 pub use issued::{IssuedKey, MetadataMode};
@@ -94,6 +95,11 @@ impl Holding {
     /// When the instance was copied to other regions, and when not.
     pub(crate) fn policy(&self) -> &Policy {
         &self.mishaps.policy
+    }
+
+    /// A destination has not been switched off by itself.
+    pub(crate) fn copies_to(&self, region: &str) -> bool {
+        self.mishaps.copies_to(region)
     }
 
     /// The instance is or was copied to other regions.
@@ -486,6 +492,32 @@ impl World {
 
     pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
         self.change(instance, |mishaps| mishaps.idle_since = since)
+    }
+
+    pub(crate) fn switch_destination_off(
+        &mut self,
+        id: &str,
+        region: &str,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.change(id, |mishaps| mishaps.switch_destination_off(region, now))
+    }
+
+    pub(crate) fn switch_destination_on(
+        &mut self,
+        id: &str,
+        region: &str,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.change(id, |mishaps| mishaps.switch_destination_on(region, now))
+    }
+
+    pub(crate) fn begin_quirk(&mut self, id: &str, quirk: Quirk, from: DateTime<Utc>) -> bool {
+        self.change(id, |mishaps| mishaps.begin_quirk(quirk, from))
+    }
+
+    pub(crate) fn end_quirk(&mut self, id: &str, quirk: Quirk, now: DateTime<Utc>) -> bool {
+        self.change(id, |mishaps| mishaps.end_quirk(quirk, now))
     }
 
     fn change(&mut self, instance: &str, change: impl FnOnce(&mut Mishaps)) -> bool {

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::instance::{Engine, Vendor};
+use super::instance::{Engine, Instance, Vendor};
 use super::{Backup, Holding, World};
 
 /// An instance, and what it could be restored from.
@@ -78,7 +78,10 @@ impl World {
             is_there: !holding.is_released(),
             can_be_copied: !instance.cross_region_unsupported,
             destinations: destinations
-                .map(|destination| (destination.region.clone(), is_on))
+                .map(|destination| {
+                    let region = &destination.region;
+                    (region.clone(), is_on && holding.copies_to(region))
+                })
                 .collect(),
             copied_since: holding.policy().enabled_at(),
             // Whoever releases an instance loses its local sets.
@@ -86,7 +89,9 @@ impl World {
                 Vec::new()
             } else {
                 let backups = holding.backups(now);
-                backups.iter().filter_map(restorable).collect()
+                let made = backups.iter();
+                made.filter_map(|backup| restorable(vendor, instance, backup))
+                    .collect()
             },
             copies,
             logs,
@@ -94,33 +99,40 @@ impl World {
     }
 }
 
-fn restorable(backup: &Backup) -> Option<Restorable> {
-    (!backup.failed).then_some(Restorable {
+/// What a backup is really worth, whatever its row says.
+fn restorable(vendor: Vendor, instance: &Instance, backup: &Backup) -> Option<Restorable> {
+    let knows_one_database = vendor == Vendor::Alibaba
+        || vendor == Vendor::Huawei && instance.engine == Engine::SqlServer;
+    let is_whole = !(backup.one_database && knows_one_database);
+    (!backup.failed && backup.size_bytes > 0 && is_whole).then_some(Restorable {
         start: backup.start,
         end: backup.end,
-        consistent: backup.consistent,
+        // Nothing is consistent after its end.
+        consistent: if backup.consistent > backup.end {
+            backup.start
+        } else {
+            backup.consistent
+        },
         full: backup.full,
     })
 }
 
 fn copies(holding: &Holding, vendor: Vendor, now: DateTime<Utc>) -> Vec<(String, Restorable)> {
-    if holding.instance.cross_region_unsupported {
+    let instance = &holding.instance;
+    if instance.cross_region_unsupported {
         return Vec::new();
     }
     let mut copies = Vec::new();
     for copy in holding.copies(now) {
+        let is_elsewhere = !copy.backup.copied_home || vendor == Vendor::Huawei;
         // Huawei's differential backups stay at home.
-        if vendor == Vendor::Huawei && !copy.backup.full {
-            continue;
-        }
-        if let Some(set) = restorable(&copy.backup) {
-            copies.push((
-                copy.region,
-                Restorable {
-                    end: copy.end,
-                    ..set
-                },
-            ));
+        let is_copied = copy.backup.full || vendor != Vendor::Huawei;
+        if let Some(set) = restorable(vendor, instance, &copy.backup)
+            && is_elsewhere
+            && is_copied
+        {
+            let end = copy.end;
+            copies.push((copy.region, Restorable { end, ..set }));
         }
     }
     copies
