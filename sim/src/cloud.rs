@@ -289,6 +289,11 @@ impl Cloud {
         self.shared.state().faults.inject(fault);
     }
 
+    /// Which fault, counted from 0, the last request used up; nothing where none had its last time.
+    pub fn spent_fault(&self) -> Option<usize> {
+        self.shared.state().faults.spent()
+    }
+
     /// Ends all faults, those of the scenario too. An answer that is already held back stays so.
     pub fn clear_faults(&self) {
         self.shared.state().faults.clear();

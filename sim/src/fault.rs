@@ -283,6 +283,11 @@ impl Faults {
         self.0.clear();
     }
 
+    /// Which of them has had its times since it was last asked for one.
+    pub(crate) fn spent(&self) -> Option<usize> {
+        self.0.iter().position(|fault| fault.times == Some(0))
+    }
+
     /// The first fault that concerns the request; one with a number of times loses one.
     pub(crate) fn take(&mut self, subject: &Subject<'_>) -> Option<FaultKind> {
         self.0.retain(|fault| fault.times != Some(0));
@@ -320,7 +325,9 @@ mod tests {
         };
         assert_eq!(faults.take(&other), None);
         assert_eq!(faults.take(&subject), Some(FaultKind::Null));
+        assert_eq!(faults.spent(), None);
         assert_eq!(faults.take(&subject), Some(FaultKind::Null));
+        assert_eq!(faults.spent(), Some(0));
         assert_eq!(faults.take(&subject), Some(FaultKind::Reset));
         assert_eq!(faults.take(&subject), Some(FaultKind::Reset));
         faults.clear();

@@ -55,9 +55,25 @@ pub(super) struct Weather {
     random: StdRng,
     /// One request in so many is spoiled.
     pub(super) one_in: u32,
+    /// What is answered well and wrongly.
+    pub(super) lies: Vec<Lie>,
     /// Until when nothing of a vendor, or of one of its operations, gets through.
     pub(super) outages: Vec<(Vendor, Option<String>, Instant)>,
     pub(super) injected: BTreeMap<&'static str, u64>,
+}
+
+/// Answers that look like good ones.
+#[derive(Debug, Clone)]
+pub(super) struct Lie {
+    pub(super) name: &'static str,
+    /// Which questions are answered so, and how.
+    pub(super) fault: Fault,
+    pub(super) account: String,
+    /// Whose promises it concerns; of all of the account without it.
+    pub(super) instance: Option<String>,
+    pub(super) until: Instant,
+    /// It is told only so many times.
+    pub(super) times: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -126,9 +142,20 @@ const FAULTS: [(&str, &[Reason]); 24] = [
     ("no rows", &[]),
 ];
 
+/// The lies, in the same way: whoever believes them reads well.
+pub(super) const LIES: [(&str, &[Reason]); 6] = [
+    ("list of instances emptied", &[]),
+    ("list of instances cut", &[]),
+    ("list filtered by rights", &[]),
+    ("answer emptied", &[]),
+    ("policy said to be off", &[]),
+    ("discovery hangs", &[Reason::Timeout]),
+];
+
 /// The reasons that fit a fault; none where an attempt may well succeed.
 pub(super) fn reasons(fault: &str) -> &'static [Reason] {
-    let named = FAULTS.iter().find(|(name, _)| *name == fault);
+    let mut all = FAULTS.iter().chain(&LIES);
+    let named = all.find(|(name, _)| *name == fault);
     named.map_or(&[], |(_, reasons)| reasons)
 }
 
@@ -141,6 +168,7 @@ impl Witness {
             weather: Mutex::new(Weather {
                 random: StdRng::seed_from_u64(seed),
                 one_in: 40,
+                lies: Vec::new(),
                 outages: Vec::new(),
                 injected: BTreeMap::new(),
             }),
@@ -201,6 +229,10 @@ impl Witness {
         self.cloud.clock().set(self.true_time());
         if let Some(kind) = fault.and_then(kind_of) {
             self.cloud.inject(Fault::new(kind).times(1));
+        } else if fault.is_none() {
+            for lie in &self.weather().lies {
+                self.cloud.inject(lie.fault.clone().times(1));
+            }
         }
         let mut headers: Vec<_> = outgoing
             .headers
@@ -212,6 +244,7 @@ impl Witness {
         let told = self
             .cloud
             .ask(vendor, method, path, &headers, outgoing.body.as_bytes());
+        let fault = fault.or_else(|| self.told_lie());
         // A request that was refused before a fault could take it would leave it to the next.
         self.cloud.clear_faults();
         let arrival = match (fault, told) {
@@ -242,10 +275,24 @@ impl Witness {
         arrival
     }
 
+    /// The lie that the last question was answered with.
+    fn told_lie(&self) -> Option<&'static str> {
+        let told = self.cloud.spent_fault()?;
+        let mut weather = self.weather();
+        let lie = &mut weather.lies[told];
+        lie.times = lie.times.map(|times| times - 1);
+        let name = lie.name;
+        *weather.injected.entry(name).or_default() += 1;
+        Some(name)
+    }
+
     fn draw_fault(&self, vendor: Vendor, outgoing: &Outgoing) -> Option<&'static str> {
         let now = Instant::now();
         let mut weather = self.weather();
         weather.outages.retain(|(_, _, until)| *until > now);
+        weather
+            .lies
+            .retain(|lie| lie.until > now && lie.times != Some(0));
         let mut outages = weather.outages.iter();
         let is_out = outages.any(|(of, operation, _)| {
             let named = |operation: &String| {
