@@ -78,16 +78,77 @@ struct Hole {
 struct Watched {
     named: Option<Named>,
     described: Described,
-    gone_since: Option<Time>,
+    presence: Presence,
     listings: Vec<ListingKind>,
     claims: BTreeMap<ListingKind, Claim>,
     contents: BTreeMap<ListingKind, Content>,
 }
 
+/// What speaks for and against the existence of an instance.
+#[derive(Debug, Clone, Default)]
+struct Presence {
+    was_listed: bool,
+    missing: Option<Missing>,
+    /// How often in a row its own listing denied it, or showed nothing usable while it was missing.
+    denials: u32,
+    bare: u32,
+    gone_since: Option<Time>,
+}
+
+/// Since when lists lack an instance, and how many of them were plausible.
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    since: Time,
+    searches: u32,
+}
+
+/// An instance in the lists of its region.
+#[derive(Debug, Clone)]
+struct InRegion {
+    listed: Listed,
+    missing: Option<Missing>,
+    /// The last list said less of it, which the next one has to say as well.
+    is_doubted: bool,
+}
+
 #[derive(Debug, Default)]
 struct Region {
     claim: Option<Claim>,
-    instances: BTreeMap<String, (Listed, Option<Time>)>,
+    instances: BTreeMap<String, InRegion>,
+}
+
+/// Searches that lack an instance before it is gone, and from then on before it is forgotten.
+const SEARCHES: u32 = 6;
+
+impl Presence {
+    /// The lists of instances have it, or lack it.
+    fn listed(&mut self, missing: Option<Missing>, now: Time) {
+        if missing.is_none() {
+            self.bare = 0;
+            if self.missing.is_some() {
+                self.denials = 0;
+            }
+        }
+        self.was_listed = true;
+        self.missing = missing;
+        self.judge(true, now);
+    }
+
+    /// Gone is what denies itself twice, what shows nothing twice while it is missing, and what six lists lack that can be
+    /// believed. What was never seen has nothing to lose, and what is gone stays so for as long as one of these is left.
+    fn judge(&mut self, was_seen: bool, now: Time) {
+        let denials = if was_seen && self.gone_since.is_none() {
+            2
+        } else {
+            1
+        };
+        let is_gone = self.denials >= denials
+            || self.bare >= 2
+            || self
+                .missing
+                .is_some_and(|missing| missing.searches >= SEARCHES);
+        self.gone_since = is_gone.then(|| self.gone_since.unwrap_or(now));
+    }
 }
 
 /// See the top.
@@ -191,7 +252,7 @@ impl Model {
             failed_attempts: 0,
             unseen_failures: 0,
         };
-        model.muster();
+        model.muster(now);
         model
     }
 
@@ -239,11 +300,11 @@ impl Model {
             .retain(|(account, ..), _| is_kept(account));
         self.watched.retain(|(_, account, ..), _| is_kept(account));
         self.plan = plan;
-        self.muster();
+        self.muster(now);
     }
 
     /// Who is watched: those that the configuration names, and those that were found and have backups.
-    fn muster(&mut self) {
+    fn muster(&mut self, now: Time) {
         let mut before = std::mem::take(&mut self.watched);
         for account in &self.plan.accounts {
             let had = self.had.entry(account.name.clone()).or_default();
@@ -256,7 +317,6 @@ impl Model {
                 let mut watched = before
                     .remove(&of(named.region, &named.id))
                     .unwrap_or_default();
-                watched.gone_since = None;
                 watched.described = Described::default();
                 watched.named = Some(named.clone());
                 self.watched.insert(of(named.region, &named.id), watched);
@@ -264,15 +324,16 @@ impl Model {
             for region in &account.regions {
                 let key = (account.vendor, account.name.clone(), (*region).to_owned());
                 let found = self.regions.entry(key).or_default();
-                for (id, (listed, gone_since)) in &found.instances {
+                for (id, found) in &found.instances {
                     let key = of(region, id);
                     if let Some(named) = self.watched.get_mut(&key) {
-                        named.described = listed.described.clone();
-                    } else if listed.has_backups {
+                        named.described = found.listed.described.clone();
+                        named.presence.listed(found.missing, now);
+                    } else if found.listed.has_backups {
                         let mut watched = before.remove(&key).unwrap_or_default();
                         watched.named = None;
-                        watched.described = listed.described.clone();
-                        watched.gone_since = *gone_since;
+                        watched.described = found.listed.described.clone();
+                        watched.presence.listed(found.missing, now);
                         self.watched.insert(key, watched);
                     }
                 }
@@ -546,23 +607,62 @@ impl Model {
             ended_before,
         );
         let mut found = BTreeMap::new();
-        let mut complete = true;
+        let (mut complete, mut is_counted, mut rows_read) = (true, true, 0);
         for (_, run) in runs.iter().filter(|(_, run)| run.refused.is_none()) {
             let rows = reading::rows(key.0, &run.pages);
             complete &= rows.complete;
+            is_counted &= rows.is_counted;
+            rows_read += rows.rows.len();
             found.extend(reading::instances(key.0, &rows.rows));
         }
-        let grace = Duration::minutes(self.plan.discovery_minutes().cast_signed() * 6);
-        let region = self.regions.get_mut(key).unwrap();
         if complete {
-            region
-                .instances
-                .retain(|_, (_, gone_since)| now - *gone_since.get_or_insert(now) < grace);
+            self.miss(key, &found, is_counted && rows_read > 0, now);
         }
+        let region = self.regions.get_mut(key).unwrap();
         for (id, listed) in found {
-            region.instances.insert(id, (listed, None));
+            let before = region.instances.get(&id);
+            let doubted =
+                before.filter(|before| !before.is_doubted && before.listed.loses(&listed));
+            let is_doubted = doubted.is_some();
+            let listed = doubted.map_or(listed, |before| before.listed.clone());
+            let found = InRegion {
+                listed,
+                missing: None,
+                is_doubted,
+            };
+            region.instances.insert(id, found);
         }
-        self.muster();
+        self.muster(now);
+    }
+
+    /// What a whole list lacks is missing: it is believed only of a few at a time, and only of a list that has any.
+    fn miss(&mut self, key: &RegionKey, found: &BTreeMap<String, Listed>, tells: bool, now: Time) {
+        let grace =
+            Duration::minutes(self.plan.discovery_minutes().cast_signed()) * SEARCHES.cast_signed();
+        let of = |id: &String| (key.0, key.1.clone(), key.2.clone(), id.clone());
+        let watched = &self.watched;
+        let gone_since = |id: &String| watched.get(&of(id))?.presence.gone_since;
+        let region = self.regions.get_mut(key).unwrap();
+        let known = region.instances.keys();
+        let known: Vec<_> = known.filter(|id| gone_since(id).is_none()).collect();
+        let lacking = known.iter().filter(|id| !found.contains_key(**id)).count();
+        let is_plausible = tells && lacking <= (known.len() / 5).max(1);
+        region.instances.retain(|id, instance| {
+            if found.contains_key(id) {
+                return true;
+            }
+            let missing = instance.missing.get_or_insert(Missing {
+                since: now,
+                searches: 0,
+            });
+            missing.searches += u32::from(is_plausible);
+            let since = match watched.get(&of(id)) {
+                None => Some(missing.since),
+                Some(watched) if watched.named.is_some() => None,
+                Some(watched) => watched.presence.gone_since,
+            };
+            since.is_none_or(|since| now - since < grace)
+        });
     }
 
     fn look_at_listing(
@@ -616,6 +716,7 @@ impl Model {
         let content = failure
             .is_none()
             .then(|| self.content(key, kind, now, ended_before));
+        self.take_evidence(key, kind, content.as_ref(), failure, now);
         let known = self.watched.get_mut(key).unwrap();
         known.claims.insert(
             kind,
@@ -629,6 +730,41 @@ impl Model {
         if let Some(content) = content {
             known.contents.insert(kind, content);
         }
+    }
+
+    /// What an attempt at the instance's own listing says of its existence.
+    fn take_evidence(
+        &mut self,
+        key: &Key,
+        kind: ListingKind,
+        content: Option<&Content>,
+        failure: Option<(Reason, bool)>,
+        now: Time,
+    ) {
+        let known = self.watched.get_mut(key).unwrap();
+        let own = [ListingKind::Local, ListingKind::CrossRegion];
+        let own = own.into_iter().find(|kind| known.listings.contains(kind));
+        if own.or(known.listings.first().copied()) != Some(kind) {
+            return;
+        }
+        let claim = known.claims.get(&kind);
+        let was_seen = claim.is_some_and(|claim| claim.read.is_some());
+        let presence = &mut known.presence;
+        match (content, failure) {
+            (None, Some((_, true))) => presence.denials += 1,
+            (None, _) => return,
+            (Some(Content::Sets(read)), _)
+                if kind == ListingKind::Local
+                    && read.complete
+                    && !read.sets.iter().any(|set| set.is_usable_among(&read.sets)) =>
+            {
+                presence.denials = 0;
+                presence.bare = presence.missing.map_or(0, |_| presence.bare + 1);
+            }
+            (Some(_), _) => (presence.denials, presence.bare) = (0, 0),
+        }
+        let was_seen = was_seen || presence.was_listed;
+        presence.judge(was_seen, now);
     }
 
     /// A failed attempt ends with a bad answer, or was held back because the keys or the pace forbade it.
@@ -812,7 +948,9 @@ impl Model {
                     }
                     read.described.name = read.described.name.or(described.name);
                 }
-                read.sets.push(reading::set(key.0, kind, row, keeper, now));
+                let places = (key.2.as_str(), keeper);
+                read.sets
+                    .extend(reading::set(key.0, kind, row, places, now));
             }
         }
         if key.0 == Vendor::Huawei && kind == ListingKind::CrossRegionLog {
@@ -849,8 +987,9 @@ impl Model {
     /// Of what was known before: for each copy the newest usable set that has left the look-back.
     fn remembered(&self, before: &SetsRead, now: Time) -> Vec<Set> {
         let mut newest: BTreeMap<(&str, &str, &str), &Set> = BTreeMap::new();
-        for set in before.sets.iter().chain(&before.remembered) {
-            if set.is_usable() && !self.in_lookback(set, now) {
+        let all = || before.sets.iter().chain(&before.remembered);
+        for set in all() {
+            if set.is_usable_among(all()) && !self.in_lookback(set, now) {
                 let copy = (set.scope, set.region.as_str(), set.backup_type);
                 let known = newest.get(&copy).and_then(|known| known.finished());
                 if set.finished() > known {
@@ -870,7 +1009,7 @@ impl Model {
         let left = left.filter(|set| !self.in_lookback(set, now));
         let mut logs: Vec<&Set> = left
             .chain(listed)
-            .filter(|set| set.backup_type == "log" && set.is_usable())
+            .filter(|set| set.backup_type == "log" && set.is_sound())
             .collect();
         logs.sort_by_key(|log| log.start.or(log.end));
         let regions: BTreeSet<&str> = logs.iter().map(|log| log.region.as_str()).collect();
@@ -983,30 +1122,32 @@ impl Model {
     }
 
     fn write_states(&self, samples: &mut Samples) {
-        let mut states: BTreeMap<RegionKey, (u64, u64, Option<u64>)> = BTreeMap::new();
+        let mut states: BTreeMap<RegionKey, (u64, u64, u64, Option<u64>)> = BTreeMap::new();
         for (key, watched) in &self.watched {
             let state = states
                 .entry((key.0, key.1.clone(), key.2.clone()))
                 .or_default();
             if watched.is_gone() {
-                state.1 += 1;
+                state.2 += 1;
             } else {
                 state.0 += 1;
+                state.1 += u64::from(watched.is_missing());
             }
         }
         for (key, found) in &self.regions {
             if found.claim.as_ref().and_then(|claim| claim.read).is_none() {
                 continue;
             }
-            let others = found.instances.iter().filter(|(id, (_, gone_since))| {
+            let others = found.instances.iter().filter(|(id, instance)| {
                 let watched = (key.0, key.1.clone(), key.2.clone(), (*id).clone());
-                gone_since.is_none() && !self.watched.contains_key(&watched)
+                instance.missing.is_none() && !self.watched.contains_key(&watched)
             });
-            states.entry(key.clone()).or_default().2 = Some(others.count() as u64);
+            states.entry(key.clone()).or_default().3 = Some(others.count() as u64);
         }
-        for ((vendor, account, region), (monitored, gone, unmonitored)) in states {
+        for ((vendor, account, region), (monitored, missing, gone, unmonitored)) in states {
             let values = [
                 ("monitored", Some(monitored)),
+                ("missing", Some(missing)),
                 ("gone", Some(gone)),
                 ("unmonitored", unmonitored),
             ];
@@ -1087,8 +1228,7 @@ impl Model {
                 let (Some((_, read)), None) = (claim.read, claim.failure) else {
                     continue;
                 };
-                let is_asked = watched.gone_since.is_none() || *kind == ListingKind::CrossRegion;
-                if is_asked && now - read > limit {
+                if now - read > limit {
                     let age = now - read;
                     self.problems
                         .push(format!("{key:?} {kind:?} succeeded last, {age:?} ago"));
@@ -1108,14 +1248,11 @@ impl Model {
 
 impl Watched {
     fn is_gone(&self) -> bool {
-        let is_missing = |claim: &Claim| claim.failure.is_some_and(|(_, missing)| missing);
-        let all_attempted = self.claims.len() == self.listings.len();
-        let mut often = self.claims.iter().filter(|(kind, _)| !kind.is_slow());
-        let by_listing = match self.claims.get(&ListingKind::Local) {
-            Some(local) => is_missing(local),
-            None => often.all(|(_, claim)| is_missing(claim)),
-        };
-        self.gone_since.is_some() || all_attempted && by_listing
+        self.presence.gone_since.is_some()
+    }
+
+    fn is_missing(&self) -> bool {
+        self.presence.missing.is_some() && !self.is_gone()
     }
 }
 
@@ -1176,6 +1313,7 @@ impl<'a> Judged<'a> {
         if judged.regions.is_empty() {
             let copies = judged.sets(ListingKind::CrossRegion).into_iter();
             judged.regions = copies
+                .filter(|set| set.backup_type != "partial")
                 .map(|set| set.region.clone())
                 .filter(|region| !region.is_empty())
                 .collect();
@@ -1223,6 +1361,11 @@ impl<'a> Judged<'a> {
         read.into_iter()
             .flat_map(|read| read.sets.iter().chain(&read.remembered))
             .collect()
+    }
+
+    fn is_usable(&self, set: &Set) -> bool {
+        let all = ListingKind::ALL.into_iter();
+        set.is_usable_among(all.flat_map(|kind| self.sets(kind)))
     }
 
     fn protected(&self) -> Option<bool> {
@@ -1299,10 +1442,8 @@ impl<'a> Judged<'a> {
             add("instance_created_timestamp_seconds", &[], unix(created));
         }
         add("instance_gone", &[], truth(self.watched.is_gone()));
+        add("instance_missing", &[], truth(self.watched.is_missing()));
         for (kind, claim) in &self.watched.claims {
-            if self.watched.gone_since.is_some() && *kind != ListingKind::CrossRegion {
-                continue;
-            }
             let more = [("listing", kind.label())];
             add("poll_success", &more, truth(claim.failure.is_none()));
             if let Some((read, _)) = claim.read {
@@ -1419,8 +1560,22 @@ impl<'a> Judged<'a> {
                 .iter()
                 .filter(|set| self.model.in_lookback(set, self.now))
                 .collect();
+            let mut statuses = BTreeMap::from([("completed", 0), ("failed", 0)]);
+            for set in &counted {
+                *statuses.entry(set.status).or_default() += 1;
+            }
+            for (status, sets) in statuses {
+                add(
+                    "sets",
+                    &[&labels[..], &[("status", status)]].concat(),
+                    whole(sets),
+                );
+            }
+            if backup_type == "partial" {
+                continue;
+            }
             let mut newest: Option<&Set> = None;
-            for set in sets.iter().filter(|set| set.is_usable()) {
+            for set in sets.iter().filter(|set| self.is_usable(set)) {
                 if newest.is_none_or(|newest| set.finished() >= newest.finished()) {
                     newest = Some(set);
                 }
@@ -1458,18 +1613,7 @@ impl<'a> Judged<'a> {
                 .filter(|set| set.finished() > succeeded)
                 .count();
             add("consecutive_failures", &labels, whole(in_a_row as u64));
-            let mut statuses = BTreeMap::from([("completed", 0), ("failed", 0)]);
-            for set in &counted {
-                *statuses.entry(set.status).or_default() += 1;
-            }
-            for (status, sets) in statuses {
-                add(
-                    "sets",
-                    &[&labels[..], &[("status", status)]].concat(),
-                    whole(sets),
-                );
-            }
-            let usable: Vec<_> = counted.iter().filter(|set| set.is_usable()).collect();
+            let usable: Vec<_> = counted.iter().filter(|set| self.is_usable(set)).collect();
             add(
                 "stored_bytes",
                 &labels,
@@ -1485,7 +1629,7 @@ impl<'a> Judged<'a> {
         }
         let mut restorable: BTreeMap<&str, u64> = BTreeMap::new();
         for set in self.sets(ListingKind::CrossRegion) {
-            if set.is_usable() && self.model.in_lookback(set, self.now) {
+            if self.is_usable(set) && self.model.in_lookback(set, self.now) {
                 for region in set.restore_to.iter().collect::<BTreeSet<_>>() {
                     *restorable.entry(region).or_default() += 1;
                 }
@@ -1569,14 +1713,14 @@ impl<'a> Judged<'a> {
             let place = (set.scope, set.region.clone());
             if set.backup_type == "log" {
                 logs.entry(place).or_default().push(set);
-            } else if let (Some(point), true) = (set.point, set.is_usable()) {
+            } else if let (Some(point), true) = (set.point, self.is_usable(set)) {
                 let newest = points.entry(place).or_insert(point);
                 *newest = point.max(*newest);
             }
         }
         let mut gaps = BTreeMap::new();
         for (place, mut logs) in logs {
-            logs.retain(|log| log.is_usable());
+            logs.retain(|log| log.is_sound());
             logs.sort_by_key(|log| log.start.or(log.end));
             let (newest, found) = self.reach(&place, points.get(&place).copied(), &logs);
             gaps.insert(place.clone(), found);
@@ -1633,14 +1777,14 @@ impl<'a> Judged<'a> {
         for region in &self.regions {
             let mut copied: Option<Time> = None;
             for set in self.sets(ListingKind::CrossRegion) {
-                if set.backup_type == "full" && set.is_usable() && set.region == *region {
+                if set.backup_type == "full" && set.is_sound() && set.region == *region {
                     copied = copied.max(set.point);
                 }
             }
             let mut ends: Vec<Time> = Vec::new();
             for set in self.sets(ListingKind::Local) {
                 let is_counted = set.backup_type == "full"
-                    && set.is_usable()
+                    && set.is_sound()
                     && self.model.in_lookback(set, self.now);
                 let point = set.point.or(set.finished());
                 let is_newer = match copied {
@@ -1717,7 +1861,7 @@ impl<'a> Judged<'a> {
                     .filter(|(((scope, _), _), _)| *scope == "local");
                 let usable = local
                     .flat_map(|(_, sets)| sets)
-                    .filter(|set| set.is_usable());
+                    .filter(|set| self.is_usable(set));
                 Some(usable.filter_map(Set::finished).max().is_some_and(is_young))
             }
             "copy_delay" => {
@@ -1735,7 +1879,7 @@ impl<'a> Judged<'a> {
                     copies.filter(|((place, _), _)| *place == ("cross_region", region.to_owned()));
                 let oldest = here
                     .flat_map(|(_, sets)| sets)
-                    .filter(|set| set.is_usable() && self.model.in_lookback(set, self.now))
+                    .filter(|set| self.is_usable(set) && self.model.in_lookback(set, self.now))
                     .filter_map(Set::finished)
                     .min();
                 oldest.is_some_and(|oldest| {

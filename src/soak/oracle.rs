@@ -83,6 +83,8 @@ pub(super) struct Findings {
 /// See the top.
 #[derive(Debug, Default)]
 pub(super) struct Oracle {
+    /// What the clouds' clocks showed at the last look.
+    now: Time,
     courses: BTreeMap<(Key, &'static str), Course>,
     surroundings: BTreeMap<Key, Surroundings>,
     pub(super) findings: Findings,
@@ -197,6 +199,7 @@ impl Oracle {
     /// Judges every promise, and adds what passed since the last look.
     pub(super) fn look(&mut self, look: &Look<'_>) {
         self.findings.looks += 1;
+        self.now = look.now;
         let mut known = BTreeSet::new();
         for account in &look.plan.accounts {
             for (key, named) in instances(look, account) {
@@ -276,7 +279,16 @@ impl Oracle {
         *self.findings.seconds.entry((was, said)).or_default() += passed;
         match (world, shown) {
             (World::Kept, Some(false)) => {
-                let cause = self.cause(look.plan, key, objective, promise);
+                let news = truth.is_some_and(|truth| {
+                    let known = self.as_last_told(key, truth);
+                    let named = account.named.iter().find(|named| named.id == key.2);
+                    judge(&known, named, objective, promise, look) != Some(World::Kept)
+                });
+                let cause = if news {
+                    "what keeps it came after the last answer"
+                } else {
+                    self.cause(look.plan, key, objective, promise)
+                };
                 *self.findings.false_red.entry(cause).or_default() += passed;
                 if cause == UNEXPLAINED {
                     self.tell("red although kept", key, objective, look.now, truth);
@@ -338,6 +350,34 @@ impl Oracle {
                 && honest > spoiled
                 && honest.is_some_and(|honest| now - honest > minutes(2))
         })
+    }
+
+    /// What an instance had when each of its listings was last answered honestly, if that was lately enough.
+    fn as_last_told(&self, key: &Key, truth: &Truth) -> Truth {
+        let mut told = truth.clone();
+        let around = self.surroundings.get(key);
+        let last = |operation: &str| {
+            let honest = around.and_then(|around| around.honest.get(operation));
+            let ago = honest.map_or(Duration::MAX, |honest| honest.elapsed());
+            // Whoever has not asked for longer than that has no excuse.
+            (ago <= minutes(100)).then_some(ago)
+        };
+        let is_told = |operation: &str, time: Time, now: Time| {
+            last(operation).is_none_or(|ago| time <= now - ago)
+        };
+        let now = self.now;
+        let [local, copies, logs] = match truth.vendor {
+            Vendor::Huawei => ["ListBackups", "ListOffSiteBackups", "ListOffSiteBackups"],
+            _ => [
+                "DescribeBackups",
+                "DescribeCrossRegionBackups",
+                "DescribeCrossRegionLogBackupFiles",
+            ],
+        };
+        told.local.retain(|set| is_told(local, set.end, now));
+        told.copies.retain(|(_, set)| is_told(copies, set.end, now));
+        told.logs.retain(|(_, log)| is_told(logs, log.listed, now));
+        told
     }
 
     /// Why a promise may be shown as broken although it is kept.
@@ -532,9 +572,12 @@ fn judge(
     let everywhere = |holds: &dyn Fn(&str) -> bool| {
         !expected.is_empty() && expected.iter().all(|region| holds(region))
     };
-    let told_since = truth
-        .copied_since
-        .filter(|_| truth.vendor == Vendor::Alibaba);
+    // Only Alibaba tells since when it copies, and only of where it still does.
+    let told_since = |region: &str| {
+        let mut on = truth.destinations.iter().filter(|(_, on)| *on);
+        let is_told = truth.vendor == Vendor::Alibaba && on.any(|(place, _)| place == region);
+        truth.copied_since.filter(|_| is_told)
+    };
     match objective {
         "recovery_point" => {
             let is_kept = everywhere(&|region| {
@@ -562,7 +605,7 @@ fn judge(
                     });
                     is_newer
                         && set.start > lookback
-                        && told_since.is_none_or(|since| set.end >= since)
+                        && told_since(region).is_none_or(|since| set.end >= since)
                         && now - set.end > promise
                 })
             };
@@ -575,7 +618,7 @@ fn judge(
                 let oldest = sets.iter().filter(|set| set.start > lookback);
                 let oldest = oldest.map(|set| set.end).min();
                 oldest.is_some_and(|oldest| {
-                    now - oldest >= promise || told_since.is_some_and(is_young)
+                    now - oldest >= promise || told_since(region).is_some_and(is_young)
                 })
             })))
         }

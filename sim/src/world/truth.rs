@@ -57,6 +57,8 @@ pub struct LogFile {
     pub end: DateTime<Utc>,
     /// Commit time of the last transaction in it.
     pub last_transaction: DateTime<Utc>,
+    /// Since when it has been listed.
+    pub listed: DateTime<Utc>,
 }
 
 impl World {
@@ -164,9 +166,88 @@ fn logs(
                 begin: log.begin,
                 end: log.end,
                 last_transaction: log.last_transaction,
+                listed: holding.copied(log.end, region).unwrap_or(log.end),
             };
             (region.clone(), file)
         }));
     }
     logs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::instance::{Account, Quirk, Schedule};
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86400);
+
+    fn noon() -> DateTime<Utc> {
+        "2026-06-15T12:00:00Z".parse().unwrap()
+    }
+
+    fn world(vendor: Vendor) -> World {
+        let account = Account {
+            name: "a".to_owned(),
+            vendor,
+            ..Account::default()
+        };
+        let mut instance = Instance::new("rm-1", "cn-hangzhou")
+            .account("a")
+            .schedule(Schedule::every(DAY))
+            .copied_to("cn-shanghai", Duration::from_secs(7200));
+        instance.retention = DAY * 10;
+        World::new(&[account], &[instance], noon())
+    }
+
+    fn counts(world: &World) -> (usize, usize) {
+        let truth = world.truth("rm-1", noon()).unwrap();
+        (truth.local.len(), truth.copies.len())
+    }
+
+    #[test]
+    fn what_looks_better_than_it_is_is_told_for_what_it_is() {
+        for (quirk, alibaba, huawei) in [
+            (Quirk::Empty, (6, 6), (6, 6)),
+            // Huawei knows single databases of SQL Server only.
+            (Quirk::OneDatabase, (6, 6), (10, 10)),
+            (Quirk::FullsLost, (6, 6), (6, 6)),
+            (Quirk::ConsistentLate, (10, 10), (10, 10)),
+            // Huawei is asked where the copies are, so they cannot be elsewhere.
+            (Quirk::CopiedHome, (10, 6), (10, 10)),
+        ] {
+            for (vendor, expected) in [(Vendor::Alibaba, alibaba), (Vendor::Huawei, huawei)] {
+                let mut world = world(vendor);
+                assert_eq!(counts(&world), (10, 10));
+                world.begin_quirk("rm-1", quirk, noon() - DAY * 4);
+                assert_eq!(counts(&world), expected, "{quirk:?} {vendor:?}");
+                let truth = world.truth("rm-1", noon()).unwrap();
+                let mut sets = truth.local.iter();
+                assert!(sets.all(|set| set.consistent <= set.end), "{quirk:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_failed_or_was_released_restores_nothing() {
+        let mut world = world(Vendor::Alibaba);
+        world.fail_backup("rm-1", noon());
+        assert_eq!(counts(&world), (9, 9));
+        world.release_instance("rm-1", noon());
+        assert_eq!(counts(&world), (0, 9));
+        assert!(!world.truth("rm-1", noon()).unwrap().is_there);
+        world.remove_instance("rm-1");
+        assert_eq!(world.truth("rm-1", noon()), None);
+    }
+
+    #[test]
+    fn logs_are_told_from_the_newest_copy_on() {
+        let truth = world(Vendor::Alibaba).truth("rm-1", noon()).unwrap();
+        let newest = truth.copies.iter().map(|(_, set)| set.start).max().unwrap();
+        let (region, first) = &truth.logs[0];
+        assert!(region == "cn-shanghai" && first.begin <= newest && newest < first.end);
+        let (_, last) = truth.logs.last().unwrap();
+        assert!(last.listed <= noon() && last.end <= noon() - Duration::from_secs(7200));
+    }
 }
