@@ -402,8 +402,11 @@ pub struct Inventory {
     pub instances: Vec<FoundInstance>,
     /// The ids of instances that are no longer listed here, while another region still lists their protection.
     pub outlived: Vec<String>,
-    /// `false` when there are more than were read: then what is missing is not gone.
+    /// `false` when there are more than were read: then nothing is missing.
     pub complete: bool,
+    /// Whether the provider said how many there are, and listed any: only such a list says of an instance that it lacks
+    /// that it may be gone.
+    pub tells_absence: bool,
 }
 
 /// One instance that an account has.
@@ -417,6 +420,14 @@ pub struct FoundInstance {
     pub has_backups: bool,
     /// `false` while it is not at work, for one because it is being created.
     pub at_work: bool,
+}
+
+impl FoundInstance {
+    /// Whether this says less of the same instance, so that it may no longer be selected.
+    pub fn loses(&self, to: &Self) -> bool {
+        self.has_backups && !to.has_backups
+            || self.description.name.is_some() && to.description.name.is_none()
+    }
 }
 
 #[cfg(test)]
@@ -470,4 +481,6 @@ pub struct Listing {
     pub destinations: Vec<String>,
     /// Whether the provider's policy copies to other regions at all, where reading the listing took knowing it.
     pub protected: Option<bool>,
+    /// From when on it was read, where that is further back than the look-back.
+    pub back_to: Option<DateTime<Utc>>,
 }

@@ -11,7 +11,8 @@ use crate::backup::{
     BackupSet, BackupType, Description, Listing, ListingKind, Lookback, Policy, PolicySwitch,
     RestoreWindow, RestoreWindows, Scope, Status,
 };
-use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Sets};
+use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Missing, Presence, Sets};
+use crate::log_chain::{Coverage, LogReading, Stretch};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
 use crate::target::{InstanceKey, Objective, Objectives, Target};
@@ -86,6 +87,22 @@ pub(crate) fn log_in(region: &str, from: &str, until: &str) -> BackupSet {
         ended: Some(ago(until)),
         recovery_point: Some(ago(until)),
         ..copy_in(region, until)
+    }
+}
+
+/// Log files of a region that cover these times, each from so long ago to so long ago.
+pub(crate) fn stretches(region: &str, times: &[(&str, &str)]) -> Coverage {
+    let times = times.iter();
+    let stretches = times.map(|(from, until)| Stretch {
+        backup_region: region.to_owned(),
+        from: ago(from),
+        until: ago(until),
+        newest: Some(ago(until)),
+        is_doubted: false,
+    });
+    Coverage {
+        stretches: stretches.collect(),
+        ..Coverage::default()
     }
 }
 
@@ -165,7 +182,7 @@ pub(crate) fn instance() -> Instance {
     Instance(InstanceFacts {
         target: Arc::new(target("rm-1")),
         description: Description::default(),
-        gone_since: None,
+        presence: Presence::default(),
         is_found: false,
         listings: std::collections::BTreeMap::new(),
     })
@@ -214,14 +231,28 @@ impl Instance {
             kind,
             Sets {
                 listing: listing(sets),
-                remembered: Vec::new(),
-                holes: Vec::new(),
+                ..Sets::default()
             },
         )
     }
 
-    /// The listing was read a minute ago, with this result.
-    pub(crate) fn found(mut self, kind: ListingKind, sets: Sets) -> Self {
+    /// The listing was read a minute ago, with this result. Unless it says so, no log files are known from before.
+    pub(crate) fn found(mut self, kind: ListingKind, mut sets: Sets) -> Self {
+        if sets.logs == Coverage::default() {
+            let at = ago("1m");
+            let edges = LOOKBACK.ending(at);
+            sets.logs = sets.logs.followed_by(
+                &sets.remembered,
+                &sets.listing.sets,
+                LogReading {
+                    from: edges.of(BackupType::Log),
+                    goes_back: false,
+                    is_whole: true,
+                    oldest: edges.of(BackupType::Full),
+                    now: now(),
+                },
+            );
+        }
         let facts = attempted("1m", Found::Sets(Arc::new(sets)));
         self.0.listings.insert(kind, facts);
         self
@@ -273,6 +304,18 @@ impl Instance {
             }),
             is_restored: false,
         };
+        let was_seen = listing.last_success.is_some();
+        if missing && self.0.own_listing() == Some(kind) {
+            self.0.presence.denied(was_seen, ago("30s"));
+        }
+        self
+    }
+
+    /// The last list of instances, so long ago, was the so many-th plausible one in a row to lack it.
+    pub(crate) fn missing(mut self, when: &str, searches: u32) -> Self {
+        let since = ago(when);
+        let missing = Missing { since, searches };
+        self.0.presence.listed(Some(missing), since);
         self
     }
 }
@@ -286,6 +329,7 @@ fn attempted(when: &str, found: Found) -> ListingFacts {
         },
         last_success: Some(ago(when)),
         found,
+        is_doubted: false,
         ledger: None,
     }
 }
@@ -310,7 +354,7 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
         let locals = Sets {
             listing: listing(locals.listing.sets.into_iter().map(at_home).collect()),
             remembered: locals.remembered.into_iter().map(at_home).collect(),
-            holes: Vec::new(),
+            ..Sets::default()
         };
         let instance = instance
             .found(ListingKind::CrossRegion, copies)
@@ -332,7 +376,7 @@ fn of_logs(sets: Sets) -> Sets {
     Sets {
         listing: listing(sets.listing.sets.into_iter().map(as_log).collect()),
         remembered: sets.remembered.into_iter().map(as_log).collect(),
-        holes: Vec::new(),
+        ..Sets::default()
     }
 }
 
@@ -342,7 +386,7 @@ fn any_sets() -> impl Strategy<Value = Sets> {
     (sets(), few()).prop_map(|(sets, remembered)| Sets {
         listing: listing(sets),
         remembered,
-        holes: Vec::new(),
+        ..Sets::default()
     })
 }
 

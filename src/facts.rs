@@ -4,9 +4,12 @@
 //! A failed attempt never erases what an earlier one found. Written by `poll`, read at a scrape by `posture` and
 //! `metrics`; the only state that both sides share. Judges nothing, and reads no clock.
 
+mod doubt;
 mod feed;
 mod inventory;
 pub mod ledger;
+mod presence;
+mod reach;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -15,13 +18,16 @@ use chrono::{DateTime, Utc};
 
 use self::feed::Readers;
 pub use self::feed::{Changes, Feed};
+use self::inventory::Standing;
 pub use self::inventory::{Listed, RegionFacts, RegionKey};
 use self::ledger::{CopyKey, Events, Ledger};
+use self::presence::Answer;
+pub use self::presence::{Missing, Presence};
 use crate::backup::{
-    BackupSet, BackupType, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
-    RestoreWindows, Scope,
+    BackupSet, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
+    RestoreWindows,
 };
-use crate::log_chain::{self, Hole};
+use crate::log_chain::Coverage;
 use crate::provider::error::{ListError, Reason};
 use crate::target::{InstanceKey, Target};
 
@@ -48,8 +54,8 @@ pub struct InstanceFacts {
     pub target: Arc<Target>,
     /// What the provider's list of instances says of it.
     pub description: Description,
-    /// Since when the provider's list of instances no longer has it.
-    pub gone_since: Option<DateTime<Utc>>,
+    /// Whether it still exists.
+    pub presence: Presence,
     /// Whether it was found by looking for it rather than named.
     pub is_found: bool,
     /// Its listings; one that was never attempted is missing.
@@ -65,6 +71,8 @@ pub struct ListingFacts {
     pub last_success: Option<DateTime<Utc>>,
     /// What was found, however long ago.
     pub found: Found,
+    /// Whether the last answer took something away that no second one has confirmed yet.
+    pub is_doubted: bool,
     /// What became of its sets, where that is counted.
     pub ledger: Option<Arc<Ledger>>,
 }
@@ -94,10 +102,7 @@ pub struct Failure {
 impl Failure {
     /// Whether it lasts until somebody mends something, rather than passing by itself.
     pub const fn is_refusal(&self) -> bool {
-        matches!(
-            self.reason,
-            Reason::Permission | Reason::NotFound | Reason::BadRequest
-        )
+        self.reason.is_refusal()
     }
 }
 
@@ -132,10 +137,11 @@ pub struct Sets {
     /// The listing.
     pub listing: Listing,
     /// For each copy the newest usable set that has left the look-back: it is still the newest success, although it is
-    /// no longer listed and no longer counted.
+    /// no longer listed and no longer counted. One that a whole listing should have shown, and did not, has no recovery
+    /// point any more.
     pub remembered: Vec<BackupSet>,
-    /// Where log files are missing between others.
-    pub holes: Vec<Hole>,
+    /// What log files cover, those included that are no longer listed.
+    pub logs: Coverage,
 }
 
 impl Facts {
@@ -178,7 +184,12 @@ impl Facts {
 
     /// Takes on these instances of one account and forgets its others. What is known about an instance that stays is
     /// kept.
-    pub fn adopt(&self, account: (&str, &str), watched: impl IntoIterator<Item = Watched>) {
+    pub fn adopt(
+        &self,
+        account: (&str, &str),
+        at: DateTime<Utc>,
+        watched: impl IntoIterator<Item = Watched>,
+    ) {
         let mut known = self.write();
         let is_of_account =
             |key: &InstanceKey| (key.provider, &*key.account) == (account.0, account.1);
@@ -194,7 +205,7 @@ impl Facts {
                 Some(facts) if facts.is_watched_as(&watched) => facts,
                 facts => {
                     changed.insert(key.clone());
-                    Arc::new(InstanceFacts::adopted(watched, facts.as_deref()))
+                    Arc::new(InstanceFacts::adopted(watched, facts.as_deref(), at))
                 }
             };
             known.instances.insert(key, facts);
@@ -247,7 +258,10 @@ impl Facts {
             return;
         };
         let facts = Arc::make_mut(facts);
+        let answer = facts.answer(kind, at, &outcome);
+        let is_doubted = facts.is_doubted_after(kind, at, lookback, &outcome);
         let before = facts.listings.get(&kind);
+        let was_seen = before.is_some_and(|before| before.last_success.is_some());
         let ledger = if self.keeps_ledgers {
             facts.ledger_after(kind, at, lookback, &outcome)
         } else {
@@ -257,10 +271,11 @@ impl Facts {
             Ok(reading) => {
                 let nothing = &Found::Nothing;
                 let before = before.map_or(nothing, |before| &before.found);
-                ListingFacts::good(at, before.followed_by(reading, lookback, at), ledger)
+                let found = before.followed_by(reading, lookback, at);
+                ListingFacts::good(at, found, is_doubted, ledger)
             }
             Err(error) if error.reason == Reason::Unsupported => {
-                ListingFacts::good(at, Found::Unsupported, ledger)
+                ListingFacts::good(at, Found::Unsupported, is_doubted, ledger)
             }
             Err(error) => ListingFacts {
                 last_attempt: Attempt {
@@ -270,10 +285,14 @@ impl Facts {
                 },
                 last_success: before.and_then(|before| before.last_success),
                 found: before.map_or(Found::Nothing, |before| before.found.clone()),
+                is_doubted,
                 ledger,
             },
         };
         facts.listings.insert(kind, listing);
+        if let Some(answer) = answer {
+            facts.presence.answered(answer, was_seen, at);
+        }
         self.readers.tell(|changes| {
             changes.instances.insert(key.clone());
         });
@@ -302,8 +321,8 @@ impl Facts {
             .tell(|changes| changes.regions.extend(regions.iter().cloned()));
     }
 
-    /// Takes note of how looking for instances ended; one that is missing for longer than `grace` is forgotten. A region
-    /// that is no longer looked at is ignored.
+    /// Takes note of how looking for instances ended; one that was found, and is gone for longer than `grace`, is forgotten.
+    /// A region that is no longer looked at is ignored.
     pub fn record_inventory(
         &self,
         key: &RegionKey,
@@ -311,8 +330,17 @@ impl Facts {
         grace: std::time::Duration,
         outcome: Result<Inventory, ListError>,
     ) {
-        if let Some(region) = self.write().regions.get_mut(key) {
-            Arc::make_mut(region).record(at, grace, outcome);
+        let mut known = self.write();
+        let Known { instances, regions } = &mut *known;
+        if let Some(region) = regions.get_mut(key) {
+            let standing = |id: &str| {
+                let facts = instances.get(&key.instance(id));
+                facts.map_or(Standing::Unwatched, |facts| Standing::Watched {
+                    gone_since: facts.presence.gone_since,
+                    is_named: !facts.is_found,
+                })
+            };
+            Arc::make_mut(region).record(at, grace, outcome, standing);
             self.readers.tell(|changes| {
                 changes.regions.insert(key.clone());
             });
@@ -349,8 +377,8 @@ pub struct Watched {
     pub target: Arc<Target>,
     /// What the provider's list of instances says of it.
     pub description: Description,
-    /// Since when the provider's list of instances no longer has it.
-    pub gone_since: Option<DateTime<Utc>>,
+    /// Whether a list of instances had it once, and since when it lacks it.
+    pub listed: Option<Option<Missing>>,
     /// Whether it was found by looking for it rather than named.
     pub is_found: bool,
 }
@@ -360,7 +388,7 @@ impl From<Arc<Target>> for Watched {
         Self {
             target,
             description: Description::default(),
-            gone_since: None,
+            listed: None,
             is_found: false,
         }
     }
@@ -368,41 +396,43 @@ impl From<Arc<Target>> for Watched {
 
 impl InstanceFacts {
     /// What is known of an instance that is watched from now on, with what was known of it before.
-    fn adopted(watched: Watched, before: Option<&Self>) -> Self {
+    fn adopted(watched: Watched, before: Option<&Self>, at: DateTime<Utc>) -> Self {
+        let mut presence = before.map(|facts| facts.presence.clone());
+        if let Some(missing) = watched.listed {
+            let presence = presence.get_or_insert_default();
+            presence.listed(missing, at);
+        }
         let Watched {
             target,
             description,
-            gone_since,
             is_found,
+            ..
         } = watched;
         let mut listings = before.map_or_else(BTreeMap::new, |facts| facts.listings.clone());
         listings.retain(|kind, _| target.listings.contains(kind));
         Self {
             target,
             description,
-            gone_since,
+            presence: presence.unwrap_or_default(),
             is_found,
             listings,
         }
     }
 
     fn is_watched_as(&self, watched: &Watched) -> bool {
+        let is_listed_as = |missing: &Option<Missing>| {
+            self.presence.was_listed && self.presence.missing == *missing
+        };
         self.target == watched.target
             && self.description == watched.description
-            && self.gone_since == watched.gone_since
+            && watched.listed.as_ref().is_none_or(is_listed_as)
             && self.is_found == watched.is_found
     }
 
-    /// Whether there is anything to ask about. Of what is known to be gone only the copies are left, which may outlive it.
-    pub fn is_asked_for(&self, kind: ListingKind) -> bool {
-        self.gone_since.is_none() || kind == ListingKind::CrossRegion
-    }
-
-    /// Whether this process has attempted each of its listings at least once, or need not.
+    /// Whether this process has attempted each of its listings at least once.
     pub fn is_attempted(&self) -> bool {
         let mut attempts = self.listings.values().map(|listing| &listing.last_attempt);
-        self.gone_since.is_some()
-            || self.was_ever_attempted() && attempts.all(|attempt| !attempt.is_restored)
+        self.was_ever_attempted() && attempts.all(|attempt| !attempt.is_restored)
     }
 
     /// Whether each of its listings was attempted at least once, be it by an earlier process.
@@ -444,18 +474,11 @@ impl InstanceFacts {
             Ok(_) | Err(_) => return ledger.map(Arc::clone),
         };
         let sets = before.and_then(|before| before.found.sets().zip(before.last_success));
-        let policy = self
-            .listings
-            .get(&ListingKind::Policy)
-            .map(|policy| &policy.found);
         let reading = ledger::Reading {
             listing,
             lookback,
             at,
-            policy: match policy {
-                Some(Found::Policy(policy)) => Some(policy),
-                _ => None,
-            },
+            policy: self.policy(),
             is_gone: self.is_gone(),
         };
         let blank = Ledger::default();
@@ -467,25 +490,90 @@ impl InstanceFacts {
         }
     }
 
-    /// Whether the provider last said that there is no such instance. The local listing is asked of the instance
-    /// itself; copies in other regions may outlive it.
+    /// Whether the provider no longer has it, as far as the evidence goes.
     pub fn is_gone(&self) -> bool {
-        let is_missing = |listing: &ListingFacts| {
-            let failure = listing.last_attempt.failure.as_ref();
-            failure.is_some_and(|failure| failure.missing_instance)
+        self.presence.gone_since.is_some()
+    }
+
+    /// Whether it is gone, or said the last time that it does not exist.
+    pub fn is_denied(&self) -> bool {
+        self.is_gone() || self.presence.denials > 0
+    }
+
+    /// Whether the last list of instances lacks it, and it is not known to be gone.
+    pub fn is_missing(&self) -> bool {
+        self.presence.missing.is_some() && !self.is_gone()
+    }
+
+    /// The listing that is asked of the instance itself, where there is one; copies in other regions may outlive it.
+    pub fn own_listing(&self) -> Option<ListingKind> {
+        let listings = &self.target.listings;
+        let kinds = [ListingKind::Local, ListingKind::CrossRegion];
+        let own = kinds.into_iter().find(|kind| listings.contains(kind));
+        own.or_else(|| listings.first().copied())
+    }
+
+    /// What an attempt at a listing says of the existence of the instance; nothing where it failed for another reason.
+    fn answer(
+        &self,
+        kind: ListingKind,
+        at: DateTime<Utc>,
+        outcome: &Result<Reading, ListError>,
+    ) -> Option<Answer> {
+        if Some(kind) != self.own_listing() {
+            return None;
+        }
+        match outcome {
+            Ok(Reading::Sets(listing)) if kind == ListingKind::Local && listing.complete => {
+                let is_usable = listing.sets.iter().any(|set| set.is_usable(at));
+                Some(if is_usable {
+                    Answer::Shown
+                } else {
+                    Answer::Bare
+                })
+            }
+            Ok(_) => Some(Answer::Shown),
+            Err(error) if error.missing_instance => Some(Answer::Denied),
+            Err(error) if error.reason == Reason::Unsupported => Some(Answer::Shown),
+            Err(_) => None,
+        }
+    }
+
+    /// The policy, if it was read.
+    fn policy(&self) -> Option<&Policy> {
+        match &self.listings.get(&ListingKind::Policy)?.found {
+            Found::Policy(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// Whether a listing has to be asked for again soon after this attempt. A failure confirms nothing.
+    fn is_doubted_after(
+        &self,
+        kind: ListingKind,
+        at: DateTime<Utc>,
+        lookback: Lookback,
+        outcome: &Result<Reading, ListError>,
+    ) -> bool {
+        let Some(before) = self.listings.get(&kind) else {
+            return false;
         };
-        let mut often = self.listings.iter().filter(|(kind, _)| !kind.is_slow());
-        self.gone_since.is_some()
-            || self.was_ever_attempted()
-                && self
-                    .listings
-                    .get(&ListingKind::Local)
-                    .map_or_else(|| often.all(|(_, listing)| is_missing(listing)), is_missing)
+        let after = match outcome {
+            Ok(reading) => Some(reading),
+            Err(error) if error.reason == Reason::Unsupported => None,
+            Err(_) => return before.is_doubted,
+        };
+        doubt::takes_away(&before.found, after, self.policy(), lookback, at)
     }
 }
 
 impl ListingFacts {
-    fn good(at: DateTime<Utc>, found: Found, ledger: Option<Arc<Ledger>>) -> Self {
+    fn good(
+        at: DateTime<Utc>,
+        found: Found,
+        is_doubted: bool,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Self {
         Self {
             last_attempt: Attempt {
                 at,
@@ -494,6 +582,7 @@ impl ListingFacts {
             },
             last_success: Some(at),
             found,
+            is_doubted,
             ledger,
         }
     }
@@ -511,52 +600,14 @@ impl Found {
     /// What is known once this was read, with what has to be remembered of before.
     fn followed_by(&self, reading: Reading, lookback: Lookback, now: DateTime<Utc>) -> Self {
         match reading {
-            Reading::Sets(listing) => Self::Sets(Arc::new(Sets {
-                remembered: self.newest_before(lookback, now),
-                holes: self.holes_after(&listing, lookback, now),
-                listing: listing.made_lean(),
-            })),
+            Reading::Sets(listing) => {
+                let nothing = Sets::default();
+                let before = self.sets().unwrap_or(&nothing);
+                Self::Sets(Arc::new(before.followed_by(listing, lookback, now)))
+            }
             Reading::Policy(policy) => Self::Policy(Arc::new(policy)),
             Reading::Windows(windows) => Self::Windows(Arc::new(windows)),
         }
-    }
-
-    /// For each copy the newest usable set that began before the look-back.
-    ///
-    /// A set that began later and is no longer listed was deleted, and is forgotten with reason.
-    fn newest_before(&self, lookback: Lookback, now: DateTime<Utc>) -> Vec<BackupSet> {
-        let Some(sets) = self.sets() else {
-            return Vec::new();
-        };
-        let edges = lookback.ending(now);
-        let mut newest: BTreeMap<(Scope, &str, BackupType), &BackupSet> = BTreeMap::new();
-        for set in sets.listing.sets.iter().chain(&sets.remembered) {
-            if !set.is_usable(now) || edges.contain(set) {
-                continue;
-            }
-            let copy = (set.scope, &*set.backup_region, set.backup_type);
-            let best = newest.entry(copy).or_insert(set);
-            if set.finished() > best.finished() {
-                *best = set;
-            }
-        }
-        newest.into_values().cloned().collect()
-    }
-
-    /// Where log files are missing. A part of a listing shows nothing about what is missing.
-    fn holes_after(&self, listing: &Listing, lookback: Lookback, now: DateTime<Utc>) -> Vec<Hole> {
-        let nothing = Sets::default();
-        let before = self.sets().unwrap_or(&nothing);
-        if !listing.complete {
-            return before.holes.clone();
-        }
-        log_chain::holes(
-            &before.holes,
-            before.listing.sets.iter().chain(&before.remembered),
-            listing.sets.iter(),
-            lookback.ending(now),
-            now,
-        )
     }
 }
 
@@ -565,8 +616,10 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::backup::{Anomaly, Status};
-    use crate::example::{LOOKBACK, ago, copy_in, failed, failure, listing, local, target, with};
+    use crate::backup::{Anomaly, BackupType, Status};
+    use crate::example::{
+        LOOKBACK, ago, copy_in, failed, failure, listing, local, now, target, with,
+    };
 
     const KIND: ListingKind = ListingKind::CrossRegion;
     const ACCOUNT: (&str, &str) = ("alibaba", "prod");
@@ -581,7 +634,7 @@ mod tests {
     impl Story {
         fn new() -> Self {
             let facts = Facts::default();
-            facts.adopt(ACCOUNT, [watched(target("rm-1"))]);
+            facts.adopt(ACCOUNT, now(), [watched(target("rm-1"))]);
             Self(facts)
         }
 
@@ -753,6 +806,7 @@ mod tests {
         let (one, two) = (Arc::new(target("rm-1")), Arc::new(target("rm-2")));
         facts.adopt(
             ACCOUNT,
+            now(),
             [&one, &two].map(|target| Arc::clone(target).into()),
         );
         let outcome = Ok(Reading::from(listing(vec![local("1h")])));
@@ -769,6 +823,7 @@ mod tests {
         let three = Arc::new(target("rm-3"));
         facts.adopt(
             ACCOUNT,
+            now(),
             [&three, &renamed].map(|target| Arc::clone(target).into()),
         );
         let known: Vec<_> = facts
@@ -787,7 +842,7 @@ mod tests {
         facts.record(&two.key, KIND, ago("1m"), LOOKBACK, outcome.clone());
         assert!(facts.of(&two.key).is_none());
         // What left and comes back begins anew.
-        facts.adopt(ACCOUNT, [Arc::clone(&two).into()]);
+        facts.adopt(ACCOUNT, now(), [Arc::clone(&two).into()]);
         assert!(facts.of(&two.key).unwrap().listings.is_empty());
     }
 
@@ -836,13 +891,17 @@ mod tests {
             (vec!["rm-1".to_owned()], vec!["rm-1".to_owned()])
         );
         assert_eq!(told(&feed), [""; 0]);
-        facts.adopt(ACCOUNT, [watched(target("rm-1")), watched(target("rm-2"))]);
+        facts.adopt(
+            ACCOUNT,
+            now(),
+            [watched(target("rm-1")), watched(target("rm-2"))],
+        );
         assert_eq!(
             told(&feed),
             ["rm-2"],
             "what is watched as before has not changed"
         );
-        facts.adopt(ACCOUNT, [watched(target("rm-2"))]);
+        facts.adopt(ACCOUNT, now(), [watched(target("rm-2"))]);
         assert_eq!(told(&feed), ["rm-1"]);
         facts.keep_accounts(|_, _| false);
         assert_eq!(told(&feed), ["rm-2"]);

@@ -37,6 +37,8 @@ pub struct Posture {
     pub created: Option<DateTime<Utc>>,
     /// Whether the provider says that it does not exist.
     pub gone: bool,
+    /// Whether the last list of instances lacks it although it is not known to be gone.
+    pub missing: bool,
     /// Its name, or empty.
     pub name: String,
     /// Its engine in lower case, or empty.
@@ -195,6 +197,7 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
         protected_since: view.protected_since(),
         created,
         gone: facts.is_gone(),
+        missing: facts.is_missing(),
         name: name.unwrap_or_default(),
         engine: engine.unwrap_or_default(),
         engine_version: engine_version.unwrap_or_default(),
@@ -215,7 +218,6 @@ pub fn assess(facts: &InstanceFacts, lookback: Lookback, now: DateTime<Utc>) -> 
             .target
             .listings
             .iter()
-            .filter(|kind| facts.is_asked_for(**kind))
             .map(|kind| ListingPosture::of(*kind, facts.listings.get(kind)))
             .collect(),
         expected_regions: view
@@ -237,8 +239,8 @@ struct View<'a> {
     facts: &'a InstanceFacts,
     now: DateTime<Utc>,
     lookback: Edges,
-    /// The regions in which a copy is expected: those of the configuration, else those of the provider's policy, else
-    /// those that were seen.
+    /// The regions in which a copy is expected: those of the configuration, else all that the provider's policy names,
+    /// else those that were seen.
     expected_regions: BTreeSet<&'a str>,
 }
 
@@ -269,19 +271,15 @@ impl<'a> View<'a> {
         view
     }
 
-    /// The regions to which the provider's policy copies, from the policy itself or from what reading the listing told.
+    /// The other regions that the provider's policy names, from the policy itself or from what reading the listing told.
+    /// A switch that is off does not end a promise: only a region that nobody names any more is not expected.
     fn regions_of_policy(&self) -> BTreeSet<&'a str> {
-        let copying = |policy: &'a Policy| {
-            policy.switches.iter().filter(|switch| {
-                switch.scope == Scope::CrossRegion
-                    && switch.enabled
-                    && switch.backup_type == BackupType::Full
-                    && !switch.backup_region.is_empty()
-            })
-        };
         if let Some(policy) = self.policy() {
-            return copying(policy)
+            let switches = policy.switches.iter();
+            return switches
+                .filter(|switch| switch.scope == Scope::CrossRegion)
                 .map(|switch| switch.backup_region.as_str())
+                .filter(|region| !region.is_empty())
                 .collect();
         }
         self.read(ListingKind::CrossRegion)
@@ -324,6 +322,21 @@ impl<'a> View<'a> {
     /// Since when copies are made, where the provider tells and they still are.
     fn protected_since(&self) -> Option<DateTime<Utc>> {
         self.policy().and_then(|policy| policy.since)
+    }
+
+    /// The same for one region. What the provider tells is about those to which it copies.
+    fn protected_in_since(&self, region: &str) -> Option<DateTime<Utc>> {
+        let switches = self
+            .policy()
+            .into_iter()
+            .flat_map(|policy| &policy.switches);
+        let is_off = switches
+            .filter(|switch| {
+                (switch.scope, switch.backup_type) == (Scope::CrossRegion, BackupType::Full)
+                    && switch.backup_region == region
+            })
+            .any(|switch| !switch.enabled);
+        self.protected_since().filter(|_| !is_off)
     }
 
     /// Whether the log files in other regions were read, or need not be.

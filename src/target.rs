@@ -90,6 +90,15 @@ impl Objective {
             Self::Retention => "retention",
         }
     }
+
+    /// The listings without which there is never a verdict that it is met.
+    pub const fn needs(self) -> &'static [ListingKind] {
+        match self {
+            Self::RecoveryPoint | Self::Retention => &[ListingKind::CrossRegion],
+            Self::BackupAge => &[ListingKind::Local],
+            Self::CopyDelay => &[ListingKind::CrossRegion, ListingKind::Local],
+        }
+    }
 }
 
 impl Objectives {

@@ -1,9 +1,13 @@
 //! The vendors by name: what a configuration may say, and what each has. No I/O, and nothing of how a vendor is asked
 //! (see `provider`).
 
+mod regions;
+
 use std::time::Duration;
 
 use crate::backup::ListingKind;
+
+pub use self::regions::Meant;
 
 /// Whose backups are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

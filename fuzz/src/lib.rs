@@ -154,6 +154,7 @@ fn read_into(facts: &Facts, vendor: &str, selector: u8, answers: &[u8]) {
     facts.adopt_regions(key, std::slice::from_ref(&region));
     facts.adopt(
         key,
+        now(),
         account
             .targets
             .iter()
@@ -537,7 +538,11 @@ fn adopt_all(facts: &Facts) {
         };
         facts.adopt_regions(key, std::slice::from_ref(&region));
         let targets = account.targets.iter();
-        facts.adopt(key, targets.map(|target| Watched::from(Arc::clone(target))));
+        facts.adopt(
+            key,
+            now(),
+            targets.map(|target| Watched::from(Arc::clone(target))),
+        );
     }
 }
 

@@ -1,40 +1,68 @@
-//! The simulated clock: the real time plus an offset that a test moves. Everything in this crate
-//! asks it, nothing asks the machine. It never stops by itself: between two moves it runs at the
-//! speed of the real one.
+//! The simulated clock: the machine's, until a test sets it; then it stands still until it is moved. Everything in this
+//! crate asks it, nothing asks the machine.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// A handle on the cloud's time; clones share the offset.
+/// A handle on the cloud's time; clones share every move.
 #[derive(Clone, Debug, Default)]
-pub struct SimClock {
-    offset_nanoseconds: Arc<AtomicI64>,
+pub struct SimClock(Arc<Mutex<Hands>>);
+
+#[derive(Debug, Default)]
+struct Hands {
+    /// How far it is ahead of the machine's clock, while it runs.
+    ahead: TimeDelta,
+    /// The present, while it stands.
+    present: Option<DateTime<Utc>>,
+    /// The present of the world, if that stands by itself.
+    world: Option<DateTime<Utc>>,
+}
+
+impl Hands {
+    fn now(&self) -> DateTime<Utc> {
+        self.present.unwrap_or_else(|| real_time() + self.ahead)
+    }
 }
 
 impl SimClock {
-    /// The cloud's present.
+    /// The cloud's present: by it signatures, keys and limits are judged.
     pub fn now(&self) -> DateTime<Utc> {
-        real_time() + TimeDelta::nanoseconds(self.offset_nanoseconds.load(Ordering::Relaxed))
+        self.hands().now()
     }
 
-    /// Moves the present forward.
+    /// The present of instances and their backups, which is [`SimClock::now`] unless the world stands still.
+    pub fn world(&self) -> DateTime<Utc> {
+        let hands = self.hands();
+        hands.world.unwrap_or_else(|| hands.now())
+    }
+
+    /// Moves the present forward, and the world with it.
     pub fn advance(&self, by: Duration) {
-        let nanoseconds = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
-        self.offset_nanoseconds
-            .fetch_add(nanoseconds, Ordering::Relaxed);
+        let mut hands = self.hands();
+        let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+        hands.ahead += by;
+        hands.present = hands.present.map(|present| present + by);
+        hands.world = hands.world.map(|world| world + by);
     }
 
-    /// Makes `present` the present, in the past or in the future.
+    /// Makes `present` the present, in the past or in the future, and stands still there.
     pub fn set(&self, present: DateTime<Utc>) {
-        // 292 years either side of the real time fit; a test that wants more gets the end of that
-        // range.
-        let offset = (present - real_time())
-            .num_nanoseconds()
-            .unwrap_or(i64::MAX);
-        self.offset_nanoseconds.store(offset, Ordering::Relaxed);
+        let mut hands = self.hands();
+        hands.present = Some(present);
+        hands.world = None;
+    }
+
+    /// No backup begins, ends or expires by itself any more. Whoever asks goes on with the time of the machine, so that
+    /// signatures, keys and limits do, too.
+    pub(crate) fn hold_the_world(&self) {
+        let mut hands = self.hands();
+        hands.world = Some(hands.now().trunc_subsecs(0));
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,14 +79,33 @@ fn real_time() -> DateTime<Utc> {
 mod tests {
     use super::*;
 
+    const DAY: Duration = Duration::from_secs(86400);
+
     #[test]
-    fn clones_share_every_move() {
+    fn a_clock_that_is_set_stands_still_and_clones_share_every_move() {
         let clock = SimClock::default();
         let clone = clock.clone();
         let past: DateTime<Utc> = "2026-01-02T03:04:05Z".parse().unwrap();
         clock.set(past);
-        assert!((clone.now() - past).num_seconds() < 60);
-        clone.advance(Duration::from_secs(86400));
-        assert_eq!((clock.now() - past).num_days(), 1);
+        assert_eq!((clone.now(), clone.world()), (past, past));
+        clone.advance(DAY);
+        assert_eq!((clock.now(), clock.world()), (past + DAY, past + DAY));
+    }
+
+    #[test]
+    fn the_world_may_stand_still_while_the_cloud_goes_on() {
+        let clock = SimClock::default();
+        let before = real_time();
+        clock.hold_the_world();
+        let held = clock.world();
+        assert!(held <= real_time() && before - held < TimeDelta::seconds(1));
+        while real_time() < before + TimeDelta::milliseconds(2) {
+            std::thread::yield_now();
+        }
+        assert!(clock.now() > before);
+        assert_eq!(clock.world(), held);
+        clock.advance(DAY);
+        assert_eq!(clock.world(), held + DAY);
+        assert!(clock.now() > before + DAY);
     }
 }

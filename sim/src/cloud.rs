@@ -69,7 +69,10 @@ impl Cloud {
             listeners.push((vendor, listener.local_addr()?, listener));
         }
         let clock = SimClock::default();
-        let state = State::new(&scenario, clock.now());
+        if scenario.stands_still {
+            clock.hold_the_world();
+        }
+        let state = State::new(&scenario, clock.world());
         let shared = Arc::new(Shared::new(clock, state));
         let (stop, stopped) = watch::channel(false);
         let mut addresses = BTreeMap::new();
@@ -121,7 +124,7 @@ impl Cloud {
 
     /// Adds an instance, or replaces the one with its id. Its troubles are counted back from now.
     pub fn add_instance(&self, instance: Instance) {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.add_instance(instance, now);
     }
 
@@ -133,7 +136,7 @@ impl Cloud {
     /// Releases an instance at its vendor: it is gone, and so are its local sets, but its copies
     /// are still listed until they expire. Volcengine lists either for the whole account only.
     pub fn release_instance(&self, id: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.release_instance(id, now)
     }
 
@@ -171,13 +174,13 @@ impl Cloud {
 
     /// Scheduled backups that end from now on are not copied.
     pub fn stop_copies(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.stop_copies(instance, now)
     }
 
     /// Scheduled backups that end from now on are copied again; those in between never are.
     pub fn resume_copies(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.resume_copies(instance, now)
     }
 
@@ -194,13 +197,13 @@ impl Cloud {
 
     /// No log backup of the instance is made from now on.
     pub fn stop_logs(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.stop_logs(instance, now)
     }
 
     /// Log backups are made again from now on; the gap stays.
     pub fn resume_logs(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.resume_logs(instance, now)
     }
 
@@ -213,14 +216,14 @@ impl Cloud {
     /// Switches the cross-region policy of an instance off: what ends from now on is not copied,
     /// and the copies that exist stay. Huawei deletes those of log backups at once.
     pub fn switch_policy_off(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.switch_policy_off(instance, now)
     }
 
     /// Switches the policy on again; what ended in between is never copied. An instance without a
     /// destination has no policy, and stays so.
     pub fn switch_policy_on(&self, instance: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.switch_policy_on(instance, now)
     }
 
@@ -266,6 +269,7 @@ impl Cloud {
         let headers = headers.iter();
         let received = Received {
             at: self.shared.clock.now(),
+            world: self.shared.clock.world(),
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),

@@ -13,6 +13,8 @@ use crate::world::Vendor;
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) at: DateTime<Utc>,
+    /// The present of what is asked about.
+    pub(crate) world: DateTime<Utc>,
     pub(crate) method: String,
     /// Path of the target; the whole address, if the client named it as it would to a proxy.
     pub(crate) path: String,

@@ -26,6 +26,10 @@ pub struct Scenario {
     /// Faults in force from the start.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
+    /// No backup begins, ends or expires by itself, and what there is lies as far back at any time of day: for tests whose
+    /// client has a clock of its own.
+    #[serde(skip)]
+    pub stands_still: bool,
 }
 
 /// Why a scenario cannot be used.
@@ -88,9 +92,15 @@ impl Scenario {
                 access_key_secret: "SimulatedTestSecret000000000001".to_owned(),
                 ..Account::default()
             }],
-            instances: Vec::new(),
-            faults: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// The same scenario in a world that stands still from the start on.
+    #[must_use]
+    pub fn standing_still(mut self) -> Self {
+        self.stands_still = true;
+        self
     }
 
     /// A built-in scenario.

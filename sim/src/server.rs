@@ -117,6 +117,7 @@ async fn respond(
     }
     let received = Received {
         at: shared.clock.now(),
+        world: shared.clock.world(),
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),

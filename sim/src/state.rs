@@ -30,7 +30,12 @@ impl State {
             faults.inject(fault.clone());
         }
         Self {
-            world: World::new(&scenario.accounts, &scenario.instances, now),
+            world: World::new(
+                &scenario.accounts,
+                &scenario.instances,
+                now,
+                first_slot(scenario, now),
+            ),
             faults,
             journal: Journal::default(),
             nonces: Nonces::default(),
@@ -44,6 +49,18 @@ impl State {
     pub(crate) fn next_request(&mut self, kind: &str) -> [u64; 2] {
         self.answered += 1;
         ["high", "low"].map(|half| draw(kind, self.answered, half))
+    }
+}
+
+/// When the first of all slots begins.
+fn first_slot(scenario: &Scenario, now: DateTime<Utc>) -> DateTime<Utc> {
+    /// As far back as 1970 is from 12:32:30 of a day in June 2026: no usual slot begins within some minutes of then, and
+    /// none of what begins with a slot comes to an end.
+    const BACK: TimeDelta = TimeDelta::seconds(1_781_267_550);
+    if scenario.stands_still {
+        now - BACK
+    } else {
+        DateTime::UNIX_EPOCH
     }
 }
 
@@ -114,7 +131,60 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::world::{Instance, Schedule};
+
+    #[test]
+    fn a_world_that_stands_still_is_the_same_at_any_time_of_any_day() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        const DAY: i64 = 24 * 3600;
+        let instance = |id, every| {
+            let instance = Instance::new(id, "cn-hangzhou").schedule(Schedule::every(every));
+            instance.copied_to("cn-shanghai", HOUR / 6)
+        };
+        let scenario = Scenario {
+            instances: vec![instance("hourly", HOUR), instance("daily", HOUR * 24)],
+            ..Scenario::empty().standing_still()
+        };
+        // How long ago each set, copy and log file began and ended, and of which look-backs it is not at the edge.
+        let story = |now: DateTime<Utc>| {
+            let world = State::new(&scenario, now).world;
+            let mut story = Vec::new();
+            for id in ["hourly", "daily"] {
+                let holding = world.holding("test", id).unwrap();
+                let sets = holding.backups(now).into_iter();
+                story.extend(sets.map(|set| (DAY, set.slot, now - set.start, now - set.end)));
+                let copies = holding.copies(now).into_iter();
+                story.extend(
+                    copies.map(|copy| (DAY, copy.backup.slot, TimeDelta::zero(), now - copy.end)),
+                );
+                let logs = holding.logs(now - HOUR * 2..=now, now).into_iter();
+                story.extend(logs.map(|log| (3600, log.slot, now - log.begin, now - log.end)));
+                assert!(holding.running(now).is_none(), "{now} {id}");
+            }
+            story
+        };
+        let noon = story("2026-06-15T12:00:00Z".parse().unwrap());
+        assert!(noon.len() > 1000, "{}", noon.len());
+        for moment in [
+            "2026-06-15T23:59:50Z",
+            "2028-02-28T23:59:59Z",
+            "2028-02-29T07:13:22Z",
+            "2026-12-31T23:59:50Z",
+        ] {
+            assert!(story(moment.parse().unwrap()) == noon, "{moment}");
+        }
+        // Nothing begins, ends or leaves a look-back of whole days, or of whole hours for logs, while a test looks on.
+        let quiet = TimeDelta::minutes(2);
+        for (whole, _, begun, ended) in noon {
+            for ago in [begun, ended].map(|ago| TimeDelta::seconds(ago.num_seconds() % whole)) {
+                let is_quiet = ago >= quiet && ago <= TimeDelta::seconds(whole) - quiet;
+                assert!(ago.is_zero() || is_quiet, "{ago}");
+            }
+        }
+    }
 
     #[test]
     fn a_nonce_is_spent_once_per_key_and_forgotten_in_time() {

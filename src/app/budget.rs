@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AccountConfig, PollConfig};
-use crate::provider::{Cost, Every, costs, discovery_costs};
+use crate::provider::{Cost, Every, costs, discovery_costs, former_destination_costs};
 use crate::shard::Shard;
 use crate::target::{InstanceKey, Target};
 
@@ -19,6 +19,8 @@ pub(super) struct Budget {
     pub(super) hourly: BTreeMap<&'static str, f64>,
     /// What each further instance in a region adds to that.
     pub(super) hourly_of_another: BTreeMap<&'static str, f64>,
+    /// What an instance adds while a former destination of its copies is asked as well.
+    pub(super) hourly_of_a_former_destination: BTreeMap<&'static str, f64>,
     /// How long a full round of what is read often takes under the limit.
     pub(super) sweep: Duration,
     /// Which part of what the limit allows is used up, where each operation has a limit of its own that of the busiest.
@@ -41,6 +43,9 @@ impl Budget {
         Self {
             instances: targets.len(),
             hourly_of_another: hourly_of_another(account, poll),
+            hourly_of_a_former_destination: sums(&former_destination_costs(account), |cost| {
+                cost.an_hour(poll)
+            }),
             sweep: sweep(account, &all, shard),
             share: share(account, &hourly, shard),
             hourly,

@@ -1,5 +1,6 @@
 //! `check`: is the configuration right, and what will it cost? Calls no cloud.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ pub(super) fn run(
     };
     let http = HttpClient::new()?;
     let mut summary = String::from("the configuration is good\n");
+    for doubt in config.doubts() {
+        writeln!(summary, "WARNING: {doubt}")?;
+    }
     if shard.is_one_of_several() {
         writeln!(
             summary,
@@ -100,18 +104,19 @@ fn describe(
         )?;
     }
     if account.discover.is_some() {
-        let (most, least) = (&budget.hourly_of_another, &least.hourly_of_another);
-        let more: Vec<_> = most
-            .iter()
-            .map(|(operation, calls)| {
-                format!("{operation} {}", short_range(least[operation], *calls))
-            })
-            .collect();
+        let (least, most) = (&least.hourly_of_another, &budget.hourly_of_another);
         writeln!(
             summary,
-            "  each further instance adds {} calls an hour: {}",
-            short_range(least.values().sum(), most.values().sum()),
-            more.join(", ")
+            "  each further instance adds {}",
+            added(least, most)
+        )?;
+    }
+    let most = &budget.hourly_of_a_former_destination;
+    if !most.is_empty() {
+        writeln!(
+            summary,
+            "  an instance whose copies went elsewhere before adds {}, until what is kept there has run out",
+            added(&least.hourly_of_a_former_destination, most)
         )?;
     }
     warn_of_what_does_not_fit(summary, poll, &budget, &least)
@@ -153,6 +158,19 @@ fn warn_of_what_does_not_fit(
         )?;
     }
     Ok(())
+}
+
+/// The calls that are added, in all and by operation.
+fn added(least: &BTreeMap<&'static str, f64>, most: &BTreeMap<&'static str, f64>) -> String {
+    let more: Vec<_> = most
+        .iter()
+        .map(|(operation, calls)| format!("{operation} {}", short_range(least[operation], *calls)))
+        .collect();
+    format!(
+        "{} calls an hour: {}",
+        short_range(least.values().sum(), most.values().sum()),
+        more.join(", ")
+    )
 }
 
 /// The same, if every listing were due as seldom as may be.
@@ -265,6 +283,22 @@ mod tests {
         assert!(!fixed("interval: 5m").contains("WARNING"));
         let seldom = fixed("interval: 5m, policy_interval: 1m");
         assert!(seldom.contains("WARNING: all calls together"), "{seldom}");
+    }
+
+    #[test]
+    fn what_a_former_destination_costs_is_told_where_it_is_asked_by_itself() {
+        let of = |provider: &str| {
+            let yaml = format!(
+                "accounts: [{{name: a, provider: {provider}, instances: [{{id: x, region: cn-north-4}}]}}]"
+            );
+            summary(&yaml, Shard::WHOLE)
+        };
+        let told = "an instance whose copies went elsewhere before adds 2 to 13 calls an hour: \
+                    ListOffSiteBackups 1 to 12, ListOffSiteRestoreTimes 1, until";
+        assert!(of("huawei").contains(told), "{}", of("huawei"));
+        for provider in ["alibaba", "volcengine"] {
+            assert!(!of(provider).contains("elsewhere"), "{}", of(provider));
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ const LOGGED_RELOADS: RequestRate = RequestRate {
     burst: 5,
 };
 
-/// The configuration cannot be used, or a listing could not be read.
+/// The configuration cannot be used, a listing could not be read, or nothing is watched.
 const EXIT_UNUSABLE: u8 = 2;
 
 /// Does what the command line says.

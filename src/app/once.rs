@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
 
-use super::{ConfigSource, EXIT_UNUSABLE, ground, say, settings, unusable};
+use super::{ConfigSource, EXIT_UNUSABLE, ground, say, say_error, settings, unusable};
 use crate::args::Output;
 use crate::clock::Clock;
 use crate::facts::Facts;
@@ -49,12 +49,21 @@ pub(super) async fn run(
         settings,
         reload,
     );
+    let report = site.report();
     say(match output {
-        Output::Table => site.report().table().into_bytes(),
-        Output::Json => site.report().json()?.into_bytes(),
+        Output::Table => report.table().into_bytes(),
+        Output::Json => report.json()?.into_bytes(),
         Output::Metrics => site.scrape(Format::Text),
     })?;
-    Ok(verdict(&site))
+    let nothing_watched = report.nothing_watched_because();
+    for reason in nothing_watched {
+        say_error(&format!("nothing is watched: {reason}"));
+    }
+    if nothing_watched.is_empty() {
+        Ok(verdict(&site))
+    } else {
+        Ok(ExitCode::from(EXIT_UNUSABLE))
+    }
 }
 
 /// On a terminal only; elsewhere nothing is drawn.

@@ -7,6 +7,7 @@
 mod ca_file;
 mod discover;
 mod document;
+mod doubts;
 mod endpoint;
 mod environment;
 mod key_path;

@@ -16,7 +16,28 @@ use crate::backup::{BackupSet, BackupType, Edges, Listing, Lookback, Policy, Sco
 const EDGE_MARGIN: Duration = Duration::hours(1);
 
 /// Vendors keep a set for so many days, and remove it at some hour of the last one.
-const RETENTION_MARGIN: Duration = Duration::days(1);
+pub(super) const RETENTION_MARGIN: Duration = Duration::days(1);
+
+/// What began this much after the edge of the look-back should be listed.
+pub(super) fn margin(lookback: Lookback, backup_type: BackupType) -> Duration {
+    match backup_type {
+        BackupType::Log => Duration::from_std(lookback.logs / 4).unwrap_or(EDGE_MARGIN),
+        _ => EDGE_MARGIN,
+    }
+    .min(EDGE_MARGIN)
+}
+
+/// For how long the provider's policy keeps what is like this; `None` where nobody says so.
+pub(super) fn retention(policy: Option<&Policy>, copy: &CopyKey) -> Option<Duration> {
+    let switches = policy.into_iter().flat_map(|policy| &policy.switches);
+    let of_copy = switches.filter(|switch| {
+        switch.scope == copy.scope
+            && (switch.backup_type == BackupType::Log) == (copy.backup_type == BackupType::Log)
+            && (switch.backup_region.is_empty() || switch.backup_region == copy.backup_region)
+    });
+    let retention = of_copy.filter_map(|switch| switch.retention).min()?;
+    Duration::from_std(retention).ok()
+}
 
 /// The counts of one listing, and what has to be remembered so as to count nothing twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +52,8 @@ pub struct Ledger {
     /// What was usable when all of the listing was last read; `None` while the newest reading is that one and says so
     /// itself.
     pub usable: Option<Vec<Standing>>,
+    /// Sets that the newest whole reading lacked for the first time. They have vanished if the next one lacks them too.
+    pub suspects: Vec<Identity>,
 }
 
 /// The sets of one kind in one place.
@@ -118,7 +141,7 @@ impl CopyKey {
 
 impl Identity {
     /// A set without any time has none, and is never counted.
-    fn of(set: &BackupSet) -> Option<Self> {
+    pub(super) fn of(set: &BackupSet) -> Option<Self> {
         Some(Self {
             copy: CopyKey::of(set),
             dated: set.dated()?,
@@ -140,9 +163,7 @@ impl Ledger {
             .clone()
             .or_else(|| Some(usable_of(&before?.0.listing, before?.1)));
         if reading.listing.complete {
-            if let Some(standing) = standing {
-                next.miss(&standing, self.lookback, reading);
-            }
+            next.miss(&standing.unwrap_or_default(), self.lookback, reading);
             next.lookback = Some(reading.lookback);
             next.usable = None;
         } else if self.lookback.is_some() {
@@ -192,8 +213,9 @@ impl Ledger {
         self.apart.sort_unstable();
     }
 
-    /// Counts what was usable, is there no longer, and should be.
+    /// Suspects what was usable, is there no longer, and should be; counts what was a suspect and has not come back.
     fn miss(&mut self, standing: &[Standing], lookback: Option<Lookback>, reading: Reading<'_>) {
+        let suspects = std::mem::take(&mut self.suspects);
         if lookback != Some(reading.lookback) || reading.is_gone {
             return;
         }
@@ -203,12 +225,19 @@ impl Ledger {
         for identity in there.filter_map(Identity::of) {
             *present.entry(identity).or_default() += 1;
         }
-        for set in standing {
-            if let Some(left) = present.get_mut(&set.identity).filter(|left| **left > 0) {
+        let mut is_lost = |identity: &Identity| match present.get_mut(identity) {
+            Some(left @ 1..) => {
                 *left -= 1;
-            } else if reading.should_have(set) {
-                let events = self.events.entry(set.identity.copy.clone()).or_default();
-                events.vanished += 1;
+                false
+            }
+            _ => true,
+        };
+        let lost = standing.iter().filter(|set| is_lost(&set.identity));
+        let lost = lost.filter(|set| reading.should_have(set));
+        self.suspects = lost.map(|set| set.identity.clone()).collect();
+        for identity in suspects {
+            if is_lost(&identity) && reading.was_asked_of(&identity.copy) {
+                self.events.entry(identity.copy).or_default().vanished += 1;
             }
         }
     }
@@ -225,7 +254,7 @@ impl Reading<'_> {
         let edge = self.lookback.ending(self.at).of(copy.backup_type);
         let kept_until = set
             .expires
-            .or_else(|| dated.checked_add_signed(self.retention(copy)?));
+            .or_else(|| dated.checked_add_signed(retention(self.policy, copy)?));
         *dated > edge + EDGE_MARGIN
             && kept_until.is_some_and(|kept_until| kept_until > self.at + RETENTION_MARGIN)
     }
@@ -243,18 +272,6 @@ impl Reading<'_> {
             Scope::CrossRegion if destinations.is_empty() => protected.is_none(),
             Scope::CrossRegion => destinations.contains(&copy.backup_region),
         }
-    }
-
-    /// For how long the provider's policy keeps what is like this; `None` where nobody says so.
-    fn retention(&self, copy: &CopyKey) -> Option<Duration> {
-        let switches = self.policy.into_iter().flat_map(|policy| &policy.switches);
-        let of_copy = switches.filter(|switch| {
-            switch.scope == copy.scope
-                && switch.backup_type == BackupType::Full
-                && (switch.backup_region.is_empty() || switch.backup_region == copy.backup_region)
-        });
-        let retention = of_copy.filter_map(|switch| switch.retention).min()?;
-        Duration::from_std(retention).ok()
     }
 }
 
@@ -305,7 +322,7 @@ mod tests {
             let facts = Facts::with_ledgers();
             let mut target = target("rm-1");
             target.listings.push(ListingKind::Policy);
-            facts.adopt(("alibaba", "prod"), [Arc::new(target).into()]);
+            facts.adopt(("alibaba", "prod"), ago("40d"), [Arc::new(target).into()]);
             let story = Self(facts);
             story.policy(policy_to(REGION));
             story
@@ -368,7 +385,11 @@ mod tests {
     #[test]
     fn nothing_is_counted_where_it_would_be_forgotten() {
         let facts = Facts::default();
-        facts.adopt(("alibaba", "prod"), [Arc::new(target("rm-1")).into()]);
+        facts.adopt(
+            ("alibaba", "prod"),
+            now(),
+            [Arc::new(target("rm-1")).into()],
+        );
         let read = Ok(listing(vec![copy("1d")]).into());
         facts.record(&Story::key(), KIND, ago("1h"), LOOKBACK, read);
         assert_eq!(facts.of(&Story::key()).unwrap().events(), None);
@@ -397,8 +418,39 @@ mod tests {
         story.reads("2h", &[copy("1d"), copy("1d")]);
         story.reads("1h", &[copy("1d"), copy("1d")]);
         assert_eq!(story.counted(), (2, 0, 0));
-        story.reads("1m", &[copy("1d")]);
+        story.reads("2m", &[copy("1d")]).reads("1m", &[copy("1d")]);
         assert_eq!(story.counted(), (2, 0, 1));
+    }
+
+    #[test]
+    fn a_set_has_vanished_only_if_two_answers_in_a_row_lack_it() {
+        let (both, one) = ([copy("2d"), copy("1d")], [copy("1d")]);
+        let story = Story::new();
+        story.reads("9h", &both).reads("8h", &one);
+        assert_eq!(story.counted(), (2, 0, 0), "it is asked for again");
+        story
+            .reads("7h", &both)
+            .reads("6h", &one)
+            .reads("5h", &both);
+        assert_eq!(story.counted(), (2, 0, 0), "it was there after all");
+        story.reads("4h", &one).fails("3h", Reason::Timeout);
+        story.reads_in_part("2h", &[]);
+        assert_eq!(story.counted(), (2, 0, 0), "nobody has confirmed it");
+        story.reads("1h", &one).reads("1m", &one);
+        assert_eq!(story.counted(), (2, 0, 1));
+    }
+
+    #[test]
+    fn an_empty_answer_by_mistake_makes_nothing_vanish() {
+        let sets = [copy("3d"), copy("2d"), copy("1d")];
+        let story = Story::new();
+        story.reads("3h", &sets).reads("2h", &[]).reads("1h", &sets);
+        assert_eq!(story.counted(), (3, 0, 0));
+        story
+            .reads("30m", &[])
+            .reads("20m", &[])
+            .reads("10m", &sets);
+        assert_eq!(story.counted().2, 3);
     }
 
     #[test]
@@ -417,7 +469,8 @@ mod tests {
         // What was usable when all was read last is missed when all is read next.
         story
             .reads_in_part("4h", &sets[..1])
-            .reads("3h", &sets[..2]);
+            .reads("3h", &sets[..2])
+            .reads("2h", &sets[..2]);
         assert_eq!(story.counted(), (3, 0, 1));
     }
 
@@ -485,6 +538,7 @@ mod tests {
         ] {
             let story = Story::new();
             story.reads("10m", &[before]);
+            story.reads("1s", after.as_slice());
             story.reads("0s", after.as_slice());
             assert_eq!(story.counted().2, vanished, "{case}");
         }
@@ -500,6 +554,7 @@ mod tests {
                 protected,
                 ..listing(Vec::new())
             };
+            story.reads_listing(ago("1s"), lookback, answer.clone());
             story.reads_listing(now(), lookback, answer).counted().2
         };
         assert_eq!(asks(LOOKBACK, &[], None), 1);
@@ -518,13 +573,14 @@ mod tests {
     fn of_an_instance_that_is_gone_nothing_vanishes() {
         let story = Story::new();
         story.reads("10m", &[copy("2d")]);
-        let mut gone: crate::facts::Watched = {
-            let facts = story.0.of(&Story::key()).unwrap();
-            Arc::clone(&facts.target).into()
-        };
-        gone.gone_since = Some(ago("5m"));
-        story.0.adopt(("alibaba", "prod"), [gone]);
-        story.reads("0s", &[]);
+        let facts = story.0.of(&Story::key()).unwrap();
+        let mut gone: crate::facts::Watched = Arc::clone(&facts.target).into();
+        gone.listed = Some(Some(crate::facts::Missing {
+            since: ago("2h"),
+            searches: 6,
+        }));
+        story.0.adopt(("alibaba", "prod"), ago("5m"), [gone]);
+        story.reads("1m", &[]).reads("0s", &[]);
         assert_eq!(story.counted().2, 0);
     }
 
@@ -561,6 +617,7 @@ mod tests {
         is_deleted: bool,
         was_seen: bool,
         was_usable: bool,
+        is_suspect: bool,
     }
 
     const KEPT: Duration = Duration::days(7);
@@ -585,6 +642,7 @@ mod tests {
                         is_deleted: false,
                         was_seen: false,
                         was_usable: false,
+                        is_suspect: false,
                     }),
                     Happening::Deletion(which) if !world.is_empty() => {
                         let which = which % world.len();
@@ -614,8 +672,10 @@ mod tests {
                         if complete {
                             for made in &mut world {
                                 let age = time - made.set.started.unwrap();
-                                let is_missing = made.was_usable && made.is_deleted;
-                                expected.2 += u64::from(is_missing && age < KEPT - Duration::days(1));
+                                // It is asked for twice.
+                                expected.2 += u64::from(std::mem::take(&mut made.is_suspect));
+                                made.is_suspect = made.was_usable && made.is_deleted
+                                    && age < KEPT - Duration::days(1);
                                 made.was_usable = !made.is_deleted
                                     && age < KEPT
                                     && made.set.status == Status::Completed;

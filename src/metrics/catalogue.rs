@@ -186,16 +186,25 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_instance_gone",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&[]),
-        help: "Whether the provider says that this instance no longer exists (1) or not (0). Nothing is promised of one that is gone; one that was found is forgotten after six searches.",
+        help: "Whether the instance no longer exists (1) or not (0): its own listing says so, or shows no usable set while the instance is missing, twice in a row, or six plausible lists of instances lack it. Nothing is promised of one that is gone; one that was found is forgotten after six more searches.",
         samples: Samples::Instance(|instance, family| {
             family.sample(&[], truth(instance.posture.gone));
+        }),
+    },
+    Row {
+        name: "cloud_backup_instance_missing",
+        metric_type: MetricType::Gauge,
+        labels: Labels::Instance(&[]),
+        help: "Whether the last list of instances lacks this instance, which an earlier one had, although it is not known to be gone (1), or not (0). It is polled and promised as before.",
+        samples: Samples::Instance(|instance, family| {
+            family.sample(&[], truth(instance.posture.missing));
         }),
     },
     Row {
         name: "cloud_backup_instances",
         metric_type: MetricType::Gauge,
         labels: Labels::Only(&["provider", "account", "source_region", "state"]),
-        help: "Instances by state. monitored: polled; unmonitored: found, but filtered out or of a kind without backups of its own, such as a read-only replica; gone: watched, but the provider no longer has it, or only another region still lists its protection.",
+        help: "Instances by state. monitored: polled; unmonitored: found, but filtered out or of a kind without backups of its own, such as a read-only replica; missing: monitored too, but not in the last list; gone: watched, but it no longer exists, or only another region still lists its protection.",
         samples: Samples::Exporter(instances_by_state),
     },
     Row {
@@ -796,6 +805,7 @@ fn instances_by_state(overview: &Overview<'_>, family: &mut Family<'_>) {
         for (state, instances) in [
             ("monitored", Some(states.monitored)),
             ("unmonitored", states.unmonitored),
+            ("missing", Some(states.missing)),
             ("gone", Some(states.gone)),
         ] {
             let Some(instances) = instances else { continue };

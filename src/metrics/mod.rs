@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 pub use self::exposition::Format;
 use self::exposition::{Ages, Exposition, InstanceFamily};
 pub use self::process::ProcessMetrics;
-use self::states::States;
+use self::states::{Existence, States};
 use crate::facts::{InstanceFacts, RegionFacts, RegionKey};
 use crate::posture::Posture;
 use crate::shard::Shard;
@@ -96,7 +96,8 @@ pub fn render(scrape: &Scrape<'_>, process: &ProcessMetrics, format: Format) -> 
         exposition.add(row.name, row.metric_type, row.help, &text);
     }
     let watched = scrape.instances.iter();
-    let watched = watched.map(|instance| (&instance.facts.target.key, instance.posture.gone));
+    let watched =
+        watched.map(|instance| (&instance.facts.target.key, Existence::of(&instance.posture)));
     let keys: HashSet<&InstanceKey> = watched.clone().map(|(key, _)| key).collect();
     let overview = Overview {
         states: &States::count(watched, scrape.regions, |key| keys.contains(key)),

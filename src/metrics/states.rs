@@ -4,11 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::facts::{RegionFacts, RegionKey};
+use crate::posture::Posture;
 use crate::target::InstanceKey;
 
 /// The instances of each region, by provider, account and region.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct States(pub BTreeMap<(&'static str, Arc<str>, Arc<str>), RegionStates>);
+
+/// How an instance is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existence {
+    Present,
+    Missing,
+    Gone,
+}
+
+impl Existence {
+    pub(super) const fn of(posture: &Posture) -> Self {
+        match posture {
+            Posture { gone: true, .. } => Self::Gone,
+            Posture { missing: true, .. } => Self::Missing,
+            _ => Self::Present,
+        }
+    }
+}
 
 /// The instances of a region.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,42 +35,38 @@ pub(super) struct RegionStates {
     pub monitored: u64,
     /// Known only where instances are looked for.
     pub unmonitored: Option<u64>,
+    /// Of the monitored.
+    pub missing: u64,
     pub gone: u64,
 }
 
 impl States {
-    /// Counts the instances that are watched, each with whether it is gone, and those that were found.
+    /// Counts the instances that are watched, each with how it is there, and those that were found.
     ///
     /// `is_watched` tells the same of single instances.
     pub(super) fn count<'a>(
-        watched: impl Iterator<Item = (&'a InstanceKey, bool)>,
+        watched: impl Iterator<Item = (&'a InstanceKey, Existence)>,
         regions: &[(RegionKey, Arc<RegionFacts>)],
         is_watched: impl Fn(&InstanceKey) -> bool,
     ) -> Self {
         let mut states = Self::default();
-        for (key, gone) in watched {
+        for (key, existence) in watched {
             let region = states.region(key.provider, &key.account, &key.source_region);
-            *(if gone {
-                &mut region.gone
-            } else {
-                &mut region.monitored
-            }) += 1;
+            match existence {
+                Existence::Gone => region.gone += 1,
+                Existence::Missing => {
+                    region.monitored += 1;
+                    region.missing += 1;
+                }
+                Existence::Present => region.monitored += 1,
+            }
         }
         for (key, found) in regions {
             if found.last_success.is_none() {
                 continue;
             }
-            let is_other = |id: &str| {
-                !is_watched(&InstanceKey {
-                    provider: key.provider,
-                    account: Arc::clone(&key.account),
-                    source_region: Arc::clone(&key.region),
-                    instance_id: id.into(),
-                })
-            };
-            let present = found.instances.iter();
-            let present =
-                present.filter(|(id, listed)| listed.gone_since.is_none() && is_other(id));
+            let is_other = |id: &str| !is_watched(&key.instance(id));
+            let present = found.present().filter(|(id, _)| is_other(id));
             let outlived = found.outlived.iter().filter(|id| is_other(id));
             let region = states.region(key.provider, &key.account, &key.region);
             region.unmonitored = Some(present.count() as u64);

@@ -14,10 +14,9 @@ use crate::backup::{
 };
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, any_instance, copy_in, failed, instance, listing, local, log_in,
-    now, policy_to,
+    now, policy_to, stretches,
 };
 use crate::facts::Sets;
-use crate::log_chain::Hole;
 use crate::posture::assess;
 use crate::provider::Operations;
 use crate::provider::error::Reason;
@@ -346,6 +345,7 @@ fn searched() -> (RegionKey, Arc<RegionFacts>) {
         instances: vec![found("rm-1"), found("rm-9")],
         outlived: vec!["rm-0".to_owned(), "rm-1".to_owned()],
         complete: true,
+        tells_absence: true,
     };
     facts.record_inventory(&key, ago("1m"), Duration::from_secs(3600), Ok(inventory));
     facts.regions().remove(0)
@@ -372,11 +372,7 @@ fn eventful() -> Instance {
     };
     let logs = Sets {
         listing: listing(vec![log_in("cn-shanghai", "50m", "40m")]),
-        holes: vec![Hole {
-            backup_region: "cn-shanghai".to_owned(),
-            from: ago("5h"),
-            until: ago("4h"),
-        }],
+        logs: stretches("cn-shanghai", &[("7h", "5h"), ("4h", "40m")]),
         ..Sets::default()
     };
     let window = RestoreWindow {
@@ -442,8 +438,10 @@ fn a_scrape_says_what_is_known_line_by_line() {
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="monitored"} 2"#.to_owned(),
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="unmonitored"} 1"#.to_owned(),
         r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="gone"} 1"#.to_owned(),
+        r#"cloud_backup_instances{provider="alibaba",account="prod",source_region="cn-hangzhou",state="missing"} 0"#.to_owned(),
         format!("cloud_backup_instance_protected{{{one}}} 1"),
         format!("cloud_backup_instance_gone{{{one}}} 0"),
+        format!("cloud_backup_instance_missing{{{one}}} 0"),
         format!("cloud_backup_instance_protected_since_timestamp_seconds{{{one}}} 1780660800"),
         format!("cloud_backup_instance_created_timestamp_seconds{{{one}}} 1780056000"),
         // The hole lies between the set and the log file, which therefore restores nothing.
@@ -586,6 +584,7 @@ const PROMISED: &[(&str, &str, &str)] = &[
         "I",
     ),
     ("cloud_backup_instance_gone", "gauge", "I"),
+    ("cloud_backup_instance_missing", "gauge", "I"),
     (
         "cloud_backup_instances",
         "gauge",

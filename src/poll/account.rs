@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,7 @@ pub(super) struct Account {
     /// The instances that are watched, and the regions in which others are looked for.
     watched: Mutex<(Vec<Arc<Target>>, Vec<RegionKey>)>,
     /// Tells whoever waits for it that an instance's copies were asked for.
-    copies_asked_for: Mutex<HashMap<InstanceKey, Arc<Notify>>>,
+    copies_asked_for: Mutex<HashMap<InstanceKey, watch::Sender<bool>>>,
     tally: Arc<Tally>,
     stop: CancellationToken,
 }
@@ -137,14 +137,13 @@ impl Account {
             .retain(|instance, _| instances.contains(instance));
     }
 
-    /// Waits until the copies of an instance were asked for once, if they ever are: its restore windows are those of its
-    /// newest copy.
+    /// Waits until the copies of an instance were asked for once, if they ever are.
     pub(super) async fn wait_for_copies(&self, facts: &Facts, instance: &InstanceKey) {
-        let first = Arc::clone(
-            self.lock_copies_asked_for()
-                .entry(instance.clone())
-                .or_default(),
-        );
+        let mut first = self
+            .lock_copies_asked_for()
+            .entry(instance.clone())
+            .or_default()
+            .subscribe();
         let is_awaited = facts.of(instance).is_some_and(|facts| {
             let kind = ListingKind::CrossRegion;
             let attempt = facts
@@ -155,18 +154,19 @@ impl Account {
                 && attempt.is_none_or(|attempt| attempt.is_restored)
         });
         if is_awaited {
-            // A note that was left before is found as well, as only one task ever waits for it.
-            self.stop.run_until_cancelled(first.notified()).await;
+            // Whether it was before or is now; an instance that is no longer watched is asked for by nobody.
+            let asked_for = first.wait_for(|asked_for| *asked_for);
+            let _in_vain = self.stop.run_until_cancelled(asked_for).await;
         }
     }
 
     pub(super) fn copies_were_asked_for(&self, instance: &InstanceKey) {
         if let Some(first) = self.lock_copies_asked_for().get(instance) {
-            first.notify_one();
+            first.send_replace(true);
         }
     }
 
-    fn lock_copies_asked_for(&self) -> MutexGuard<'_, HashMap<InstanceKey, Arc<Notify>>> {
+    fn lock_copies_asked_for(&self) -> MutexGuard<'_, HashMap<InstanceKey, watch::Sender<bool>>> {
         self.copies_asked_for
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -180,12 +180,12 @@ impl Account {
     }
 
     /// An attempt at a listing ended. The one that completes the round is told how long the round took. What is read
-    /// seldom is no part of a round.
-    pub(super) fn end(&self, key: &ListingKey) -> Option<Duration> {
+    /// seldom is no part of a round, nor is what is gone.
+    pub(super) fn end(&self, key: &ListingKey, is_gone: bool) -> Option<Duration> {
         if key.1.is_slow() {
             return None;
         }
-        self.lock_sweep().end(key, Instant::now())
+        self.lock_sweep().end(key, Instant::now(), is_gone)
     }
 
     fn lock_sweep(&self) -> MutexGuard<'_, Sweep<ListingKey>> {

@@ -1,9 +1,10 @@
 //! One account at work: which of its instances are watched, and a task for everything that is polled about them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -15,8 +16,8 @@ use super::cadence::Bounds;
 use super::errand::{Errand, errands, searches};
 use super::schedule::Schedule;
 use super::timetable::Timetable;
-use super::{Ground, run_for_ever};
-use crate::backup::ListingKind;
+use super::{Ground, absent, run_for_ever, tell_of_gone};
+use crate::backup::{BackupSet, ListingKind};
 use crate::config::{AccountConfig, PollMode};
 use crate::facts::{Facts, Watched};
 use crate::target::InstanceKey;
@@ -80,6 +81,13 @@ impl Crew {
         if work.is_over {
             return;
         }
+        let facts = &self.ground.facts;
+        let mut before_facts = facts.all();
+        before_facts.retain(|known| {
+            let key = &known.target.key;
+            (key.provider, &*key.account) == (self.account.key.provider, &*self.account.key.account)
+        });
+        let absent = absent(facts, before_facts.iter().map(|known| &known.target.key));
         let errands = assign(&self.ground, &self.account, &work.config, work.tasks.keys());
         if work.tasks.is_empty() {
             self.recall_copies();
@@ -96,10 +104,9 @@ impl Crew {
             let interval = interval(&errand);
             let place = places.entry(interval).or_default();
             let task = before.remove(&errand).unwrap_or_else(|| {
-                let timetable = self.adaptive(&errand).unwrap_or_else(|| {
-                    let count = of_interval[&interval];
-                    Timetable::Fixed(Schedule::spread(start, *place, count, interval))
-                });
+                let count = of_interval[&interval];
+                let schedule = Schedule::spread(start, *place, count, interval);
+                let timetable = self.timetable(&errand, interval, schedule);
                 self.start(errand.clone(), timetable)
             });
             *place += 1;
@@ -108,11 +115,30 @@ impl Crew {
         for left in before.into_values() {
             left.handle.abort();
         }
+        drop(work);
+        tell_of_gone(facts, &before_facts);
+        self.tell_of_return(&absent);
+    }
+
+    /// Has those errands think again when they are due which ask about one of these instances that is back.
+    pub(super) fn tell_of_return(&self, absent_before: &HashSet<InstanceKey>) {
+        let absent_now = absent(&self.ground.facts, absent_before);
+        let back: HashSet<_> = absent_before.difference(&absent_now).collect();
+        if back.is_empty() {
+            return;
+        }
+        for (errand, task) in &self.lock().tasks {
+            let mut instances = errand.instances().iter();
+            if instances.any(|instance| back.contains(instance)) {
+                task.news.notify_one();
+            }
+        }
     }
 
     /// Tells the provider what is known from before it was made: from an earlier process, or an earlier configuration.
     fn recall_copies(&self) {
         let account = &self.account.key;
+        let now = self.ground.clock.now();
         for facts in self.ground.facts.all() {
             let key = &facts.target.key;
             if (key.provider, &key.account) != (account.provider, &account.account) {
@@ -121,11 +147,15 @@ impl Crew {
             let copies = facts.listings.get(&ListingKind::CrossRegion);
             let sets = copies.and_then(|copies| copies.found.sets()).into_iter();
             let sets = sets.flat_map(|sets| sets.listing.sets.iter().chain(&sets.remembered));
-            let regions = sets.map(|set| Arc::clone(&set.backup_region));
-            let regions: BTreeSet<_> = regions.filter(|region| !region.is_empty()).collect();
+            let mut newest: BTreeMap<_, Option<DateTime<Utc>>> = BTreeMap::new();
+            for set in sets.filter(|set| !set.backup_region.is_empty()) {
+                let usable = Some(set).filter(|set| set.is_usable(now));
+                let newest = newest.entry(Arc::clone(&set.backup_region)).or_default();
+                *newest = usable.and_then(BackupSet::finished).max(*newest);
+            }
             self.account
                 .provider
-                .recall_copies(&key.instance_id, &regions);
+                .recall_copies(&key.instance_id, &newest);
         }
     }
 
@@ -176,16 +206,19 @@ impl Crew {
         }
     }
 
-    /// The timetable of an errand whose listings tell when they are due, if they are to be heard.
-    fn adaptive(&self, errand: &Errand) -> Option<Timetable> {
+    /// As its listings tell, if they do and are to be heard; else at fixed intervals.
+    fn timetable(&self, errand: &Errand, interval: Duration, schedule: Schedule) -> Timetable {
         let poll = &self.account.poll;
         let listings = errand.listings_that_tell();
         let bounds = Bounds {
             interval: poll.interval,
             ceiling: poll.max_interval,
         };
-        let is_adaptive = poll.mode == PollMode::Adaptive && !listings.is_empty();
-        is_adaptive.then(|| Timetable::adaptive(bounds, listings.into_iter()))
+        if poll.mode == PollMode::Adaptive && !listings.is_empty() {
+            Timetable::adaptive(bounds, schedule, listings.into_iter())
+        } else {
+            Timetable::fixed(bounds, interval, schedule)
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Work> {
@@ -217,7 +250,7 @@ pub(super) fn assign<'a>(
         .iter()
         .map(|watched| Arc::clone(&watched.target))
         .collect();
-    ground.facts.adopt(key, watched);
+    ground.facts.adopt(key, ground.clock.now(), watched);
     account.set_targets(&targets, &searches);
     let searches = searches.into_iter().map(Errand::Discover);
     let errands = errands(config.provider, &targets, before);
@@ -245,14 +278,10 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
     for (region, found) in regions {
         for (id, listed) in &found.instances {
             let description = listed.instance.description.clone();
-            let key = InstanceKey {
-                provider: label,
-                account: Arc::clone(&config.name),
-                source_region: Arc::clone(&region.region),
-                instance_id: id.as_str().into(),
-            };
+            let key = region.instance(id);
             if let Some(place) = configured.get(&key) {
                 watched[*place].description = description;
+                watched[*place].listed = Some(listed.missing);
                 continue;
             }
             let known = facts.of(&key);
@@ -268,7 +297,7 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
             watched.push(Watched {
                 target: same.map_or(target, |known| Arc::clone(&known.target)),
                 description,
-                gone_since: listed.gone_since,
+                listed: Some(listed.missing),
                 is_found: true,
             });
         }
@@ -315,26 +344,32 @@ mod tests {
         let searches = searches(config);
         facts.adopt_regions(("alibaba", "prod"), &searches);
         let inventory = Inventory {
+            tells_absence: !instances.is_empty(),
             instances,
             outlived: Vec::new(),
             complete: true,
         };
         facts.record_inventory(&searches[0], at, HOUR, Ok(inventory));
-        facts.adopt(("alibaba", "prod"), watched(facts, config));
+        facts.adopt(("alibaba", "prod"), at, watched(facts, config));
     }
 
-    /// Who is watched: the id, the name that the provider gives it, and whether it is gone.
-    fn who(facts: &Facts) -> Vec<(String, Option<String>, bool)> {
+    /// Who is watched: the id, the name that the provider gives it, and how it is there.
+    fn who(facts: &Facts) -> Vec<(String, Option<String>, &'static str)> {
         let all = facts.all().into_iter();
         all.map(|facts| {
             let id = facts.target.key.instance_id.to_string();
-            (id, facts.description.name.clone(), facts.is_gone())
+            let existence = match (facts.is_gone(), facts.is_missing()) {
+                (true, _) => "gone",
+                (_, true) => "missing",
+                _ => "there",
+            };
+            (id, facts.description.name.clone(), existence)
         })
         .collect()
     }
 
-    fn named(id: &str, gone: bool) -> (String, Option<String>, bool) {
-        (id.to_owned(), Some(format!("the {id}")), gone)
+    fn named(id: &str, existence: &'static str) -> (String, Option<String>, &'static str) {
+        (id.to_owned(), Some(format!("the {id}")), existence)
     }
 
     #[test]
@@ -352,7 +387,7 @@ mod tests {
             at,
             vec![found("rm-1"), found("rm-test"), replica],
         );
-        assert_eq!(who(&facts), [named("rm-1", false)]);
+        assert_eq!(who(&facts), [named("rm-1", "there")]);
     }
 
     #[test]
@@ -366,30 +401,103 @@ mod tests {
         find(&facts, &config, ago("3m"), vec![idle()]);
         assert_eq!(who(&facts), []);
         find(&facts, &config, ago("2m"), vec![found("rm-1")]);
-        assert_eq!(who(&facts), [named("rm-1", false)]);
+        assert_eq!(who(&facts), [named("rm-1", "there")]);
         // A restart takes nothing away.
         find(&facts, &config, ago("1m"), vec![idle()]);
-        assert_eq!(who(&facts), [named("rm-1", false)]);
+        assert_eq!(who(&facts), [named("rm-1", "there")]);
     }
 
     #[test]
-    fn what_is_found_no_longer_is_gone_and_then_forgotten_but_not_what_is_named() {
+    fn what_is_found_no_longer_is_missing_then_gone_and_then_forgotten_but_not_what_is_named() {
         let config = config(
             "discover: {regions: [cn-hangzhou]}, instances: [{id: rm-1, region: cn-hangzhou}]",
         );
         let facts = Facts::default();
-        find(
-            &facts,
-            &config,
-            ago("3h"),
-            vec![found("rm-1"), found("rm-2")],
+        let minutes = |minutes: u32| ago(&format!("{minutes}m"));
+        let all = || ["rm-1", "rm-2", "rm-3"].map(found).to_vec();
+        find(&facts, &config, minutes(300), all());
+        // One at a time is what happens in life.
+        for search in 1..=5 {
+            find(
+                &facts,
+                &config,
+                minutes(300 - search * 10),
+                all()[..2].to_vec(),
+            );
+            assert_eq!(who(&facts)[2], named("rm-3", "missing"), "{search}");
+        }
+        find(&facts, &config, minutes(240), all()[..2].to_vec());
+        assert_eq!(who(&facts)[2], named("rm-3", "gone"));
+        find(&facts, &config, minutes(190), all()[1..2].to_vec());
+        assert_eq!(who(&facts)[0], named("rm-1", "missing"));
+        find(&facts, &config, minutes(180), all()[1..2].to_vec());
+        assert_eq!(
+            who(&facts),
+            [named("rm-1", "missing"), named("rm-2", "there")],
+            "an hour after it was gone it is forgotten"
         );
-        assert_eq!(who(&facts), [named("rm-1", false), named("rm-2", false)]);
-        find(&facts, &config, ago("2h"), vec![]);
-        // Whether one that is named is gone is asked of its own listing.
-        assert_eq!(who(&facts), [named("rm-1", false), named("rm-2", true)]);
-        find(&facts, &config, ago("1h"), vec![]);
-        assert_eq!(who(&facts), [("rm-1".to_owned(), None, false)]);
+        for search in 0..100 {
+            find(&facts, &config, minutes(100 - search), all()[1..2].to_vec());
+        }
+        assert_eq!(
+            who(&facts),
+            [named("rm-1", "gone"), named("rm-2", "there")],
+            "somebody named it"
+        );
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_believed_takes_nothing_away() {
+        let config = config("discover: {regions: [cn-hangzhou]}");
+        let ids: Vec<String> = (0..10).map(|number| format!("rm-{number}")).collect();
+        let all = || ids.iter().map(|id| found(id)).collect::<Vec<_>>();
+        for (case, left) in [("empty", 0), ("a filter of rights", 7)] {
+            let facts = Facts::default();
+            find(&facts, &config, ago("9h"), all());
+            for search in 0..100 {
+                let at = ago(&format!("{}m", 500 - search));
+                find(&facts, &config, at, all()[..left].to_vec());
+            }
+            let missing = who(&facts).into_iter().filter(|who| who.2 == "missing");
+            assert_eq!(missing.count(), 10 - left, "{case}");
+            assert_eq!(who(&facts).len(), 10, "{case}");
+            // Nothing was lost.
+            find(&facts, &config, ago("1m"), all());
+            let there = who(&facts).into_iter().filter(|who| who.2 == "there");
+            assert_eq!(there.count(), 10, "{case}");
+        }
+        // A fifth may be missing at once.
+        let facts = Facts::default();
+        find(&facts, &config, ago("9h"), all());
+        for search in 0..6 {
+            let at = ago(&format!("{}m", 400 - search));
+            find(&facts, &config, at, all()[..8].to_vec());
+        }
+        let gone = who(&facts).into_iter().filter(|who| who.2 == "gone");
+        assert_eq!(gone.count(), 2);
+    }
+
+    #[test]
+    fn a_list_that_says_less_of_an_instance_is_asked_for_again() {
+        let config = config("discover: {regions: [cn-hangzhou], include: ['^the ']}");
+        let nameless = || FoundInstance {
+            description: Description::default(),
+            ..found("rm-1")
+        };
+        let replica = || FoundInstance {
+            has_backups: false,
+            ..found("rm-1")
+        };
+        for less in [&nameless as &dyn Fn() -> FoundInstance, &replica] {
+            let facts = Facts::default();
+            find(&facts, &config, ago("3m"), vec![found("rm-1")]);
+            find(&facts, &config, ago("2m"), vec![less()]);
+            assert_eq!(who(&facts), [named("rm-1", "there")]);
+            assert!(facts.regions()[0].1.is_doubted());
+            find(&facts, &config, ago("1m"), vec![less()]);
+            assert_eq!(who(&facts), []);
+            assert!(!facts.regions()[0].1.is_doubted());
+        }
     }
 
     #[test]
@@ -399,7 +507,7 @@ mod tests {
         find(&facts, &both, ago("1m"), vec![found("rm-1")]);
         let other = config("discover: {regions: [cn-beijing]}");
         facts.adopt_regions(("alibaba", "prod"), &searches(&other));
-        facts.adopt(("alibaba", "prod"), watched(&facts, &other));
+        facts.adopt(("alibaba", "prod"), ago("0s"), watched(&facts, &other));
         assert_eq!(who(&facts), []);
         let regions: Vec<RegionKey> = facts.regions().into_iter().map(|(key, _)| key).collect();
         assert_eq!(regions, searches(&other));

@@ -9,12 +9,12 @@ use crate::facts::{RegionFacts, RegionKey};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, VendorWord};
 
-/// An instance that is missing from so many lists in a row is forgotten: with the default interval after an hour, in which
-/// whoever is on call can see that it is gone.
-const MISSING_BEFORE_FORGOTTEN: u32 = 6;
+/// So many searches after it is known to be gone an instance is forgotten: with the default interval after an hour, in
+/// which whoever is on call can see that it is gone.
+const GONE_BEFORE_FORGOTTEN: u32 = 6;
 
-/// One attempt, recorded whatever comes of it; tells whether it went well.
-pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) -> bool {
+/// One attempt, recorded whatever comes of it.
+pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) {
     let courier = account.courier(false);
     let looking = account.provider.discover(&key.region, &courier);
     let mut outcome = unless_it_panics(looking)
@@ -28,21 +28,19 @@ pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) -> 
     }
     // What the end of the exporter overtook has not failed.
     if outcome.is_err() && account.is_stopping() {
-        return true;
+        return;
     }
     let before = ground.facts.region(key).unwrap_or_default();
-    let went_well = outcome.is_ok();
     let error = outcome.as_ref().err().cloned();
     let grace = account
         .poll
         .discovery_interval
-        .saturating_mul(MISSING_BEFORE_FORGOTTEN);
+        .saturating_mul(GONE_BEFORE_FORGOTTEN);
     ground
         .facts
         .record_inventory(key, ground.clock.now(), grace, outcome);
     let after = ground.facts.region(key).unwrap_or_default();
     tell(key, &before, &after, error.as_ref());
-    went_well
 }
 
 /// Says what has changed, and nothing as long as nothing does.
@@ -67,14 +65,10 @@ fn tell(key: &RegionKey, before: &RegionFacts, after: &RegionFacts, error: Optio
     if reason(before).is_some() {
         tracing::info!(provider, %account, %region, "instances can be looked for again");
     }
-    let ids = |facts: &RegionFacts, gone: bool| -> BTreeSet<String> {
-        let instances = facts.instances.iter();
-        instances
-            .filter(|(_, listed)| listed.gone_since.is_some() == gone)
-            .map(|(id, _)| id.clone())
-            .collect()
+    let ids = |facts: &RegionFacts| -> BTreeSet<String> {
+        facts.present().map(|(id, _)| id.clone()).collect()
     };
-    let (had, has) = (ids(before, false), ids(after, false));
+    let (had, has) = (ids(before), ids(after));
     if before.last_success.is_none() {
         tracing::info!(provider, %account, %region, instances = has.len(), "instances found");
         return;
@@ -92,10 +86,10 @@ fn tell(key: &RegionKey, before: &RegionFacts, after: &RegionFacts, error: Optio
         let (count, ids) = (new.len(), list(new));
         tracing::info!(provider, %account, %region, count, ids, "new instances found");
     }
-    let gone: Vec<_> = had.difference(&has).collect();
-    if !gone.is_empty() {
-        let (count, ids) = (gone.len(), list(gone));
-        tracing::warn!(provider, %account, %region, count, ids, "instances are gone");
+    let missing: Vec<_> = had.difference(&has).collect();
+    if !missing.is_empty() {
+        let (count, ids) = (missing.len(), list(missing));
+        tracing::warn!(provider, %account, %region, count, ids, "instances are missing from the list; they are watched as before");
     }
 }
 

@@ -32,6 +32,15 @@ pub(super) enum Errand {
 }
 
 impl Errand {
+    /// The instances that it asks about.
+    pub(super) fn instances(&self) -> &[InstanceKey] {
+        match self {
+            Self::Discover(_) => &[],
+            Self::One((instance, _)) => std::slice::from_ref(instance),
+            Self::Together { instances, .. } => instances,
+        }
+    }
+
     /// How many listings it reads.
     pub(super) fn listings(&self) -> usize {
         match self {

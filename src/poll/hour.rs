@@ -40,6 +40,13 @@ fn yaml(rate_limit: &str) -> String {
     yaml
 }
 
+/// The clouds of a scenario at an hour that is the same in every run.
+async fn start(scenario: Scenario) -> Arc<Cloud> {
+    let cloud = Cloud::start(scenario).await.unwrap();
+    cloud.clock().set("2026-06-15T12:00:00Z".parse().unwrap());
+    Arc::new(cloud)
+}
+
 /// The gateway of a vendor behind a client, at the time that has been simulated so far.
 fn client_of(vendor: Vendor, cloud: Arc<Cloud>, start: Instant) -> HttpClient {
     let begun = cloud.clock().now();
@@ -107,7 +114,7 @@ async fn poll_watched(
 
 /// Polls for an hour and counts the answers by their status.
 async fn poll_for_an_hour(rate_limit: &str) -> BTreeMap<u16, usize> {
-    let cloud = Arc::new(Cloud::start(scenario()).await.unwrap());
+    let cloud = start(scenario()).await;
     poll(Vendor::Huawei, &cloud, &yaml(rate_limit), HOUR).await;
     let mut statuses = BTreeMap::new();
     for request in cloud.requests() {
@@ -233,7 +240,7 @@ async fn an_hour_costs_the_calls_that_were_budgeted() {
     for vendor in [Vendor::Alibaba, Vendor::Huawei, Vendor::Volcengine] {
         let (scenario, yaml) = account_of(vendor, INSTANCES);
         let yaml = format!("poll: {{mode: fixed}}\n{yaml}");
-        let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+        let cloud = start(scenario).await;
         let begun = cloud.clock().now();
         poll(vendor, &cloud, &yaml, HOUR * (HOURS + 1)).await;
         // The first hour begins with everything at once.
@@ -340,7 +347,7 @@ async fn a_day_of_adaptive_polling_costs_little_and_misses_nothing() {
     const SOON: i64 = 600;
     for vendor in [Vendor::Alibaba, Vendor::Volcengine] {
         let (scenario, yaml) = account_of(vendor, INSTANCES);
-        let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+        let cloud = start(scenario).await;
         let begun = cloud.clock().now();
         let delays = delays(vendor, &cloud, &yaml, 25 * HOUR).await;
         for kind in [ListingKind::CrossRegion, ListingKind::Local] {
@@ -372,7 +379,7 @@ async fn a_backup_by_hand_tells_when_its_copy_comes() {
     const COPYING: Duration = Duration::from_secs(62 * 60);
     let (mut scenario, yaml) = account_of(Vendor::Alibaba, INSTANCES);
     let instances = std::mem::take(&mut scenario.instances);
-    let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+    let cloud = start(scenario).await;
     let begun = cloud.clock().now();
     // The daily ones are far from the hours that are watched.
     let time_of_day = begun.timestamp().rem_euclid(24 * 3600) + 12 * 3600;
@@ -414,7 +421,7 @@ async fn what_is_read_seldom_never_starves_what_is_read_often() {
     for instance in &mut scenario.instances {
         instance.retention = Duration::from_secs(24 * 3600);
     }
-    let cloud = Arc::new(Cloud::start(scenario).await.unwrap());
+    let cloud = start(scenario).await;
     // Policies and windows of a hundred instances are 300 calls, and take an hour at what the listings leave.
     let limited = yaml.replace("- name", "- rate_limit: 10/m\n  name");
     let yaml = format!("poll: {{mode: fixed, interval: 1m}}\n{limited}");

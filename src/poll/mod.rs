@@ -23,7 +23,7 @@ mod schedule;
 mod sweep;
 mod timetable;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -52,8 +52,8 @@ use crate::shard::Shard;
 use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::{InstanceKey, Target};
 
-/// So many intervals go by before an instance is asked for again that the vendor did not know.
-const WHILE_MISSING: u32 = 10;
+/// So many intervals go by before an instance is asked for again that is gone, unless the ceiling is shorter.
+const WHILE_GONE: u32 = 10;
 
 /// What polling needs, and where it leaves what it found.
 #[derive(Debug, Clone)]
@@ -256,30 +256,58 @@ async fn run_for_ever(
             return;
         };
         // In a box, which is gone while the errand waits for its next turn: there are thousands of them.
-        let went_well = Box::pin(run(&crew.ground, &crew.account, &errand)).await;
+        let Ground { facts, clock, .. } = &crew.ground;
+        let absent = absent(facts, errand.instances());
+        Box::pin(run(&crew.ground, &crew.account, &errand)).await;
         drop(turn);
         if matches!(errand, Errand::Discover(_)) {
             crew.muster();
         }
-        let pause = (!went_well).then_some(crew.account.poll.interval);
+        crew.tell_of_return(&absent);
         crew.tell_of_originals(&errand);
-        let Ground { facts, clock, .. } = &crew.ground;
         let present = || (Instant::now(), clock.now());
-        let mut due = timetable.next(facts, present(), pause, rand::random());
+        let mut due = timetable.next(&errand, facts, present(), rand::random());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep_until(due) => break,
                 () = news.notified() => {
-                    due = timetable.reconsidered(due, facts, present(), rand::random());
+                    due = timetable.reconsidered(due, &errand, facts, present(), rand::random());
                 }
             }
         }
     }
 }
 
-/// One attempt at each listing of an errand; tells whether it should be made again before it is due.
-async fn run(ground: &Ground, account: &Account, errand: &Errand) -> bool {
+/// Those of these instances that are gone or missing.
+fn absent<'a>(
+    facts: &Facts,
+    instances: impl IntoIterator<Item = &'a InstanceKey>,
+) -> HashSet<InstanceKey> {
+    let is_absent = |known: &Arc<InstanceFacts>| known.is_gone() || known.is_missing();
+    let instances = instances.into_iter();
+    let absent = instances.filter(|instance| facts.of(instance).as_ref().is_some_and(is_absent));
+    absent.cloned().collect()
+}
+
+/// Says of each of these instances that it is gone, if it is since they were known like this.
+fn tell_of_gone<'a>(facts: &Facts, before: impl IntoIterator<Item = &'a Arc<InstanceFacts>>) {
+    let there = before.into_iter().filter(|known| !known.is_gone());
+    for key in there.map(|known| &known.target.key) {
+        if facts.of(key).is_some_and(|known| known.is_gone()) {
+            tracing::warn!(
+                provider = key.provider,
+                account = %key.account,
+                region = %key.source_region,
+                instance = %key.instance_id,
+                "the instance is gone; nothing is promised of it any more"
+            );
+        }
+    }
+}
+
+/// One attempt at each listing of an errand.
+async fn run(ground: &Ground, account: &Account, errand: &Errand) {
     match errand {
         Errand::Discover(region) => discovery::run(ground, account, region).await,
         Errand::One(key) => poll_listing(ground, account, key).await,
@@ -295,14 +323,13 @@ async fn poll_together(
     account: &Account,
     kind: ListingKind,
     instances: &[InstanceKey],
-) -> bool {
+) {
     let watched = instances
         .iter()
-        .filter_map(|instance| ground.facts.of(instance))
-        .filter(|facts| is_asked(ground, account, facts, kind));
+        .filter_map(|instance| ground.facts.of(instance));
     // A call that names an instance which does not exist is refused as a whole.
     let (missing, present): (Vec<_>, Vec<_>) =
-        watched.partition(|facts| kind.is_slow() && facts.is_gone());
+        watched.partition(|facts| kind.is_slow() && facts.is_denied());
     let targets = |facts: Vec<Arc<InstanceFacts>>| -> Vec<_> {
         let targets = facts.iter().map(|facts| Arc::clone(&facts.target));
         targets.collect()
@@ -318,9 +345,8 @@ async fn poll_together(
             one_by_one: Vec::new(),
         }
     });
-    let mut all_went_well = true;
     for (instance, outcome) in together.read {
-        all_went_well &= record(ground, account, &(instance, kind), outcome);
+        record(ground, account, &(instance, kind), outcome);
     }
     let keys: Vec<_> = together
         .one_by_one
@@ -328,74 +354,54 @@ async fn poll_together(
         .chain(&missing)
         .map(|target| (target.key.clone(), kind))
         .collect();
-    let one_by_one = join_all(keys.iter().map(|key| poll_listing(ground, account, key))).await;
-    all_went_well && one_by_one.into_iter().all(|went_well| went_well)
-}
-
-/// Whether there is anything to ask about; if not, that was its part of the round.
-///
-/// What the vendor does not know is asked for again after a while: that it does not exist is a state, and no error that
-/// would go on for ever.
-fn is_asked(ground: &Ground, account: &Account, facts: &InstanceFacts, kind: ListingKind) -> bool {
-    let missing_since = facts.listings.get(&kind).and_then(|listing| {
-        let attempt = &listing.last_attempt;
-        let failure = attempt.failure.as_ref()?;
-        // An earlier process may have said so long ago.
-        (failure.missing_instance && !attempt.is_restored).then_some(attempt.at)
-    });
-    let is_asked = facts.is_asked_for(kind)
-        && missing_since.is_none_or(|at| {
-            let since = ground.clock.now() - at;
-            since.to_std().unwrap_or_default() >= account.poll.interval * WHILE_MISSING
-        });
-    if !is_asked {
-        end_of_round(ground, account, &(facts.target.key.clone(), kind));
-    }
-    is_asked
-}
-
-fn end_of_round(ground: &Ground, account: &Account, key: &ListingKey) {
-    if let Some(took) = account.end(key) {
-        ground.tally.sweep(&account.key, took);
-    }
+    join_all(keys.iter().map(|key| poll_listing(ground, account, key))).await;
 }
 
 /// One attempt at one listing, recorded whatever comes of it.
-async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) -> bool {
+async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
     let (instance, kind) = key;
-    if *kind == ListingKind::RestoreWindow {
+    // Restore windows are those of the newest copy, and logs are read back to it once.
+    if matches!(
+        kind,
+        ListingKind::RestoreWindow | ListingKind::CrossRegionLog
+    ) {
         account.wait_for_copies(&ground.facts, instance).await;
     }
     let Some(facts) = ground.facts.of(instance) else {
-        return true;
+        return;
     };
-    if !is_asked(ground, account, &facts, *kind) {
-        return true;
-    }
     account.begin(*kind);
     let courier = account.courier(kind.is_slow());
-    let reading = account.provider.list(*kind, &facts.target, &courier);
+    let (target, provider) = (&facts.target, &account.provider);
+    let back_to = facts.reads_back_to(*kind, account.poll.lookback, ground.clock.now());
+    let reading = async {
+        match back_to {
+            Some(back_to) => {
+                Box::pin(provider.list_back_to(back_to, *kind, target, &courier)).await
+            }
+            None => provider.list(*kind, target, &courier).await,
+        }
+    };
     let outcome = unless_it_panics(reading)
         .await
         .unwrap_or_else(|()| Err(internal_error(instance)));
-    record(ground, account, key, outcome)
+    record(ground, account, key, outcome);
 }
 
-/// Takes note of how an attempt ended; tells whether it should be made again before it is due. An instance that does not
-/// exist is no reason to: that is a state, and one call in the whole interval is enough to see it change.
+/// Takes note of how an attempt ended.
 fn record(
     ground: &Ground,
     account: &Account,
     key: &ListingKey,
     outcome: Result<Reading, ListError>,
-) -> bool {
+) {
     let (instance, kind) = key;
     // What the end of the exporter overtook has not failed.
     if outcome.is_err() && account.is_stopping() {
-        return true;
+        return;
     }
     let Some(facts) = ground.facts.of(instance) else {
-        return true;
+        return;
     };
     let before = facts.listings.get(kind);
     // What an earlier process said stands in another log.
@@ -403,19 +409,15 @@ fn record(
         .map(|listing| &listing.last_attempt)
         .filter(|attempt| !attempt.is_restored);
     let failed_before = attempt_before.and_then(|attempt| attempt.failure.as_ref());
-    let went_well = match &outcome {
+    match &outcome {
         Ok(reading) => {
             let anomalies = reading.anomalies();
             ground.tally.anomalies(instance.provider, *kind, anomalies);
-            true
         }
         // A fact, not an outage.
-        Err(error) if error.reason == Reason::Unsupported => true,
-        Err(error) => {
-            ground.tally.poll_failure(&account.key, *kind, error.reason);
-            error.missing_instance
-        }
-    };
+        Err(error) if error.reason == Reason::Unsupported => {}
+        Err(error) => ground.tally.poll_failure(&account.key, *kind, error.reason),
+    }
     account
         .changes
         .tell(&account.key, key, failed_before, &outcome);
@@ -424,8 +426,14 @@ fn record(
     if *kind == ListingKind::CrossRegion {
         account.copies_were_asked_for(instance);
     }
-    end_of_round(ground, account, key);
-    went_well
+    let is_gone = ground
+        .facts
+        .of(instance)
+        .is_some_and(|facts| facts.is_gone());
+    tell_of_gone(&ground.facts, [&facts]);
+    if let Some(took) = account.end(key, is_gone) {
+        ground.tally.sweep(&account.key, took);
+    }
 }
 
 /// A panic would be a defect of ours. It must not end an errand's polls for good, nor go unseen.

@@ -28,9 +28,15 @@ impl<K: Clone + Eq + Hash> Sweep<K> {
         self.began.get_or_insert(now);
     }
 
-    /// An attempt ended. The one that completes the round is told how long the round took.
-    pub(super) fn end(&mut self, key: &K, now: Instant) -> Option<Duration> {
+    /// An attempt ended. The one that completes the round is told how long the round took. No round waits for what
+    /// `stays` behind from now on.
+    pub(super) fn end(&mut self, key: &K, now: Instant, stays: bool) -> Option<Duration> {
         self.pending.remove(key);
+        if stays {
+            self.all.remove(key);
+        } else if !self.all.contains(key) {
+            self.all.insert(key.clone());
+        }
         if !self.pending.is_empty() {
             return None;
         }
@@ -49,14 +55,21 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut sweep = Sweep::new(HashSet::from(["a", "b"]));
         sweep.begin(at(0));
-        assert_eq!(sweep.end(&"a", at(1)), None);
+        assert_eq!(sweep.end(&"a", at(1), false), None);
         sweep.begin(at(5));
-        assert_eq!(sweep.end(&"a", at(6)), None);
+        assert_eq!(sweep.end(&"a", at(6), false), None);
         sweep.begin(at(6));
-        assert_eq!(sweep.end(&"b", at(7)), Some(Duration::from_secs(7)));
+        assert_eq!(sweep.end(&"b", at(7), false), Some(Duration::from_secs(7)));
         sweep.begin(at(10));
         sweep.begin(at(11));
-        assert_eq!(sweep.end(&"b", at(12)), None);
-        assert_eq!(sweep.end(&"a", at(13)), Some(Duration::from_secs(3)));
+        assert_eq!(sweep.end(&"b", at(12), false), None);
+        assert_eq!(sweep.end(&"a", at(13), false), Some(Duration::from_secs(3)));
+        sweep.begin(at(20));
+        assert_eq!(sweep.end(&"a", at(21), true), None);
+        assert_eq!(sweep.end(&"b", at(22), false), Some(Duration::from_secs(2)));
+        sweep.begin(at(30));
+        assert_eq!(sweep.end(&"b", at(31), false), Some(Duration::from_secs(1)));
+        sweep.begin(at(40));
+        assert_eq!(sweep.end(&"a", at(41), false), None);
     }
 }

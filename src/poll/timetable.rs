@@ -1,98 +1,201 @@
-//! When an errand is run again: at fixed intervals (`schedule`), or when its listings are worth it (`cadence`).
+//! When an errand is run again: at fixed intervals (`schedule`), or when its listings are worth it (`cadence`); sooner
+//! where an answer failed or took something away, and never later than the ceiling.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::WHILE_MISSING;
+use super::WHILE_GONE;
 use super::cadence::{Bounds, Cadence};
-use super::errand::ListingKey;
+use super::errand::{Errand, ListingKey};
 use super::schedule::Schedule;
 use crate::backup::{BackupSet, ListingKind};
 use crate::facts::{Facts, Found, InstanceFacts, ListingFacts};
 
 /// The due times of one errand.
 #[derive(Debug)]
-pub(super) enum Timetable {
-    /// Once an interval, whatever is read.
-    Fixed(Schedule),
-    /// As its listings tell.
-    Adaptive(Rhythm),
+pub(super) struct Timetable {
+    bounds: Bounds,
+    /// How often the errand is run where nothing speaks for sooner or later.
+    usual: Duration,
+    rhythm: Option<Rhythm>,
+    schedule: Schedule,
+    /// When it was run last, by a clock that nobody can set.
+    ran: Option<Instant>,
+    /// Whether it waits for longer than usual, as there is nothing to ask about.
+    is_idle: bool,
 }
 
 /// The due times of an errand that is run when the first of its listings is due.
 #[derive(Debug)]
-pub(super) struct Rhythm {
-    bounds: Bounds,
+struct Rhythm {
     listings: Vec<(ListingKey, Cadence)>,
     is_new: bool,
-    /// When it is due at the latest, by a clock that nobody can set.
-    latest: Option<Instant>,
+}
+
+/// How soon a listing has to be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// After an interval: it failed, or nobody has confirmed yet what the last answer took away.
+    Soon,
+    /// When it is worth it.
+    Usual,
+    /// There is no such instance, as far as is known.
+    Idle,
 }
 
 impl Timetable {
-    /// As these listings tell.
-    pub(super) fn adaptive(bounds: Bounds, listings: impl Iterator<Item = ListingKey>) -> Self {
-        let listings = listings.map(|key| (key, Cadence::new(bounds)));
-        Self::Adaptive(Rhythm {
+    /// Once in the time that the schedule has, whatever is read.
+    pub(super) const fn fixed(bounds: Bounds, usual: Duration, schedule: Schedule) -> Self {
+        Self {
             bounds,
-            listings: listings.collect(),
-            is_new: true,
-            latest: None,
-        })
+            usual,
+            rhythm: None,
+            schedule,
+            ran: None,
+            is_idle: false,
+        }
+    }
+
+    /// As these listings tell.
+    pub(super) fn adaptive(
+        bounds: Bounds,
+        schedule: Schedule,
+        listings: impl Iterator<Item = ListingKey>,
+    ) -> Self {
+        let listings = listings.map(|key| (key, Cadence::new(bounds)));
+        Self {
+            rhythm: Some(Rhythm {
+                listings: listings.collect(),
+                is_new: true,
+            }),
+            ..Self::fixed(bounds, bounds.interval, schedule)
+        }
     }
 
     /// When the errand is due that was just run, for dice between 0 and 1.
-    ///
-    /// After a failure it is due again after the time that is given, however seldom it is due otherwise.
     pub(super) fn next(
         &mut self,
+        errand: &Errand,
         facts: &Facts,
         now: (Instant, DateTime<Utc>),
-        after_failure: Option<Duration>,
         dice: f64,
     ) -> Instant {
-        match self {
-            Self::Fixed(schedule) => schedule.next(now.0, after_failure, dice),
-            Self::Adaptive(rhythm) => {
-                rhythm.observe(facts);
-                let (wait, _) = rhythm.wait(facts, now.1, dice);
-                let wait = match after_failure {
-                    Some(pause) => wait.min(pause.mul_f64(1.0 + dice / 10.0)),
-                    None => wait.min(rhythm.first_wait(dice)),
+        self.ran = Some(now.0);
+        let (interval, latest) = (self.bounds.interval, now.0 + self.longest());
+        let need = need(errand, facts);
+        self.is_idle = need == Need::Idle;
+        let due = match &mut self.rhythm {
+            None => {
+                let pause = match need {
+                    Need::Soon => Some(interval),
+                    Need::Usual => None,
+                    Need::Idle => Some(self.while_gone()),
                 };
-                // It was asked for just now, whatever the clock says of that.
-                let wait = wait.max(rhythm.bounds.interval);
-                rhythm.is_new = false;
-                rhythm.latest = Some(now.0 + wait.max(rhythm.bounds.ceiling));
-                now.0 + wait
+                let pause = pause.filter(|pause| *pause != self.usual);
+                self.schedule.next(now.0, pause, dice)
             }
+            Some(rhythm) => {
+                rhythm.observe(facts);
+                let (due, _) = rhythm.due(self.bounds, facts, (now.0, now), dice);
+                let first = match need {
+                    Need::Soon => now.0 + interval.mul_f64(1.0 + dice / 10.0),
+                    Need::Usual | Need::Idle => now.0 + rhythm.first_wait(self.bounds, dice),
+                };
+                rhythm.is_new = false;
+                // It was asked for just now, whatever the clock says of that.
+                due.min(first).max(now.0 + interval)
+            }
+        };
+        due.min(latest)
+    }
+
+    /// When an errand is due that was due then, now that something else was read that may move it.
+    pub(super) fn reconsidered(
+        &mut self,
+        due: Instant,
+        errand: &Errand,
+        facts: &Facts,
+        now: (Instant, DateTime<Utc>),
+        dice: f64,
+    ) -> Instant {
+        let Some(ran) = self.ran else { return due };
+        if self.is_idle && need(errand, facts) != Need::Idle {
+            self.is_idle = false;
+            return due.min(ran + self.usual);
+        }
+        let Some(rhythm) = &self.rhythm else {
+            return due;
+        };
+        let (anew, is_told) = rhythm.due(self.bounds, facts, (ran, now), dice);
+        // What is due so long after its last attempt, whatever is read elsewhere, is not put off by that. Nor is
+        // anything put off for as long as our clock was set back.
+        if is_told {
+            anew.min(ran + self.longest())
+        } else {
+            due.min(anew)
         }
     }
 
-    /// When an errand is due that was due then, now that something was read of the sets whose copies it lists.
-    pub(super) fn reconsidered(
-        &self,
-        due: Instant,
-        facts: &Facts,
-        now: (Instant, DateTime<Utc>),
-        dice: f64,
-    ) -> Instant {
-        match self {
-            Self::Fixed(_) => due,
-            Self::Adaptive(rhythm) => {
-                let (wait, is_told) = rhythm.wait(facts, now.1, dice);
-                let anew = now.0 + wait;
-                // What is due so long after its last attempt, whatever is read elsewhere, is not put off by that. Nor is
-                // anything put off for as long as our clock was set back.
-                if is_told {
-                    anew.min(rhythm.latest.unwrap_or(due))
-                } else {
-                    due.min(anew)
-                }
-            }
+    /// No listing goes unasked for longer than this, whatever happens.
+    fn longest(&self) -> Duration {
+        self.bounds.ceiling.max(self.usual)
+    }
+
+    fn while_gone(&self) -> Duration {
+        while_gone(self.bounds).max(self.usual)
+    }
+}
+
+/// How long nobody asks about an instance that is gone.
+fn while_gone(bounds: Bounds) -> Duration {
+    let pause = bounds.interval.saturating_mul(WHILE_GONE);
+    pause.min(bounds.ceiling).max(bounds.interval)
+}
+
+/// How soon an errand has to be run again, as the most urgent of its listings wants it.
+fn need(errand: &Errand, facts: &Facts) -> Need {
+    let needs = match errand {
+        Errand::Discover(region) => {
+            let region = facts.region(region);
+            let is_soon = region.is_some_and(|region| {
+                let attempt = region.last_attempt.as_ref();
+                region.is_doubted() || attempt.is_some_and(|attempt| attempt.failure.is_some())
+            });
+            return if is_soon { Need::Soon } else { Need::Usual };
         }
+        Errand::One(key) => return need_of(key, facts),
+        Errand::Together { kind, instances } => {
+            let keys = instances.iter().map(|instance| (instance.clone(), *kind));
+            keys.map(|key| need_of(&key, facts))
+        }
+    };
+    let is_more_urgent = |one: Need, other: Need| match (one, other) {
+        (Need::Soon, _) | (_, Need::Soon) => Need::Soon,
+        (Need::Usual, _) | (_, Need::Usual) => Need::Usual,
+        (Need::Idle, Need::Idle) => Need::Idle,
+    };
+    needs.reduce(is_more_urgent).unwrap_or(Need::Usual)
+}
+
+fn need_of((instance, kind): &ListingKey, facts: &Facts) -> Need {
+    facts
+        .of(instance)
+        .map_or(Need::Usual, |known| need_in(&known, *kind))
+}
+
+fn need_in(known: &InstanceFacts, kind: ListingKind) -> Need {
+    let listing = known.listings.get(&kind);
+    let failure = listing.and_then(|listing| listing.last_attempt.failure.as_ref());
+    let is_denied = failure.is_some_and(|failure| failure.missing_instance);
+    let is_doubted = listing.is_some_and(|listing| listing.is_doubted);
+    if known.is_gone() || is_denied && known.own_listing() != Some(kind) {
+        Need::Idle
+    } else if failure.is_some() || is_doubted {
+        Need::Soon
+    } else {
+        Need::Usual
     }
 }
 
@@ -108,49 +211,55 @@ impl Rhythm {
         }
     }
 
-    /// How long until the first of the listings is due, at the most the ceiling, and whether the sets of all told so.
-    fn wait(&self, facts: &Facts, now: DateTime<Utc>, dice: f64) -> (Duration, bool) {
-        let mut wait = self.bounds.ceiling;
+    /// When the first of the listings is due that were asked for at `ran`, and whether the sets of all told so.
+    fn due(
+        &self,
+        bounds: Bounds,
+        facts: &Facts,
+        (ran, now): (Instant, (Instant, DateTime<Utc>)),
+        dice: f64,
+    ) -> (Instant, bool) {
+        let mut due = ran + bounds.ceiling;
         let mut is_told = true;
         for ((instance, kind), cadence) in &self.listings {
             let Some(known) = facts.of(instance) else {
                 continue;
             };
-            let due = due_by_sets(&known, *kind, cadence, dice);
-            is_told &= due.is_some();
-            wait = wait.min(match due {
+            let told = due_by_sets(&known, *kind, cadence, dice);
+            is_told &= told.is_some();
+            due = due.min(match told {
                 // A clock that was set back makes nothing wait for longer.
-                Some(due) => (due - now).to_std().unwrap_or_default(),
-                None => self.wait_without_sets(&known, *kind),
+                Some(told) => {
+                    let wait = (told - now.1).to_std().unwrap_or_default();
+                    now.0 + wait.min(bounds.ceiling)
+                }
+                None => ran + wait_without_sets(bounds, &known, *kind),
             });
         }
-        (wait, is_told)
-    }
-
-    /// How long after an attempt the next one is due at a listing of which nothing whole was read.
-    fn wait_without_sets(&self, known: &InstanceFacts, kind: ListingKind) -> Duration {
-        let Bounds { interval, ceiling } = self.bounds;
-        let Some(listing) = known.listings.get(&kind) else {
-            return interval;
-        };
-        let failure = listing.last_attempt.failure.as_ref();
-        let is_missing = failure.is_some_and(|failure| failure.missing_instance);
-        match listing.found {
-            _ if !known.is_asked_for(kind) => ceiling,
-            _ if is_missing => interval.saturating_mul(WHILE_MISSING),
-            Found::Unsupported if failure.is_none() => ceiling,
-            _ => interval,
-        }
+        (due, is_told)
     }
 
     /// The first round is at once, and the second would come for all at the same time where nothing is expected soon.
-    fn first_wait(&self, dice: f64) -> Duration {
-        let Bounds { interval, ceiling } = self.bounds;
+    fn first_wait(&self, Bounds { interval, ceiling }: Bounds, dice: f64) -> Duration {
         if self.is_new {
             interval + ceiling.saturating_sub(interval).mul_f64(dice)
         } else {
-            ceiling
+            ceiling.max(interval)
         }
+    }
+}
+
+/// How long after an attempt the next one is due at a listing of which nothing whole was read.
+fn wait_without_sets(bounds: Bounds, known: &InstanceFacts, kind: ListingKind) -> Duration {
+    let is_unsupported = known
+        .listings
+        .get(&kind)
+        .is_some_and(|listing| listing.found == Found::Unsupported);
+    match need_in(known, kind) {
+        Need::Soon => bounds.interval,
+        Need::Idle => while_gone(bounds),
+        Need::Usual if is_unsupported => bounds.ceiling,
+        Need::Usual => bounds.interval,
     }
 }
 
@@ -161,7 +270,7 @@ fn due_by_sets(
     cadence: &Cadence,
     dice: f64,
 ) -> Option<DateTime<Utc>> {
-    if !known.is_asked_for(kind) {
+    if need_in(known, kind) != Need::Usual {
         return None;
     }
     let (asked, sets) = just_read(known.listings.get(&kind)?)?;
@@ -204,7 +313,11 @@ mod tests {
     /// What is known of `rm-1` when its listings were just asked for with these outcomes.
     fn known(outcomes: Vec<(ListingKind, Result<Reading, ListError>)>) -> Facts {
         let facts = Facts::default();
-        facts.adopt(("alibaba", "prod"), [Arc::new(target("rm-1")).into()]);
+        facts.adopt(
+            ("alibaba", "prod"),
+            now(),
+            [Arc::new(target("rm-1")).into()],
+        );
         for (kind, outcome) in outcomes {
             facts.record(&key().0, kind, now(), LOOKBACK, outcome);
         }
@@ -220,10 +333,22 @@ mod tests {
         copy_in("cn-shanghai", ended)
     }
 
+    fn errand() -> Errand {
+        Errand::One(key())
+    }
+
+    fn schedule() -> Schedule {
+        Schedule::spread(Instant::now(), 0, 1, BOUNDS.interval)
+    }
+
+    fn new_timetable() -> Timetable {
+        Timetable::adaptive(BOUNDS, schedule(), [key()].into_iter())
+    }
+
     /// A timetable that is no longer new.
     fn timetable() -> Timetable {
-        let mut timetable = Timetable::adaptive(BOUNDS, [key()].into_iter());
-        timetable.next(&known(vec![]), (Instant::now(), now()), None, 0.0);
+        let mut timetable = new_timetable();
+        timetable.next(&errand(), &known(vec![]), (Instant::now(), now()), 0.0);
         timetable
     }
 
@@ -232,12 +357,12 @@ mod tests {
         let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
         let start = Instant::now();
         let mut timetable = timetable();
-        let mut due = timetable.next(&facts, (start, now()), None, 0.0);
+        let mut due = timetable.next(&errand(), &facts, (start, now()), 0.0);
         let set_back = now() - chrono::Duration::hours(2);
         for minutes in (0..60).step_by(10) {
             let passed = Duration::from_secs(minutes * 60);
             let present = (start + passed, set_back + passed);
-            due = timetable.reconsidered(due, &facts, present, 0.0);
+            due = timetable.reconsidered(due, &errand(), &facts, present, 0.0);
             assert!(due <= start + BOUNDS.ceiling, "{:?}", due - start);
         }
     }
@@ -252,13 +377,14 @@ mod tests {
             complete: false,
             ..Listing::default()
         };
-        for (outcome, failed, minutes) in [
-            (None, false, 5),
-            (Some(Err(failure(Reason::Credentials))), true, 5),
-            (Some(Ok(part.into())), false, 5),
-            (Some(Err(missing)), false, 50),
-            (Some(Err(failure(Reason::Unsupported))), false, 60),
-            (Some(Ok(daily(copies, 12 * 60))), false, 59),
+        for (outcome, minutes) in [
+            (None, 5),
+            (Some(Err(failure(Reason::Credentials))), 5),
+            (Some(Ok(part.into())), 5),
+            // Whether there is such an instance is asked of its local listing.
+            (Some(Err(missing)), 50),
+            (Some(Err(failure(Reason::Unsupported))), 60),
+            (Some(Ok(daily(copies, 12 * 60))), 59),
         ] {
             let facts = known(
                 outcome
@@ -268,8 +394,7 @@ mod tests {
                     .collect(),
             );
             let start = Instant::now();
-            let pause = failed.then_some(BOUNDS.interval);
-            let due = timetable().next(&facts, (start, now()), pause, 0.0);
+            let due = timetable().next(&errand(), &facts, (start, now()), 0.0);
             assert_eq!((due - start).as_secs() / 60, minutes, "{outcome:?}");
         }
     }
@@ -284,17 +409,21 @@ mod tests {
         let present = (start, now());
         let minutes = |due: Instant| (due - start).as_secs() / 60;
         let mut timetable = timetable();
-        let due = timetable.next(&known(vec![old, read.clone()]), present, None, 0.0);
+        let due = timetable.next(&errand(), &known(vec![old, read.clone()]), present, 0.0);
         assert_eq!(minutes(due), 36);
-        let after = timetable.reconsidered(due, &known(vec![new.clone(), read]), present, 0.0);
+        let after = known(vec![new.clone(), read]);
+        let after = timetable.reconsidered(due, &errand(), &after, present, 0.0);
         assert_eq!(minutes(after), 33);
         // What failed is due an interval after it was asked for, and not after the originals were.
         let failed = known(vec![new, (KIND, Err(failure(Reason::Server)))]);
         let later = (start + BOUNDS.interval / 2, now());
         let due = start + BOUNDS.interval;
-        assert_eq!(timetable.reconsidered(due, &failed, later, 0.0), due);
-        let fixed = Timetable::Fixed(Schedule::spread(start, 0, 1, BOUNDS.interval));
-        assert_eq!(fixed.reconsidered(due, &failed, later, 0.0), due);
+        let reconsidered = timetable.reconsidered(due, &errand(), &failed, later, 0.0);
+        assert_eq!(reconsidered, due);
+        let mut fixed = Timetable::fixed(BOUNDS, BOUNDS.interval, schedule());
+        let due = fixed.next(&errand(), &failed, present, 0.0);
+        let reconsidered = fixed.reconsidered(due, &errand(), &failed, later, 0.0);
+        assert_eq!(reconsidered, due);
     }
 
     #[test]
@@ -302,8 +431,7 @@ mod tests {
         let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
         let start = Instant::now();
         let due = [0.0, 0.5, 1.0].map(|dice| {
-            let mut timetable = Timetable::adaptive(BOUNDS, [key()].into_iter());
-            let due = timetable.next(&facts, (start, now()), None, dice);
+            let due = new_timetable().next(&errand(), &facts, (start, now()), dice);
             (due - start).as_secs() / 60
         });
         assert_eq!(due, [5, 32, 59]);
@@ -315,7 +443,7 @@ mod tests {
         let start = Instant::now();
         for (hours, longest) in [(-30, 60), (30, 5)] {
             let present = (start, now() + chrono::Duration::hours(hours));
-            let due = timetable().next(&facts, present, None, 0.0);
+            let due = timetable().next(&errand(), &facts, present, 0.0);
             assert_eq!((due - start).as_secs() / 60, longest, "{hours}");
         }
     }
@@ -325,12 +453,141 @@ mod tests {
         let other = target("rm-2").key;
         let facts = known(vec![(KIND, Ok(daily(copies, 12 * 60)))]);
         let both = [Arc::new(target("rm-1")), Arc::new(target("rm-2"))];
-        facts.adopt(("alibaba", "prod"), both.map(Into::into));
+        facts.adopt(("alibaba", "prod"), now(), both.map(Into::into));
         let soon = daily(copies, 24 * 60 - 30);
         facts.record(&other, KIND, now(), LOOKBACK, Ok(soon));
-        let mut timetable = Timetable::adaptive(BOUNDS, [key(), (other, KIND)].into_iter());
+        let instances = vec![key().0, other.clone()];
+        let both = Errand::Together {
+            kind: KIND,
+            instances,
+        };
+        let keys = [key(), (other, KIND)].into_iter();
+        let mut timetable = Timetable::adaptive(BOUNDS, schedule(), keys);
         let start = Instant::now();
-        let due = timetable.next(&facts, (start, now()), None, 1.0);
+        let due = timetable.next(&both, &facts, (start, now()), 1.0);
         assert!((20..30).contains(&((due - start).as_secs() / 60)));
+    }
+
+    /// What is known of `rm-1` after these answers of its local listing, a minute apart, the last one just now.
+    fn answered(answers: Vec<Result<Reading, ListError>>) -> Facts {
+        let facts = known(vec![]);
+        let count = answers.len();
+        for (number, answer) in answers.into_iter().enumerate() {
+            let at = now() - chrono::Duration::minutes(i64::try_from(count - 1 - number).unwrap());
+            facts.record(&key().0, ListingKind::Local, at, LOOKBACK, answer);
+        }
+        facts
+    }
+
+    fn denied() -> Result<Reading, ListError> {
+        Err(ListError {
+            missing_instance: true,
+            ..failure(Reason::NotFound)
+        })
+    }
+
+    #[test]
+    fn bad_news_is_asked_for_again_after_an_interval_and_is_final_then() {
+        let sets = || Ok(daily(local, 12 * 60));
+        let none = || Ok(listing(vec![]).into());
+        let errand = Errand::One((key().0, ListingKind::Local));
+        for (case, answers, minutes) in [
+            ("nothing is wrong", vec![sets(), sets()], 59),
+            ("sets are lost", vec![sets(), none()], 5),
+            (
+                "a failure confirms nothing",
+                vec![sets(), none(), Err(failure(Reason::Server))],
+                5,
+            ),
+            ("they are lost", vec![sets(), none(), none()], 59),
+            ("they are back", vec![sets(), none(), sets()], 59),
+            ("it is denied", vec![sets(), denied()], 5),
+            ("it is gone", vec![sets(), denied(), denied()], 50),
+            ("it was never there", vec![denied()], 50),
+            (
+                "it is there after all",
+                vec![sets(), denied(), denied(), sets()],
+                59,
+            ),
+        ] {
+            let facts = answered(answers);
+            let start = Instant::now();
+            let keys = [(key().0, ListingKind::Local)].into_iter();
+            let mut adaptive = Timetable::adaptive(BOUNDS, schedule(), keys);
+            adaptive.next(&errand, &facts, (start, now()), 0.0);
+            let due = adaptive.next(&errand, &facts, (start, now()), 0.0);
+            assert_eq!((due - start).as_secs() / 60, minutes, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_seldom_is_asked_for_again_after_an_interval_when_it_takes_something_away() {
+        let policy = |protected| {
+            Ok(Reading::from(crate::backup::Policy {
+                protected: Some(protected),
+                ..Default::default()
+            }))
+        };
+        let errand = Errand::One((key().0, ListingKind::Policy));
+        for (answers, minutes) in [
+            (vec![policy(true), policy(true)], 60),
+            (vec![policy(true), policy(false)], 5),
+            (vec![policy(true), policy(false), policy(false)], 60),
+        ] {
+            let facts = known(
+                answers
+                    .into_iter()
+                    .map(|answer| (ListingKind::Policy, answer))
+                    .collect(),
+            );
+            let start = Instant::now();
+            let hour = Duration::from_secs(3600);
+            let schedule = Schedule::spread(start, 0, 1, hour);
+            let mut timetable = Timetable::fixed(BOUNDS, hour, schedule);
+            let due = timetable.next(&errand, &facts, (start, now()), 0.0);
+            assert_eq!((due - start).as_secs() / 60, minutes);
+        }
+    }
+
+    #[test]
+    fn what_is_back_is_asked_for_at_once_if_it_is_due() {
+        let gone = answered(vec![Ok(daily(local, 5)), denied(), denied()]);
+        let back = answered(vec![
+            Ok(daily(local, 5)),
+            denied(),
+            denied(),
+            Ok(daily(local, 5)),
+        ]);
+        let start = Instant::now();
+        let later = |minutes: u64| start + Duration::from_secs(minutes * 60);
+        let present = |minutes: u64| (later(minutes), now() + Duration::from_secs(minutes * 60));
+        let fixed = Timetable::fixed(BOUNDS, BOUNDS.interval, schedule());
+        for mut timetable in [timetable(), fixed] {
+            let due = timetable.next(&errand(), &gone, present(0), 0.0);
+            assert!((40..=55).contains(&((due - start).as_secs() / 60)));
+            let still = timetable.reconsidered(due, &errand(), &gone, present(20), 0.0);
+            assert_eq!(still, due);
+            let anew = timetable.reconsidered(due, &errand(), &back, present(20), 0.0);
+            assert!(anew <= later(20), "{:?}", anew - start);
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_later_than_the_ceiling_whatever_the_dice_and_the_place() {
+        let hour = Duration::from_secs(3600);
+        let start = Instant::now();
+        let facts = known(vec![]);
+        for place in 0..20 {
+            let schedule = Schedule::spread(start, place, 20, hour);
+            let mut timetable = Timetable::fixed(BOUNDS, hour, schedule);
+            let errand = Errand::One((key().0, ListingKind::Policy));
+            let mut ran = start;
+            for round in 0..50 {
+                let dice = f64::from(round % 3) / 2.0;
+                let due = timetable.next(&errand, &facts, (ran, now()), dice);
+                assert!(due > ran && due - ran <= BOUNDS.ceiling, "{:?}", due - ran);
+                ran = due;
+            }
+        }
     }
 }

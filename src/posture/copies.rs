@@ -110,6 +110,7 @@ impl View<'_> {
         self.expected_regions
             .iter()
             .map(|region| {
+                let since = self.protected_in_since(region);
                 let copied_up_to = self
                     .usable_sets(ListingKind::CrossRegion)
                     .filter(full)
@@ -120,7 +121,7 @@ impl View<'_> {
                     .usable_sets(ListingKind::Local)
                     .filter(full)
                     .filter(|set| self.in_lookback(set))
-                    .filter(|set| self.protected_since() <= set.finished())
+                    .filter(|set| since <= set.finished())
                     .filter(|set| {
                         let point = set.recovery_point.or(set.finished());
                         point > copied_up_to.map(|copied| copied + COPY_TOLERANCE)

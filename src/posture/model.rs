@@ -5,16 +5,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::example::{self, LOOKBACK, any_instance, now};
 
-/// Every known set of all listings, those that were remembered rather than listed included.
-fn every_set(facts: &InstanceFacts) -> Vec<BackupSet> {
+/// Every known set of all listings, with whether it was listed rather than remembered.
+fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<bool>) {
     let mut all = Vec::new();
     for listing in facts.listings.values() {
         if let Found::Sets(sets) = &listing.found {
-            all.extend(sets.listing.sets.clone());
-            all.extend(sets.remembered.clone());
+            all.extend(sets.listing.sets.iter().map(|set| (set.clone(), true)));
+            all.extend(sets.remembered.iter().map(|set| (set.clone(), false)));
         }
     }
-    all
+    all.into_iter().unzip()
 }
 
 fn is_usable(set: &BackupSet) -> bool {
@@ -60,50 +60,67 @@ fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
     newest
 }
 
-/// The newest recovery point of each place: that of the newest usable set, or of a log file, unless every log file begins
-/// after a set that lies in the time for which they are listed. (No example has holes among its log files.)
-fn recovery_points(sets: &[BackupSet]) -> BTreeMap<Place, DateTime<Utc>> {
+/// The newest recovery point of each place: that of the newest usable set, or of a log file that continues it.
+fn recovery_points(sets: &[BackupSet], is_listed: &[bool]) -> BTreeMap<Place, DateTime<Utc>> {
     let mut newest = BTreeMap::new();
-    for wants_log in [false, true] {
-        let bases = newest.clone();
-        for set in sets {
-            let is_log = set.backup_type == BackupType::Log;
-            let Some(point) = set.recovery_point else {
-                continue;
-            };
-            let place = Place {
-                scope: set.scope,
-                backup_region: set.backup_region.to_string(),
-            };
-            if is_log != wants_log || !is_usable(set) {
-                continue;
-            }
-            if is_log
-                && !bases
-                    .get(&place)
-                    .is_some_and(|base| is_continued(sets, &place, *base))
-            {
-                continue;
-            }
-            if newest.get(&place).is_none_or(|newest| point > *newest) {
-                newest.insert(place, point);
-            }
+    // Nobody says how long remembered sets are kept, so that logs continue listed ones alone.
+    let mut bases = BTreeMap::new();
+    for (set, is_listed) in sets.iter().zip(is_listed) {
+        let Some(point) = set.recovery_point else {
+            continue;
+        };
+        if set.backup_type == BackupType::Log || !is_usable(set) {
+            continue;
+        }
+        let known = newest.entry(place_of(set)).or_insert(point);
+        *known = point.max(*known);
+        if *is_listed {
+            let known = bases.entry(place_of(set)).or_insert(point);
+            *known = point.max(*known);
+        }
+    }
+    for (place, base) in bases {
+        let logs = sets.iter().filter(|set| {
+            set.backup_type == BackupType::Log && place_of(set) == place && is_usable(set)
+        });
+        let point = newest_upon(base, &logs.collect::<Vec<_>>());
+        if let Some(point) = point
+            && point > newest[&place]
+        {
+            newest.insert(place, point);
         }
     }
     newest
 }
 
-fn is_continued(sets: &[BackupSet], place: &Place, base: DateTime<Utc>) -> bool {
-    // The log files were listed a minute ago.
-    if base < now() - LOOKBACK.logs - Duration::minutes(1) {
-        return true;
+fn place_of(set: &BackupSet) -> Place {
+    Place {
+        scope: set.scope,
+        backup_region: set.backup_region.to_string(),
     }
-    sets.iter().any(|set| {
-        set.backup_type == BackupType::Log
-            && (set.scope, &*set.backup_region) == (place.scope, &*place.backup_region)
-            && is_usable(set)
-            && set.started.or(set.ended) <= Some(base + Duration::minutes(2))
-    })
+}
+
+/// The newest point of the log files that hang together with the last one that begins with the set or before it.
+fn newest_upon(base: DateTime<Utc>, logs: &[&BackupSet]) -> Option<DateTime<Utc>> {
+    let slack = Duration::minutes(2);
+    let begin = |log: &BackupSet| log.started.or(log.ended).unwrap();
+    let until = |log: &BackupSet| end(log).unwrap().max(begin(log));
+    let first = logs.iter().filter(|log| begin(log) <= base + slack);
+    let mut chain = vec![*first.max_by_key(|log| begin(log))?];
+    let hang_together = |one: &BackupSet, other: &BackupSet| {
+        begin(one) <= until(other) + slack && begin(other) <= until(one) + slack
+    };
+    loop {
+        let joins = |log: &&&BackupSet| {
+            !chain.iter().any(|known| std::ptr::eq(*known, **log))
+                && chain.iter().any(|known| hang_together(known, log))
+        };
+        let Some(next) = logs.iter().find(joins) else {
+            break;
+        };
+        chain.push(next);
+    }
+    chain.iter().filter_map(|log| log.recovery_point).max()
 }
 
 fn consecutive_failures(sets: &[BackupSet]) -> u64 {
@@ -168,7 +185,7 @@ proptest! {
     #[test]
     fn the_judgement_agrees_with_a_slow_one(instance in any_instance()) {
         let posture = assess(&instance.0, LOOKBACK, now());
-        let sets = every_set(&instance.0);
+        let (sets, is_listed) = every_set(&instance.0);
         let mut judged = 0;
         for copy in &posture.copies {
             let sets = of_copy(&sets, copy);
@@ -179,7 +196,7 @@ proptest! {
             prop_assert_eq!(copy.sets.values().sum::<u64>(), counted);
         }
         prop_assert_eq!(judged, sets.len(), "every set belongs to one copy");
-        prop_assert_eq!(&posture.recovery_points, &recovery_points(&sets));
+        prop_assert_eq!(&posture.recovery_points, &recovery_points(&sets, &is_listed));
         for region in &posture.uncopied {
             let found = (region.sets, region.oldest);
             prop_assert_eq!(found, uncopied(&sets, &region.backup_region));

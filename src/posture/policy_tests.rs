@@ -1,11 +1,13 @@
 //! What policies, protection, log files and restore windows mean.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::backup::{PolicySwitch, RestoreWindow};
 use crate::example::{
     HOME, Instance, LOOKBACK, ago, copy_in, instance, local, log_in, now, policy_off, policy_to,
+    stretches,
 };
-use crate::log_chain::Hole;
 use crate::provider::error::Reason;
 
 const AWAY: &str = "cn-shanghai";
@@ -91,17 +93,153 @@ fn a_policy_tells_where_copies_are_expected() {
     assert_eq!(met(&instance, Objective::RecoveryPoint), Some(true));
 }
 
-#[test]
-fn a_policy_that_copies_only_logs_expects_no_sets() {
+/// A policy that copies to two regions, in the second of which it is as told.
+fn policy_with(second: &str, sets: bool, logs: bool) -> Policy {
     let mut policy = policy_to(AWAY);
-    policy.switches[0].enabled = false;
-    let instance = listed(vec![], vec![]).with_policy(policy);
-    let places: Vec<_> = judged(&instance)
-        .copies
-        .into_iter()
-        .map(|copy| copy.place.backup_region)
+    let mut switches = policy_to(second).switches;
+    (switches[0].enabled, switches[1].enabled) = (sets, logs);
+    policy.switches.extend(switches);
+    policy
+}
+
+#[test]
+fn every_region_that_a_policy_names_is_expected_whether_it_is_switched_on_or_off() {
+    let other = "cn-beijing";
+    let local_switch = PolicySwitch {
+        scope: Scope::Local,
+        backup_region: HOME.to_owned(),
+        ..policy_to(HOME).switches.remove(0)
+    };
+    let with_local = Policy {
+        switches: vec![local_switch],
+        ..policy_to(AWAY)
+    };
+    let mut only_logs = policy_to(AWAY);
+    only_logs.switches.remove(0);
+    let mut all_off = policy_with(other, false, false);
+    for switch in &mut all_off.switches {
+        switch.enabled = false;
+    }
+    for (case, policy, configured, expected) in [
+        (
+            "both are on",
+            policy_with(other, true, true),
+            &[][..],
+            &[other, AWAY][..],
+        ),
+        (
+            "one copies logs alone",
+            policy_with(other, false, true),
+            &[],
+            &[other, AWAY],
+        ),
+        (
+            "one is off",
+            policy_with(other, false, false),
+            &[],
+            &[other, AWAY],
+        ),
+        ("both are off", all_off, &[], &[other, AWAY]),
+        ("only the logs are told", only_logs, &[], &[AWAY]),
+        (
+            "none is named, and one was seen",
+            policy_off(),
+            &[],
+            &["cn-shenzhen"],
+        ),
+        (
+            "only what is kept here is told",
+            with_local,
+            &[],
+            &["cn-shenzhen"],
+        ),
+        (
+            "the configuration knows better",
+            policy_with(other, false, false),
+            &[AWAY],
+            &[AWAY],
+        ),
+    ] {
+        let instance = listed(vec![copy_in("cn-shenzhen", "1h")], vec![])
+            .expecting(configured)
+            .with_policy(policy);
+        assert_eq!(judged(&instance).expected_regions, expected, "{case}");
+    }
+}
+
+#[test]
+fn the_promise_of_a_destination_that_is_switched_off_goes_on_and_breaks_when_its_copies_age() {
+    let other = "cn-beijing";
+    let promised = |copies, policy| {
+        listed(copies, vec![local("8h"), local("26h"), local("50h")])
+            .with_policy(policy)
+            .promising(Objective::RecoveryPoint, "26h")
+            .promising(Objective::CopyDelay, "6h")
+            .promising(Objective::Retention, "36h")
+    };
+    let all = |instance: &Instance| {
+        let verdicts = judged(instance).verdicts;
+        verdicts
+            .into_iter()
+            .map(|verdict| verdict.met)
+            .collect::<Vec<_>>()
+    };
+    let here = || vec![copy_in(AWAY, "2h"), copy_in(AWAY, "50h")];
+    let there = |newest| [here(), vec![copy_in(other, newest), copy_in(other, "60h")]].concat();
+    let (kept, broken) = (Some(true), Some(false));
+    for (case, copies, expected) in [
+        ("just switched off", there("2h"), [kept, kept, kept]),
+        ("a copy was missed", there("25h"), [kept, broken, kept]),
+        (
+            "the newest is too old",
+            there("26h"),
+            [broken, broken, kept],
+        ),
+        ("nothing is left there", here(), [broken, broken, broken]),
+    ] {
+        let off = promised(copies.clone(), policy_with(other, false, false));
+        // Copying goes on to the other one all the while.
+        assert_eq!(judged(&off).protected, Some(true), "{case}");
+        let switch = judged(&off).switches[&(Place::cross_region(other), BackupType::Full)];
+        assert!(!switch.enabled, "{case}");
+        let order: Vec<_> = judged(&off)
+            .verdicts
+            .iter()
+            .map(|verdict| verdict.objective)
+            .collect();
+        assert_eq!(
+            order,
+            [
+                Objective::RecoveryPoint,
+                Objective::CopyDelay,
+                Objective::Retention
+            ]
+        );
+        assert_eq!(all(&off), expected, "{case}");
+        let troubles = judged(&off).troubles;
+        let told = Trouble::CopyingOffTo(other.to_owned());
+        assert!(troubles.contains(&told), "{case}: {troubles:?}");
+        // Once the vendor no longer names it, nothing is promised there.
+        assert_eq!(all(&promised(copies, policy_to(AWAY))), [kept; 3], "{case}");
+    }
+}
+
+#[test]
+fn the_age_of_a_protection_excuses_nothing_where_it_is_switched_off() {
+    let other = "cn-beijing";
+    let mut policy = policy_with(other, false, false);
+    policy.since = Some(ago("1h"));
+    let copies = vec![copy_in(AWAY, "30m"), copy_in(other, "30h")];
+    let instance = listed(copies, vec![local("2h")])
+        .with_policy(policy)
+        .promising(Objective::Retention, "7d");
+    let uncopied = judged(&instance).uncopied;
+    let uncopied: Vec<_> = uncopied
+        .iter()
+        .map(|uncopied| (&*uncopied.backup_region, uncopied.sets))
         .collect();
-    assert_eq!(places, [HOME, ""]);
+    assert_eq!(uncopied, [(other, 1), (AWAY, 0)]);
+    assert_eq!(met(&instance, Objective::Retention), Some(false));
 }
 
 #[test]
@@ -196,10 +334,10 @@ fn a_copy_that_stopped_is_uncopied_while_local_backups_go_on() {
     assert_eq!(met(&instance, Objective::CopyDelay), Some(false));
 }
 
-fn with_logs(copies: Vec<BackupSet>, logs: Vec<BackupSet>, holes: Vec<Hole>) -> Instance {
+fn with_logs(copies: Vec<BackupSet>, logs: Vec<BackupSet>, covered: &[(&str, &str)]) -> Instance {
     let sets = Sets {
         listing: crate::example::listing(logs),
-        holes,
+        logs: stretches(AWAY, covered),
         ..Sets::default()
     };
     listed(copies, vec![])
@@ -226,38 +364,109 @@ fn a_hole_in_the_log_chain_moves_the_recovery_point_back() {
             log_in(AWAY, "15m", "5m"),
         ]
     };
-    let hole = Hole {
-        backup_region: AWAY.to_owned(),
-        from: ago("60m"),
-        until: ago("30m"),
-    };
     let copies = || vec![copy_in(AWAY, "20h")];
-    let whole = with_logs(copies(), logs(), vec![]);
+    let whole = with_logs(copies(), logs(), &[("21h", "5m")]);
     assert_eq!(reached(&whole), (Some(ago("5m")), Some(0)));
-    let broken = with_logs(copies(), logs(), vec![hole.clone()]);
+    let covered = &[("21h", "60m"), ("30m", "5m")];
+    let broken = with_logs(copies(), logs(), covered);
     assert_eq!(reached(&broken), (Some(ago("60m")), Some(1)));
     // The next full backup begins a new chain.
-    let mended = with_logs(vec![copy_in(AWAY, "20m")], logs(), vec![hole.clone()]);
+    let mended = with_logs(vec![copy_in(AWAY, "20m")], logs(), covered);
     assert_eq!(reached(&mended), (Some(ago("5m")), Some(0)));
-    let elsewhere = Hole {
-        backup_region: "cn-beijing".to_owned(),
-        ..hole
+    let mut elsewhere = with_logs(copies(), logs(), &[("21h", "5m")]);
+    let mut others = stretches("cn-beijing", covered);
+    let logs = elsewhere.0.listings.get_mut(&ListingKind::CrossRegionLog);
+    if let Found::Sets(sets) = &mut logs.unwrap().found {
+        let sets = Arc::make_mut(sets);
+        sets.logs.stretches.append(&mut others.stretches);
+    }
+    assert_eq!(reached(&elsewhere), (Some(ago("5m")), Some(0)));
+}
+
+#[test]
+fn logs_that_were_not_read_back_to_the_set_are_not_taken_for_granted() {
+    let logs = || vec![log_in(AWAY, "90m", "5m")];
+    let unread = with_logs(vec![copy_in(AWAY, "20h")], logs(), &[("90m", "5m")]);
+    assert_eq!(reached(&unread), (Some(ago("20h")), Some(1)));
+    let read = with_logs(vec![copy_in(AWAY, "20h")], logs(), &[("20h 9m", "5m")]);
+    assert_eq!(reached(&read), (Some(ago("5m")), Some(0)));
+}
+
+#[test]
+fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
+    let logs = || vec![log_in(AWAY, "90m", "5m")];
+    let remembered = |set: BackupSet| {
+        let sets = Sets {
+            remembered: vec![set],
+            ..Sets::default()
+        };
+        with_logs(vec![], logs(), &[("41d", "5m")]).found(ListingKind::CrossRegion, sets)
     };
-    let unharmed = with_logs(copies(), logs(), vec![elsewhere]);
-    assert_eq!(reached(&unharmed), (Some(ago("5m")), Some(0)));
+    let old = || copy_in(AWAY, "40d");
+    let kept_for = |days: u64| {
+        let mut policy = policy_to(AWAY);
+        policy.switches[0].retention = Some(std::time::Duration::from_secs(days * 24 * 3600));
+        policy
+    };
+    let expires = |when: DateTime<Utc>| BackupSet {
+        expires: Some(when),
+        ..old()
+    };
+    let denied = BackupSet {
+        recovery_point: None,
+        ..old()
+    };
+    let mut unknown = kept_for(60);
+    unknown.switches[0].retention = None;
+    for (case, set, policy, reaches) in [
+        ("the policy keeps it", old(), kept_for(41), Some(ago("5m"))),
+        (
+            "its retention is over",
+            old(),
+            kept_for(40),
+            Some(ago("40d")),
+        ),
+        ("nobody knows", old(), unknown.clone(), Some(ago("40d"))),
+        (
+            "it says so itself",
+            expires(now() + Duration::hours(1)),
+            unknown,
+            Some(ago("5m")),
+        ),
+        ("a listing denied it", denied, kept_for(60), None),
+    ] {
+        let instance = remembered(set).with_policy(policy);
+        let (point, gaps) = reached(&instance);
+        assert_eq!((point, gaps), (reaches, Some(0)), "{case}");
+        // It is the newest success all the same.
+        let posture = judged(&instance);
+        let full = posture
+            .copies
+            .iter()
+            .find(|copy| copy.backup_type == BackupType::Full && copy.place == away());
+        assert_eq!(
+            full.unwrap().last_success.unwrap().ended,
+            ago("40d"),
+            "{case}"
+        );
+    }
 }
 
 #[test]
 fn log_files_without_a_usable_set_restore_nothing() {
     let logs = || vec![log_in(AWAY, "90m", "60m")];
-    assert_eq!(reached(&with_logs(vec![], logs(), vec![])), (None, Some(0)));
+    let covered = &[("21h", "60m")];
+    assert_eq!(
+        reached(&with_logs(vec![], logs(), covered)),
+        (None, Some(0))
+    );
     let failed = crate::example::failed(copy_in(AWAY, "20h"));
-    let instance = with_logs(vec![failed], logs(), vec![]);
+    let instance = with_logs(vec![failed], logs(), covered);
     assert_eq!(reached(&instance), (None, Some(0)));
-    let elsewhere = with_logs(vec![copy_in("cn-beijing", "20h")], logs(), vec![]);
+    let elsewhere = with_logs(vec![copy_in("cn-beijing", "20h")], logs(), covered);
     assert_eq!(reached(&elsewhere), (None, Some(0)));
     // Without log files there is nothing to have gaps.
-    let none = with_logs(vec![copy_in(AWAY, "20h")], vec![], vec![]);
+    let none = with_logs(vec![copy_in(AWAY, "20h")], vec![], &[]);
     assert_eq!(reached(&none), (Some(ago("20h")), None));
 }
 
@@ -356,10 +565,19 @@ fn the_name_and_engine_come_from_whoever_tells_them() {
 }
 
 #[test]
-fn what_the_list_of_instances_lacks_is_gone() {
-    let mut instance = listed(vec![copy_in(AWAY, "1h")], vec![]);
-    assert!(!judged(&instance).gone);
-    instance.0.gone_since = Some(ago("5m"));
-    assert!(judged(&instance).gone);
-    assert_eq!(judged(&instance).recovery_points.len(), 1);
+fn what_the_list_of_instances_lacks_is_missing_and_promised_until_it_is_gone() {
+    let promised = || {
+        let instance = listed(vec![copy_in(AWAY, "1h")], vec![]);
+        instance.promising(Objective::RecoveryPoint, "2h")
+    };
+    for (instance, missing, gone) in [
+        (promised(), false, false),
+        (promised().missing("5m", 5), true, false),
+        (promised().missing("5m", 6), false, true),
+    ] {
+        let posture = judged(&instance);
+        assert_eq!((posture.missing, posture.gone), (missing, gone));
+        assert_eq!(posture.verdicts.len(), usize::from(!gone));
+        assert_eq!(posture.recovery_points.len(), 1);
+    }
 }

@@ -1,27 +1,27 @@
 //! To when one could restore: from what is kept, and by the provider's own word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use super::{Place, Restorable, Switch, View};
-use crate::backup::{BackupSet, BackupType, ListingKind, Scope};
+use crate::backup::{BackupType, ListingKind, Scope};
 use crate::facts::Found;
-use crate::log_chain::{Chain, Hole, Reach};
+use crate::log_chain::Reach;
 
 impl<'a> View<'a> {
     /// The newest instant to which each place restores, and the holes in its logs. A log file counts only if it continues a
     /// usable set: there is nothing to replay it on otherwise.
     pub(super) fn recovery_points(&self) -> (BTreeMap<Place, DateTime<Utc>>, BTreeMap<Place, u64>) {
         let mut bases: BTreeMap<Place, DateTime<Utc>> = BTreeMap::new();
-        let mut logs: BTreeMap<Place, Vec<&BackupSet>> = BTreeMap::new();
+        let mut with_logs: BTreeSet<Place> = BTreeSet::new();
         for set in ListingKind::ALL
             .into_iter()
             .flat_map(|kind| self.sets(kind))
         {
             let place = Place::of(set);
             if set.backup_type == BackupType::Log {
-                logs.entry(place).or_default().push(set);
+                with_logs.insert(place);
             } else if let Some(point) = set.recovery_point
                 && set.is_usable(self.now)
             {
@@ -29,42 +29,38 @@ impl<'a> View<'a> {
                 *newest = point.max(*newest);
             }
         }
+        let continued = self.facts.bases(self.now);
         let mut gaps = BTreeMap::new();
-        for (place, logs) in logs {
-            let holes = self
-                .holes()
-                .filter(|hole| hole.backup_region == place.backup_region);
-            let chain = Chain::new(logs, holes, self.logs_listed_from(), self.now);
+        for place in with_logs {
+            let base = continued.get(&(place.scope, &*place.backup_region));
             let Reach {
                 newest,
                 gaps: found,
-            } = chain.reach(bases.get(&place).copied());
+            } = self.reach(&place, base.copied());
             gaps.insert(place.clone(), found);
-            if let Some(newest) = newest {
-                bases.insert(place, newest);
+            if newest > bases.get(&place).copied() {
+                bases.extend(newest.map(|newest| (place, newest)));
             }
         }
         (bases, gaps)
     }
 
-    fn holes(&self) -> impl Iterator<Item = &'a Hole> + use<'a> {
-        let logs = self.read(ListingKind::CrossRegionLog);
-        logs.into_iter().flat_map(|sets| &sets.holes)
-    }
-
-    /// Where the log files begin that were listed when they were last listed.
-    fn logs_listed_from(&self) -> DateTime<Utc> {
-        let listings = &self.facts.listings;
-        let of_logs = listings.get(&ListingKind::CrossRegionLog);
-        // Where they have no listing of their own, they came with another.
-        let read = of_logs.and_then(|facts| facts.last_success).or_else(|| {
-            listings
-                .values()
-                .filter_map(|facts| facts.last_success)
-                .max()
+    /// How far the log files of a place continue a set. They may be listed on their own or among the sets.
+    fn reach(&self, place: &Place, base: Option<DateTime<Utc>>) -> Reach {
+        let kinds = match place.scope {
+            Scope::Local => &[ListingKind::Local][..],
+            Scope::CrossRegion => &[ListingKind::CrossRegionLog, ListingKind::CrossRegion],
+        };
+        let read = kinds.iter().filter_map(|kind| self.read(*kind));
+        let mut reaches = read.map(|sets| sets.logs.reach(&place.backup_region, base));
+        let first = reaches.next().unwrap_or(Reach {
+            newest: None,
+            gaps: 0,
         });
-        let edge = self.lookback.of(BackupType::Log);
-        read.map_or(edge, |read| edge - (self.now - read))
+        reaches.fold(first, |one, other| Reach {
+            newest: one.newest.max(other.newest),
+            gaps: one.gaps + other.gaps,
+        })
     }
 
     /// The newest window of each place.

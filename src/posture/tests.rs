@@ -81,7 +81,7 @@ fn going_to(destinations: &[&str], sets: Vec<BackupSet>) -> Sets {
             ..listing(sets)
         },
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     }
 }
 
@@ -295,7 +295,7 @@ fn a_remembered_set_is_the_newest_success_and_is_not_counted() {
     let sets = Sets {
         listing: listing(vec![failed(copy_in("cn-shanghai", "1day"))]),
         remembered: vec![copy_in("cn-shanghai", "40days")],
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let posture = judged(&instance().found(CrossRegion, sets));
     let copy = &posture.copies[0];
@@ -538,7 +538,7 @@ fn a_recovery_point_is_that_of_the_newest_log_where_logs_are_copied() {
     let sets = Sets {
         listing: listing(vec![]),
         remembered: vec![log(shanghai("2h 30m"))],
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let instance = instance()
         .with_logs()
@@ -1071,12 +1071,16 @@ fn a_promise_that_is_off_is_neither_shown_nor_judged() {
 #[test]
 fn an_instance_is_gone_when_its_own_region_last_said_so() {
     let missing = |instance: Instance, kind| instance.failing(kind, Reason::NotFound, true);
+    let seen = || {
+        let instance = instance().read(Local, vec![local("1h")]);
+        instance.read(CrossRegion, vec![])
+    };
     for (case, instance, gone) in [
         ("never asked", instance(), false),
         (
-            "told by one, never asked the other",
+            "told at home, never asked elsewhere",
             missing(instance(), Local),
-            false,
+            true,
         ),
         (
             "told at home, and its copies live on",
@@ -1095,15 +1099,12 @@ fn an_instance_is_gone_when_its_own_region_last_said_so() {
         ),
         (
             "told by both after better days",
-            missing(
-                missing(
-                    instance()
-                        .read(Local, vec![local("1h")])
-                        .read(CrossRegion, vec![]),
-                    Local,
-                ),
-                CrossRegion,
-            ),
+            missing(missing(seen(), Local), CrossRegion),
+            false,
+        ),
+        (
+            "told twice after better days",
+            missing(missing(seen(), Local), Local),
             true,
         ),
         (
@@ -1145,7 +1146,7 @@ fn a_listing_says_how_its_last_attempt_went_and_when_it_was_last_read() {
     let incomplete = Sets {
         listing: Listing::default(),
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     };
     for (case, instance, expected) in [
         ("never attempted", instance(), (None, None, None, None)),
@@ -1195,7 +1196,7 @@ fn an_instance_goes_by_its_configured_name_and_else_by_the_providers() {
             ..Listing::default()
         },
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let configured = |name: &str| {
         let mut instance = instance();
@@ -1236,7 +1237,7 @@ fn the_engine_is_that_of_the_first_listing_that_names_one() {
             ..Listing::default()
         },
         remembered: Vec::new(),
-        holes: Vec::new(),
+        ..Sets::default()
     };
     let mysql = || named(Some("mysql"), Some("5.7"));
     for (instance, expected) in [
@@ -1258,5 +1259,30 @@ fn the_engine_is_that_of_the_first_listing_that_names_one() {
         let posture = judged(&instance);
         let found = (posture.engine.as_str(), posture.engine_version.as_str());
         assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn an_objective_has_a_verdict_once_the_listings_that_it_needs_were_read_and_not_before() {
+    for objective in Objective::ALL {
+        for read in [
+            vec![],
+            vec![CrossRegion],
+            vec![Local],
+            vec![CrossRegion, Local],
+        ] {
+            let mut instance = instance()
+                .expecting(&["cn-shanghai"])
+                .promising(objective, "1h");
+            for listing in &read {
+                instance = instance.read(*listing, vec![]);
+            }
+            let has_all = objective
+                .needs()
+                .iter()
+                .all(|listing| read.contains(listing));
+            let verdict = assess(&instance.0, LOOKBACK, now()).verdicts[0];
+            assert_eq!(verdict.met.is_some(), has_all, "{objective:?} {read:?}");
+        }
     }
 }

@@ -76,14 +76,18 @@ impl State {
 /// One thing that is wrong, or not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// The provider says that the instance does not exist; the age is that of its absence from the list of instances.
+    /// The provider no longer has the instance; the age is that of this knowledge.
     Gone(Option<Duration>),
+    /// The list of instances no longer has it, since so long; it is watched and promised as before.
+    Missing(Duration),
     /// These listings were never attempted; `true` when none was.
     NotAsked(Vec<ListingKind>, bool),
     /// The provider cannot copy this instance to another region.
     CopyingUnsupported,
     /// The provider's policy copies nothing to another region.
     CopyingOff,
+    /// The provider's policy copies to other regions, and to this expected one no longer.
+    CopyingOffTo(String),
     /// Nobody says in which other region a copy is to be.
     NoRegionExpected,
     /// The newest recovery point of a region is older than promised, or there is none.
@@ -180,7 +184,11 @@ impl Posture {
         let is_warning = |trouble: &Trouble| {
             matches!(
                 trouble,
-                Trouble::LogGaps { .. } | Trouble::FailedBackups { .. } | Trouble::Incomplete(_)
+                Trouble::Missing(_)
+                    | Trouble::CopyingOffTo(_)
+                    | Trouble::LogGaps { .. }
+                    | Trouble::FailedBackups { .. }
+                    | Trouble::Incomplete(_)
             )
         };
         let holds = |state: &State| match state {
@@ -257,7 +265,10 @@ impl Posture {
     pub(super) fn find_troubles(&self, facts: &InstanceFacts, now: DateTime<Utc>) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         if self.gone {
-            troubles.push(Trouble::Gone(facts.gone_since.map(|since| now - since)));
+            let since = facts.presence.gone_since;
+            troubles.push(Trouble::Gone(since.map(|since| now - since)));
+        } else if let Some(missing) = facts.presence.missing {
+            troubles.push(Trouble::Missing(now - missing.since));
         }
         let never = |listing: &&ListingPosture| listing.success.is_none();
         let not_asked = self.listings.iter().filter(never);
@@ -270,6 +281,8 @@ impl Posture {
             troubles.push(Trouble::CopyingUnsupported);
         } else if self.protected == Some(false) {
             troubles.push(Trouble::CopyingOff);
+        } else {
+            troubles.extend(self.switched_off());
         }
         for verdict in self
             .verdicts
@@ -284,6 +297,15 @@ impl Posture {
         }
         troubles.extend(self.warnings(now));
         troubles
+    }
+
+    /// The expected regions to which the provider's policy does not copy sets, although it names them.
+    fn switched_off(&self) -> impl Iterator<Item = Trouble> {
+        self.each_expected(|region, place| {
+            let switch = self.switches.get(&(place.clone(), BackupType::Full));
+            let is_off = switch.is_some_and(|switch| !switch.enabled);
+            is_off.then_some(Trouble::CopyingOffTo(region))
+        })
     }
 
     fn why_broken(

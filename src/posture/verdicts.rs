@@ -46,7 +46,7 @@ impl View<'_> {
             Objective::Retention => self.judge_cross_region(|region| {
                 // Nothing can be older than the copying itself.
                 let is_young = self
-                    .protected_since()
+                    .protected_in_since(region)
                     .is_some_and(|since| age(since) < promise);
                 copies
                     .iter()

@@ -63,6 +63,11 @@ impl Reason {
             Self::Malformed => "malformed",
         }
     }
+
+    /// Whether it lasts until somebody mends something, rather than passing by itself.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Permission | Self::NotFound | Self::BadRequest)
+    }
 }
 
 /// Whether the same question may be asked again soon.

@@ -20,10 +20,12 @@ pub mod scalar;
 mod script;
 pub mod volcengine;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use self::alibaba::Alibaba;
 use self::credentials::{Chain, ChainGround, Credential, CredentialSource};
@@ -64,6 +66,15 @@ pub fn discovery_costs(account: &AccountConfig) -> Vec<Cost> {
         Vendor::Alibaba => alibaba::discovery_costs(account),
         Vendor::Huawei => huawei::discovery_costs(account),
         Vendor::Volcengine => volcengine::discovery_costs(account),
+    }
+}
+
+/// The calls that an instance takes besides as long as a former destination of its copies is asked as well.
+pub fn former_destination_costs(account: &AccountConfig) -> Vec<Cost> {
+    match account.provider {
+        // All copies are listed in one place.
+        Vendor::Alibaba | Vendor::Volcengine => Vec::new(),
+        Vendor::Huawei => huawei::former_destination_costs(account),
     }
 }
 
@@ -281,11 +292,16 @@ impl Provider {
         &self.credentials
     }
 
-    /// Tells where copies of an instance were found before this client was made. A vendor whose copies are asked for where
-    /// they are kept has to know, also when its policy no longer says so.
-    pub fn recall_copies(&self, instance: &Arc<str>, regions: &BTreeSet<Arc<str>>) {
+    /// Tells where copies of an instance were found before this client was made, and when the newest usable one of each
+    /// region ended. A vendor whose copies are asked for where they are kept has to know, also when its policy no longer
+    /// says so.
+    pub fn recall_copies(
+        &self,
+        instance: &Arc<str>,
+        newest: &BTreeMap<Arc<str>, Option<DateTime<Utc>>>,
+    ) {
         if let Client::Huawei(huawei) = &self.client {
-            huawei.recall_copies(instance, regions);
+            huawei.recall_copies(instance, newest);
         }
     }
 
@@ -300,6 +316,26 @@ impl Provider {
             Client::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
             // In a box, since it is many times as large as the others.
             Client::Huawei(huawei) => Box::pin(huawei.list(listing, target, courier)).await,
+            Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+        }
+    }
+
+    /// Reads one listing of one instance from this instant on, although it lies before the look-back. The only ones that
+    /// ever have to be are those of what is kept elsewhere.
+    pub async fn list_back_to(
+        &self,
+        back_to: DateTime<Utc>,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Reading, ListError> {
+        let from = Some(back_to);
+        match &self.client {
+            Client::Alibaba(alibaba) => alibaba.list_back_to(from, listing, target, courier).await,
+            Client::Huawei(huawei) => {
+                Box::pin(huawei.list_back_to(from, listing, target, courier)).await
+            }
+            // It has nothing that continues a set.
             Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
         }
     }

@@ -119,6 +119,11 @@ impl Paging {
         self.next = None;
     }
 
+    /// Whether the provider told how many rows there are.
+    pub fn has_total(&self) -> bool {
+        self.total.is_some()
+    }
+
     /// Whether everything was read, as far as the provider's total tells.
     pub fn is_complete(&self) -> bool {
         !self.cut && self.total.is_none_or(|total| total == self.rows)

@@ -11,22 +11,41 @@ use super::page::Paging;
 use super::{Call, Courier};
 use crate::clock::Clock;
 
+/// How far back is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// This far back from the present.
+    pub lookback: Duration,
+    /// And back to this instant, should it lie before.
+    pub back_to: Option<DateTime<Utc>>,
+}
+
+impl From<Duration> for Span {
+    fn from(lookback: Duration) -> Self {
+        Self {
+            lookback,
+            back_to: None,
+        }
+    }
+}
+
 /// The part of time that is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// The present.
     pub now: DateTime<Utc>,
     /// How far back.
-    pub lookback: Duration,
+    pub span: Span,
 }
 
 impl Window {
     /// The beginning of the window.
     pub fn from(self) -> DateTime<Utc> {
-        chrono::Duration::from_std(self.lookback)
+        let edge = chrono::Duration::from_std(self.span.lookback)
             .ok()
             .and_then(|lookback| self.now.checked_sub_signed(lookback))
-            .unwrap_or(DateTime::UNIX_EPOCH)
+            .unwrap_or(DateTime::UNIX_EPOCH);
+        self.span.back_to.map_or(edge, |back_to| back_to.min(edge))
     }
 }
 
@@ -47,16 +66,17 @@ pub struct Position {
 /// # Errors
 /// Those of the first page that cannot be read.
 pub async fn read_pages<T: Send>(
-    (clock, lookback): (&Clock, Duration),
+    (clock, span): (&Clock, impl Into<Span>),
     courier: &impl Courier,
     paging: &mut Paging,
     ask: impl Fn(Window, Position) -> Call + Send + Sync,
     read: impl Fn(Position, &Call, &Answer) -> Result<T, ListError> + Send + Sync,
     mut take: impl FnMut(&mut Paging, T),
 ) -> Result<(), ListError> {
+    let span = span.into();
     let ending_now = || Window {
         now: clock.now(),
-        lookback,
+        span,
     };
     let window = Mutex::new(ending_now());
     while let Some(page) = paging.next_page() {

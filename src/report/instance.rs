@@ -28,6 +28,8 @@ pub(super) struct InstanceReport {
     pub(super) created: Option<String>,
     pub(super) gone: bool,
     pub(super) gone_since: Option<String>,
+    pub(super) missing: bool,
+    pub(super) missing_since: Option<String>,
     pub(super) expected_regions: Vec<String>,
     pub(super) policy: Vec<SwitchReport>,
     pub(super) copies: Vec<CopyReport>,
@@ -164,7 +166,9 @@ impl InstanceReport {
             protected_since: posture.protected_since.map(written),
             created: posture.created.map(written),
             gone: posture.gone,
-            gone_since: facts.gone_since.map(written),
+            gone_since: facts.presence.gone_since.map(written),
+            missing: posture.missing,
+            missing_since: facts.presence.missing.map(|missing| written(missing.since)),
             expected_regions: posture.expected_regions.clone(),
             policy: posture
                 .switches

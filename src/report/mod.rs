@@ -3,6 +3,7 @@
 //!
 //! Says the same as the metrics, from the same judgement; the labels of the metrics are the values here.
 
+pub mod emptiness;
 mod instance;
 pub mod query;
 pub mod reasons;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use self::emptiness::why_nothing_is_watched;
 use self::instance::InstanceReport;
 use self::query::Query;
 use self::summary::{AccountSummary, Summary};
@@ -24,6 +26,7 @@ use self::words::written;
 use crate::facts::{RegionFacts, RegionKey};
 use crate::metrics::Assessed;
 use crate::posture::State;
+use crate::shard::Shard;
 
 /// At most so many single sets of one instance are part of an answer.
 const MOST_SETS: usize = 5000;
@@ -38,6 +41,8 @@ pub struct Report {
     now: String,
     version: &'static str,
     summary: SummaryReport,
+    /// In words; empty while any instance is watched.
+    nothing_watched_because: Vec<String>,
     instances: Vec<InstanceReport>,
     /// Where instances are looked for.
     regions: Vec<RegionReport>,
@@ -87,6 +92,7 @@ impl Report {
     pub fn new(
         instances: &[Assessed],
         regions: &[(RegionKey, Arc<RegionFacts>)],
+        shard: Shard,
         query: &Query,
         now: DateTime<Utc>,
     ) -> Self {
@@ -100,6 +106,8 @@ impl Report {
         };
         let selected = query.select(instances, None);
         let selected: Vec<_> = selected.into_iter().map(report).collect();
+        let all = instances.iter().map(|instance| &*instance.facts);
+        let nothing_watched_because = why_nothing_is_watched(all, regions, shard);
         let regions: Vec<_> = regions
             .iter()
             .map(|(key, found)| RegionReport::new(key, found))
@@ -108,6 +116,7 @@ impl Report {
             now: written(now),
             version: env!("CARGO_PKG_VERSION"),
             summary: SummaryReport::new(&Summary::of(instances), selected.len(), &regions),
+            nothing_watched_because,
             instances: selected,
             regions,
             accounts: summary::accounts(instances)
@@ -115,6 +124,11 @@ impl Report {
                 .map(AccountReport::new)
                 .collect(),
         }
+    }
+
+    /// Why nothing is watched, in words; empty while any instance is.
+    pub fn nothing_watched_because(&self) -> &[String] {
+        &self.nothing_watched_because
     }
 
     /// One JSON document with a line feed at its end.
@@ -163,7 +177,6 @@ impl RegionReport {
     fn new(key: &RegionKey, found: &RegionFacts) -> Self {
         let attempt = found.last_attempt.as_ref();
         let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
-        let present = found.instances.values();
         Self {
             provider: key.provider,
             account: key.account.to_string(),
@@ -172,7 +185,7 @@ impl RegionReport {
             reason: failure.map(|failure| failure.reason.label()),
             error: failure.map(|failure| failure.message.clone()),
             last_success: found.last_success.map(written),
-            found: present.filter(|listed| listed.gone_since.is_none()).count(),
+            found: found.present().count(),
             outlived: found.outlived.clone(),
         }
     }

@@ -19,11 +19,18 @@ pub struct Sentence<'a>(&'a Trouble);
 impl Display for Sentence<'_> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Trouble::Gone(None) => formatter.write_str("The provider says that this instance does not exist"),
-            Trouble::Gone(Some(age)) => {
-                let age = span(*age);
-                write!(formatter, "The provider stopped listing this instance {age} ago")
+            Trouble::Gone(age) => {
+                formatter.write_str("The provider no longer has this instance")?;
+                match age {
+                    Some(age) => write!(formatter, ", as is known for {}", span(*age)),
+                    None => Ok(()),
+                }
             }
+            Trouble::Missing(age) => write!(
+                formatter,
+                "Missing from the provider's list of instances for {}; watched and promised as before",
+                span(*age)
+            ),
             Trouble::NotAsked(_, true) => formatter.write_str("Nothing has been asked about it yet"),
             Trouble::NotAsked(listings, false) => {
                 let labels: Vec<_> = listings.iter().map(|listing| listing.label()).collect();
@@ -33,6 +40,7 @@ impl Display for Sentence<'_> {
                 formatter.write_str("The provider cannot copy this instance to another region")
             }
             Trouble::CopyingOff => formatter.write_str("Copying to another region is switched off"),
+            Trouble::CopyingOffTo(region) => write!(formatter, "Copying to {region} is switched off"),
             Trouble::NoRegionExpected => formatter.write_str(
                 "No copy in another region: neither the configuration nor the provider's policy names one",
             ),

@@ -76,7 +76,13 @@ impl Report {
                 );
             }
         }
-        let mut tables = format!("{copies}\n{objectives}\n{listings}");
+        let mut tables = String::new();
+        for reason in &self.nothing_watched_because {
+            let written = writeln!(tables, "NOTHING IS WATCHED: {reason}");
+            debug_assert!(written.is_ok());
+        }
+        let written = write!(tables, "{copies}\n{objectives}\n{listings}");
+        debug_assert!(written.is_ok());
         if troubles.rows.len() > 1 {
             let written = write!(tables, "\n{troubles}");
             debug_assert!(written.is_ok());

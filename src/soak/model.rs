@@ -1326,13 +1326,22 @@ impl<'a> Judged<'a> {
             .policy()
             .map(|policy| policy.switches.clone())
             .unwrap_or_default();
-        let on = switches.into_iter().filter(|switch| {
+        let named = switches
+            .into_iter()
+            .filter(|switch| switch.scope == "cross_region" && !switch.region.is_empty());
+        named.map(|switch| switch.region).collect()
+    }
+
+    /// Since when sets are copied there, where the provider tells and they still are.
+    fn since(&self, region: &str) -> Option<Time> {
+        let policy = self.policy()?;
+        let is_off = policy.switches.iter().any(|switch| {
             switch.scope == "cross_region"
-                && switch.enabled
                 && switch.backup_type == "full"
-                && !switch.region.is_empty()
+                && switch.region == region
+                && !switch.enabled
         });
-        on.map(|switch| switch.region).collect()
+        if is_off { None } else { policy.since }
     }
 
     fn policy(&self) -> Option<&'a Policy> {
@@ -1773,8 +1782,8 @@ impl<'a> Judged<'a> {
         {
             return lacking;
         }
-        let since = self.policy().and_then(|policy| policy.since);
         for region in &self.regions {
+            let since = self.since(region);
             let mut copied: Option<Time> = None;
             for set in self.sets(ListingKind::CrossRegion) {
                 if set.backup_type == "full" && set.is_sound() && set.region == *region {
@@ -1873,7 +1882,7 @@ impl<'a> Judged<'a> {
                 })
             }
             _ => everywhere(&|region| {
-                let since = self.policy().and_then(|policy| policy.since);
+                let since = self.since(region);
                 let copies = self.by_copy().into_iter();
                 let here =
                     copies.filter(|((place, _), _)| *place == ("cross_region", region.to_owned()));

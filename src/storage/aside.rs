@@ -15,6 +15,7 @@ const MOST: usize = 3;
 pub(super) fn set_aside(path: &Path, fault: &Fault, now: DateTime<Utc>) -> io::Result<PathBuf> {
     let kind = match fault {
         Fault::Newer(_) => "newer",
+        Fault::Older(_) => "older",
         _ => "damaged",
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();

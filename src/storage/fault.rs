@@ -19,19 +19,24 @@ pub(super) enum Fault {
     Damaged(String),
     #[error("it has version {0}, and this exporter knows none above {VERSION}")]
     Newer(u64),
+    #[error(
+        "it has version {0} of an earlier exporter, and this one begins with version {VERSION}"
+    )]
+    Older(u64),
     #[error("{0}")]
     Other(String),
 }
 
 impl Fault {
     /// The values of the label `reason`.
-    pub(super) const REASONS: [&'static str; 7] = [
+    pub(super) const REASONS: [&'static str; 8] = [
         "full",
         "read_only",
         "permission",
         "in_use",
         "damaged",
         "newer_version",
+        "older_version",
         "other",
     ];
 
@@ -44,6 +49,7 @@ impl Fault {
             Self::InUse => "in_use",
             Self::Damaged(_) => "damaged",
             Self::Newer(_) => "newer_version",
+            Self::Older(_) => "older_version",
             Self::Other(_) => "other",
         }
     }

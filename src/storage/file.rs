@@ -162,7 +162,7 @@ impl FactsFile {
             }
             Some(VERSION) => {}
             Some(newer) if newer > VERSION => return Err(Fault::Newer(newer)),
-            Some(older) => return Err(Fault::Damaged(format!("there is no version {older}"))),
+            Some(older) => return Err(Fault::Older(older)),
         }
         let transaction = database.begin_read().map_err(fault)?;
         let (written, stored) = take_back(&transaction)?;
@@ -397,7 +397,7 @@ fn restored(
             listings: listings.keys().copied().collect(),
         }),
         description: matter.description,
-        gone_since: matter.gone_since,
+        presence: matter.presence,
         is_found: matter.is_found,
         listings,
     }
@@ -432,11 +432,11 @@ impl Writing<'_> {
             };
             let InstanceFacts {
                 description,
-                gone_since,
+                presence,
                 is_found,
                 ..
             } = &*known;
-            let matter = InstanceRecord::new(key, description, *gone_since, *is_found);
+            let matter = InstanceRecord::new(key, description, presence, *is_found);
             let matter = record::write(&matter);
             let mut now = WrittenInstance {
                 number: before.map_or(self.written.next_instance, |before| before.number),

@@ -216,7 +216,7 @@ impl Keeper {
                 self.file = Some(file);
                 return Ok(stored);
             }
-            Err(fault @ (Fault::Damaged(_) | Fault::Newer(_))) => fault,
+            Err(fault @ (Fault::Damaged(_) | Fault::Newer(_) | Fault::Older(_))) => fault,
             Err(fault) => return Err(fault),
         };
         let aside = aside::set_aside(&self.path, &fault, self.ground.clock.now())?;

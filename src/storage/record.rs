@@ -17,14 +17,16 @@ use crate::backup::{
     Policy, PolicySwitch, RestoreWindow, RestoreWindows, Scope, Status, is_conceivable,
 };
 use crate::facts::ledger::{CopyKey, Events, Identity, Ledger, Standing};
-use crate::facts::{Attempt, Failure, Found, Listed, ListingFacts, RegionFacts, RegionKey, Sets};
-use crate::log_chain::Hole;
+use crate::facts::{
+    Attempt, Failure, Found, Listed, ListingFacts, Missing, Presence, RegionFacts, RegionKey, Sets,
+};
+use crate::log_chain::{Coverage, Stretch};
 use crate::provider::error::Reason;
 use crate::target::InstanceKey;
 use crate::vendor::Vendor;
 
-/// The version of these records. Whoever changes one raises it, and goes on reading the versions before.
-pub(super) const VERSION: u64 = 1;
+/// The version of these records. Whoever changes one raises it; a file of an earlier version is set aside.
+pub(super) const VERSION: u64 = 2;
 
 /// A record that does not mean anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -148,8 +150,58 @@ pub(super) struct InstanceRecord<'a> {
     instance_id: &'a str,
     #[serde(borrow)]
     description: DescriptionRecord<'a>,
-    gone_since: Option<Moment>,
+    presence: PresenceRecord,
     is_found: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PresenceRecord {
+    was_listed: bool,
+    missing: Option<MissingRecord>,
+    denials: u32,
+    bare: u32,
+    gone_since: Option<Moment>,
+}
+
+/// Since when an instance is missing, and from how many plausible lists.
+type MissingRecord = (Moment, u32);
+
+fn missing_record(missing: Option<Missing>) -> Option<MissingRecord> {
+    missing.map(|Missing { since, searches }| (since.into(), searches))
+}
+
+fn missing(record: Option<MissingRecord>) -> Result<Option<Missing>, Unreadable> {
+    let read = |(since, searches): MissingRecord| {
+        Ok(Missing {
+            since: since.try_into()?,
+            searches,
+        })
+    };
+    record.map(read).transpose()
+}
+
+impl From<&Presence> for PresenceRecord {
+    fn from(presence: &Presence) -> Self {
+        Self {
+            was_listed: presence.was_listed,
+            missing: missing_record(presence.missing),
+            denials: presence.denials,
+            bare: presence.bare,
+            gone_since: moment(presence.gone_since),
+        }
+    }
+}
+
+impl PresenceRecord {
+    fn read(&self) -> Result<Presence, Unreadable> {
+        Ok(Presence {
+            was_listed: self.was_listed,
+            missing: missing(self.missing)?,
+            denials: self.denials,
+            bare: self.bare,
+            gone_since: time(self.gone_since)?,
+        })
+    }
 }
 
 /// What is known of an instance beside its listings.
@@ -157,7 +209,7 @@ pub(super) struct InstanceRecord<'a> {
 pub(super) struct InstanceMatter {
     pub(super) key: InstanceKey,
     pub(super) description: Description,
-    pub(super) gone_since: Option<DateTime<Utc>>,
+    pub(super) presence: Presence,
     pub(super) is_found: bool,
 }
 
@@ -205,7 +257,7 @@ impl<'a> InstanceRecord<'a> {
     pub(super) fn new(
         key: &'a InstanceKey,
         description: &'a Description,
-        gone_since: Option<DateTime<Utc>>,
+        presence: &Presence,
         is_found: bool,
     ) -> Self {
         Self {
@@ -214,7 +266,7 @@ impl<'a> InstanceRecord<'a> {
             source_region: &key.source_region,
             instance_id: &key.instance_id,
             description: description.into(),
-            gone_since: moment(gone_since),
+            presence: presence.into(),
             is_found,
         }
     }
@@ -228,7 +280,7 @@ impl<'a> InstanceRecord<'a> {
                 instance_id: self.instance_id.into(),
             },
             description: self.description.read()?,
-            gone_since: time(self.gone_since)?,
+            presence: self.presence.read()?,
             is_found: self.is_found,
         })
     }
@@ -303,6 +355,7 @@ pub(super) struct FindingRecord<'a> {
     words: Vec<&'a str>,
     #[serde(borrow)]
     found: FoundRecord<'a>,
+    is_doubted: bool,
     ledger: Option<LedgerRecord>,
 }
 
@@ -327,7 +380,14 @@ struct SetsRecord {
     destinations: Vec<Word>,
     protected: Option<bool>,
     remembered: Vec<SetRecord>,
-    holes: Vec<(Word, Moment, Moment)>,
+    logs: CoverageRecord,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct CoverageRecord {
+    stretches: Vec<(Word, Moment, Moment, Option<Moment>, bool)>,
+    read_from: Option<Moment>,
+    cut_at: Option<Moment>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -374,6 +434,7 @@ struct LedgerRecord {
     lookback: Option<(Duration, Duration)>,
     apart: Vec<IdentityRecord>,
     usable: Option<Vec<(IdentityRecord, Option<Moment>)>>,
+    suspects: Vec<IdentityRecord>,
 }
 
 type IdentityRecord = ((Word, Word, Word), Moment);
@@ -392,6 +453,7 @@ impl<'a> FindingRecord<'a> {
         Self {
             words: words.words,
             found,
+            is_doubted: facts.is_doubted,
             ledger,
         }
     }
@@ -413,6 +475,7 @@ impl<'a> FindingRecord<'a> {
                     Found::Windows(Arc::new(lexicon.windows(windows)?))
                 }
             },
+            is_doubted: self.is_doubted,
             ledger: ledger.transpose()?.map(Arc::new),
         })
     }
@@ -440,7 +503,6 @@ impl<'a> Words<'a> {
 
     fn sets(&mut self, sets: &'a Sets) -> SetsRecord {
         let listing = &sets.listing;
-        let holes = sets.holes.iter();
         SetsRecord {
             sets: listing.sets.iter().map(|set| self.set(set)).collect(),
             anomalies: self.anomalies(&listing.anomalies),
@@ -451,12 +513,24 @@ impl<'a> Words<'a> {
             destinations: self.places(&listing.destinations),
             protected: listing.protected,
             remembered: sets.remembered.iter().map(|set| self.set(set)).collect(),
-            holes: holes
-                .map(|hole| {
-                    let region = self.place(&hole.backup_region);
-                    (region, hole.from.into(), hole.until.into())
-                })
-                .collect(),
+            logs: self.coverage(&sets.logs),
+        }
+    }
+
+    fn coverage(&mut self, coverage: &'a Coverage) -> CoverageRecord {
+        let stretches = coverage.stretches.iter().map(|stretch| {
+            (
+                self.place(&stretch.backup_region),
+                stretch.from.into(),
+                stretch.until.into(),
+                moment(stretch.newest),
+                stretch.is_doubted,
+            )
+        });
+        CoverageRecord {
+            stretches: stretches.collect(),
+            read_from: moment(coverage.read_from),
+            cut_at: moment(coverage.cut_at),
         }
     }
 
@@ -527,6 +601,11 @@ impl<'a> Words<'a> {
                     .map(|set| (self.identity(&set.identity), moment(set.expires)))
                     .collect()
             }),
+            suspects: ledger
+                .suspects
+                .iter()
+                .map(|set| self.identity(set))
+                .collect(),
         }
     }
 
@@ -555,7 +634,6 @@ impl Lexicon<'_> {
         let sets = |records: &[SetRecord]| -> Result<Vec<_>, _> {
             records.iter().map(|record| self.set(record)).collect()
         };
-        let holes = record.holes.iter();
         Ok(Sets {
             listing: Listing {
                 sets: sets(&record.sets)?,
@@ -566,18 +644,29 @@ impl Lexicon<'_> {
                 instance_name: self.optional(record.instance_name)?,
                 destinations: self.texts(&record.destinations)?,
                 protected: record.protected,
+                back_to: None,
             }
             .made_lean(),
             remembered: sets(&record.remembered)?,
-            holes: holes
-                .map(|(region, from, until)| {
-                    Ok(Hole {
-                        backup_region: self.text(*region)?,
-                        from: (*from).try_into()?,
-                        until: (*until).try_into()?,
-                    })
-                })
-                .collect::<Result<_, Unreadable>>()?,
+            logs: self.coverage(&record.logs)?,
+        })
+    }
+
+    fn coverage(&self, record: &CoverageRecord) -> Result<Coverage, Unreadable> {
+        let stretches = record.stretches.iter();
+        let stretches = stretches.map(|(region, from, until, newest, is_doubted)| {
+            Ok(Stretch {
+                backup_region: self.text(*region)?,
+                from: (*from).try_into()?,
+                until: (*until).try_into()?,
+                newest: time(*newest)?,
+                is_doubted: *is_doubted,
+            })
+        });
+        Ok(Coverage {
+            stretches: stretches.collect::<Result<_, Unreadable>>()?,
+            read_from: time(record.read_from)?,
+            cut_at: time(record.cut_at)?,
         })
     }
 
@@ -643,6 +732,13 @@ impl Lexicon<'_> {
         })
     }
 
+    fn identities(&self, records: &[IdentityRecord]) -> Result<Vec<Identity>, Unreadable> {
+        records
+            .iter()
+            .map(|record| self.identity(*record))
+            .collect()
+    }
+
     fn ledger(&self, record: &LedgerRecord) -> Result<Ledger, Unreadable> {
         let mut events = BTreeMap::new();
         for (copy, [completed, failed, vanished]) in &record.events {
@@ -653,7 +749,6 @@ impl Lexicon<'_> {
             };
             events.insert(self.copy(*copy)?, counts);
         }
-        let apart = record.apart.iter().map(|identity| self.identity(*identity));
         let standing = |(identity, expires): &(IdentityRecord, Option<Moment>)| {
             Ok(Standing {
                 identity: self.identity(*identity)?,
@@ -667,8 +762,9 @@ impl Lexicon<'_> {
         Ok(Ledger {
             events,
             lookback: record.lookback.map(|(sets, logs)| Lookback { sets, logs }),
-            apart: apart.collect::<Result<_, _>>()?,
+            apart: self.identities(&record.apart)?,
             usable: usable.transpose()?,
+            suspects: self.identities(&record.suspects)?,
         })
     }
 
@@ -707,7 +803,8 @@ struct ListedRecord<'a> {
     description: DescriptionRecord<'a>,
     has_backups: bool,
     at_work: bool,
-    gone_since: Option<Moment>,
+    missing: Option<MissingRecord>,
+    is_doubted: bool,
 }
 
 impl<'a> RegionRecord<'a> {
@@ -721,13 +818,15 @@ impl<'a> RegionRecord<'a> {
                 .map(
                     |Listed {
                          instance,
-                         gone_since,
+                         missing,
+                         is_doubted,
                      }| ListedRecord {
                         id: &instance.id,
                         description: (&instance.description).into(),
                         has_backups: instance.has_backups,
                         at_work: instance.at_work,
-                        gone_since: moment(*gone_since),
+                        missing: missing_record(*missing),
+                        is_doubted: *is_doubted,
                     },
                 )
                 .collect(),
@@ -749,14 +848,12 @@ impl<'a> RegionRecord<'a> {
                 has_backups: listed.has_backups,
                 at_work: listed.at_work,
             };
-            let gone_since = time(listed.gone_since)?;
-            instances.insert(
-                listed.id.to_owned(),
-                Listed {
-                    instance,
-                    gone_since,
-                },
-            );
+            let listed = Listed {
+                instance,
+                missing: missing(listed.missing)?,
+                is_doubted: listed.is_doubted,
+            };
+            instances.insert(listed.instance.id.clone(), listed);
         }
         let key = RegionKey {
             provider: provider(self.provider)?,

@@ -32,6 +32,7 @@ use crate::facts::{Facts, InstanceFacts, RegionFacts};
 use crate::metrics::{self, Assessed, Format, ReloadState, Scrape};
 use crate::posture;
 use crate::report::Report;
+use crate::report::emptiness::why_nothing_is_watched;
 use crate::report::query::Query;
 use crate::shard::Shard;
 use crate::tally::Tally;
@@ -126,7 +127,8 @@ impl Site {
 
     fn report_on(&self, query: &Query) -> Report {
         let now = self.clock.now();
-        Report::new(&self.assess(), &self.facts.regions(), query, now)
+        let shard = self.settings().shard;
+        Report::new(&self.assess(), &self.facts.regions(), shard, query, now)
     }
 
     /// Whether every region was listed the last time that instances were looked for there.
@@ -209,8 +211,12 @@ impl Site {
         let mut answer = format!("{attempted} of {} instances attempted\n", facts.len());
         if !regions.is_empty() {
             let all = regions.len();
-            let regions = [&searched.to_string(), " of ", &all.to_string()].concat();
-            answer.push_str(&(regions + " regions searched for instances\n"));
+            let searched = [&searched.to_string(), " of ", &all.to_string()].concat();
+            answer.push_str(&(searched + " regions searched for instances\n"));
+        }
+        let all = facts.iter().map(|facts| &**facts);
+        for reason in why_nothing_is_watched(all, &regions, self.settings().shard) {
+            answer.push_str(&["nothing is watched: ", &reason, "\n"].concat());
         }
         text(status, answer)
     }
@@ -326,6 +332,7 @@ impl Site {
         let page = status_page::Page {
             instances: &self.assess(),
             regions: &self.facts.regions(),
+            shard: self.settings().shard,
             lookback,
             query,
             now: self.clock.now(),

@@ -291,7 +291,7 @@ fn perform(
         world: &state.world,
         account: &account,
         parameters: &call.parameters,
-        now: received.at,
+        now: received.world,
         repeated,
     })
 }

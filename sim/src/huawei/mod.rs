@@ -361,7 +361,7 @@ fn signed(
         account: &account,
         region: project.region(),
         has_instances: project.is_of_a_region(),
-        now: received.at,
+        now: received.world,
         oldest_first: call.oldest_first,
     };
     database(&site, operation, call).map(Success::json)

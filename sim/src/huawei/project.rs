@@ -228,6 +228,7 @@ mod tests {
             std::slice::from_ref(&account),
             &[instance],
             DateTime::UNIX_EPOCH,
+            DateTime::UNIX_EPOCH,
         );
         let mut projects = Projects::new(&[account]);
         let names = |projects: &Projects| -> Vec<String> {

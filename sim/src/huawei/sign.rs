@@ -114,6 +114,7 @@ mod tests {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let received = Received {
             at: DateTime::UNIX_EPOCH,
+            world: DateTime::UNIX_EPOCH,
             method: "GET".to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),

@@ -322,7 +322,7 @@ fn perform(
     let question = Question {
         account: &account,
         region: call.scope.as_ref().map_or("", |scope| &scope.region),
-        now: received.at,
+        now: received.world,
         rows_repeated,
     };
     let operation = call.operation.as_str();

@@ -116,6 +116,7 @@ mod tests {
         headers.sort();
         Received {
             at: DateTime::UNIX_EPOCH,
+            world: DateTime::UNIX_EPOCH,
             method: method.to_owned(),
             path: "/".to_owned(),
             query: query.to_owned(),

@@ -48,9 +48,11 @@ impl Copy {
     }
 }
 
-/// The troubles of one instance on the calendar, and when its policy was in force.
+/// The calendar of one instance, with its troubles, and when its policy was in force.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mishaps {
+    /// When the first slot begins, but for the offset of the schedule.
+    pub(super) first_slot: DateTime<Utc>,
     pub(super) policy: Policy,
     /// Backups that start in one of these have failed; the end is excluded and may be open.
     failed: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
@@ -112,7 +114,8 @@ impl Mishaps {
         };
         // The start of a backup is up to `jitter` later than the start of its slot, so `at` may be
         // a listed start or any time after it.
-        self.failed_slots.push(slot_at(schedule, at));
+        let slot = self.slot_at(schedule, at);
+        self.failed_slots.push(slot);
         true
     }
 
@@ -228,6 +231,27 @@ impl Mishaps {
             .fold(destination.lag, Duration::max)
     }
 
+    fn slot_at(&self, schedule: &Schedule, time: DateTime<Utc>) -> i64 {
+        self.slot_of(schedule.every, time - schedule.offset)
+    }
+
+    fn slot_start(&self, schedule: &Schedule, slot: i64) -> DateTime<Utc> {
+        self.start_of(schedule.every, slot) + schedule.offset
+    }
+
+    /// The slot of this length that contains `time`.
+    pub(super) fn slot_of(&self, length: Duration, time: DateTime<Utc>) -> i64 {
+        let since = time.timestamp() - self.first_slot.timestamp();
+        since.div_euclid(whole_seconds(length).max(1))
+    }
+
+    /// When a slot of this length begins.
+    pub(super) fn start_of(&self, length: Duration, slot: i64) -> DateTime<Utc> {
+        let since = slot.saturating_mul(whole_seconds(length).max(1));
+        let start = self.first_slot.timestamp().saturating_add(since);
+        DateTime::from_timestamp(start, 0).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
     fn lag(&self, end: DateTime<Utc>, destination: &Destination) -> Duration {
         let slowed = self
             .slowed
@@ -250,7 +274,7 @@ pub(crate) fn running(
     now: DateTime<Utc>,
 ) -> Option<Backup> {
     let schedule = instance.schedule.as_ref()?;
-    let current = slot_at(schedule, now);
+    let current = mishaps.slot_at(schedule, now);
     // A backup may still run when the next slot has begun.
     (current - 1..=current)
         .map(|slot| backup(instance, schedule, mishaps, slot))
@@ -258,9 +282,13 @@ pub(crate) fn running(
 }
 
 /// When the first slot after `now` begins.
-pub(crate) fn next_start(instance: &Instance, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(crate) fn next_start(
+    instance: &Instance,
+    mishaps: &Mishaps,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
     let schedule = instance.schedule.as_ref()?;
-    Some(slot_start(schedule, slot_at(schedule, now) + 1))
+    Some(mishaps.slot_start(schedule, mishaps.slot_at(schedule, now) + 1))
 }
 
 /// Copies that are listed at `now`.
@@ -297,8 +325,8 @@ pub(super) fn ended_after(
         return Vec::new();
     };
     // A backup that ended after `oldest` may have started in an earlier slot.
-    let first = slot_at(schedule, oldest - schedule.duration * 2);
-    (first..=slot_at(schedule, now))
+    let first = mishaps.slot_at(schedule, oldest - schedule.duration * 2);
+    (first..=mishaps.slot_at(schedule, now))
         .map(|slot| backup(instance, schedule, mishaps, slot))
         .filter(|backup| backup.end > oldest && backup.end <= now)
         .filter(|backup| !(backup.full && mishaps.has(Quirk::FullsLost, backup.start)))
@@ -306,7 +334,7 @@ pub(super) fn ended_after(
 }
 
 fn backup(instance: &Instance, schedule: &Schedule, mishaps: &Mishaps, slot: i64) -> Backup {
-    let start = slot_start(schedule, slot)
+    let start = mishaps.slot_start(schedule, slot)
         + seconds(draw(&instance.id, slot, "start") % (jitter_seconds(schedule) + 1));
     // Between 90 and 110 hundredths of the usual duration.
     let hundredths = 90 + draw(&instance.id, slot, "duration") % 21;
@@ -343,18 +371,6 @@ fn backup(instance: &Instance, schedule: &Schedule, mishaps: &Mishaps, slot: i64
 /// Up to five minutes, and less for short slots, because real backups do not start on the second.
 fn jitter_seconds(schedule: &Schedule) -> u64 {
     (schedule.every.as_secs() / 20).min(300)
-}
-
-fn slot_at(schedule: &Schedule, time: DateTime<Utc>) -> i64 {
-    (time - schedule.offset)
-        .timestamp()
-        .div_euclid(whole_seconds(schedule.every).max(1))
-}
-
-fn slot_start(schedule: &Schedule, slot: i64) -> DateTime<Utc> {
-    let since_epoch =
-        slot.saturating_mul(whole_seconds(schedule.every).max(1)) + whole_seconds(schedule.offset);
-    DateTime::from_timestamp(since_epoch, 0).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 fn contains((from, until): (DateTime<Utc>, Option<DateTime<Utc>>), time: DateTime<Utc>) -> bool {
@@ -574,9 +590,9 @@ mod tests {
         assert_eq!(slot(newest.end - second), Some(newest.slot));
         assert_eq!(slot(newest.end), None);
         let midnight = "2026-06-16T00:00:00Z".parse().unwrap();
-        assert_eq!(next_start(&instance, noon()), Some(midnight));
+        assert_eq!(next_start(&instance, &mishaps, noon()), Some(midnight));
         assert_eq!(
-            next_start(&Instance::new("rm-2", "cn-hangzhou"), noon()),
+            next_start(&Instance::new("rm-2", "cn-hangzhou"), &mishaps, noon()),
             None
         );
     }

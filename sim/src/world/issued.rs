@@ -325,7 +325,7 @@ mod tests {
             access_key_id: "k".to_owned(),
             ..Account::default()
         };
-        let mut world = World::new(&[account], &[], DateTime::UNIX_EPOCH);
+        let mut world = World::new(&[account], &[], DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
         assert_eq!(world.add_role("prod", "reader"), Some(Vendor::Volcengine));
         world
     }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
-use super::history::{Mishaps, draw, seconds, whole_seconds};
+use super::history::{Mishaps, draw, seconds};
 use super::instance::Instance;
 
 /// A finished log backup.
@@ -74,21 +74,18 @@ fn between(
     if !instance.has_logs() {
         return Vec::new();
     }
-    let length = whole_seconds(instance.logs.every);
-    let slot_of = |time: DateTime<Utc>| time.timestamp().div_euclid(length);
+    let slot_of = |time| mishaps.slot_of(instance.logs.every, time);
     let first = slot_of(*begun.start()).max(slot_of(oldest));
     let last = slot_of(*begun.end()).min(slot_of(now));
     (first..=last)
-        .map(|slot| log(instance, mishaps, slot, length))
+        .map(|slot| log(instance, mishaps, slot))
         .filter(|log| begun.contains(&log.begin) && log.end > oldest && log.end <= now)
         .filter(|log| mishaps.logs_run(log.end))
         .collect()
 }
 
-fn log(instance: &Instance, mishaps: &Mishaps, slot: i64, length: i64) -> Log {
-    let at = |slot: i64| {
-        DateTime::from_timestamp(slot.saturating_mul(length), 0).unwrap_or(DateTime::UNIX_EPOCH)
-    };
+fn log(instance: &Instance, mishaps: &Mishaps, slot: i64) -> Log {
+    let at = |slot| mishaps.start_of(instance.logs.every, slot);
     let end = at(slot + 1);
     // Someone writes every few seconds.
     let quiet = draw(&instance.id, slot, "last transaction") % 15;

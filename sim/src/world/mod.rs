@@ -44,6 +44,8 @@ pub(crate) struct World {
     /// Owner of instances that name none.
     first_account: String,
     stated_so_far: u64,
+    /// When the first slot of every schedule begins.
+    first_slot: DateTime<Utc>,
     issued: issued::Issued,
 }
 
@@ -82,7 +84,7 @@ impl Holding {
 
     /// When the next slot begins.
     pub(crate) fn next_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        history::next_start(&self.instance, now)
+        history::next_start(&self.instance, &self.mishaps, now)
     }
 
     /// Copies of scheduled backups, finished and not yet expired.
@@ -189,8 +191,16 @@ impl Holding {
 
 impl World {
     /// The world of a scenario, whose troubles are counted back from `now`.
-    pub(crate) fn new(accounts: &[Account], instances: &[Instance], now: DateTime<Utc>) -> Self {
-        let mut world = Self::default();
+    pub(crate) fn new(
+        accounts: &[Account],
+        instances: &[Instance],
+        now: DateTime<Utc>,
+        first_slot: DateTime<Utc>,
+    ) -> Self {
+        let mut world = Self {
+            first_slot,
+            ..Self::default()
+        };
         for account in accounts {
             world.add_account(account, now);
         }
@@ -302,7 +312,8 @@ impl World {
         if instance.account.is_empty() {
             instance.account.clone_from(&self.first_account);
         }
-        let mishaps = Mishaps::of(&instance, now);
+        let mut mishaps = Mishaps::of(&instance, now);
+        mishaps.first_slot = self.first_slot;
         let released = instance.trouble.iter().find_map(|trouble| match trouble {
             Trouble::Released { since } => Some(now - *since),
             _ => None,

@@ -11,6 +11,7 @@ use crate::facts::InstanceFacts;
 use crate::metrics::exposition::{
     AGE_DIGITS, Ages, InstanceFamily, OpenAge, age_digits, written_labels,
 };
+use crate::metrics::states::Existence;
 use crate::metrics::{Assessed, catalogue};
 use crate::target::InstanceKey;
 
@@ -30,7 +31,7 @@ pub(super) struct Block {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub key: InstanceKey,
-    pub gone: bool,
+    pub existence: Existence,
     /// When what is written about it may have to be written anew by itself.
     pub holds_until: Option<DateTime<Utc>>,
 }
@@ -96,7 +97,7 @@ impl Block {
             Judged::Old(place) => self.entries[*place].clone(),
             Judged::New(instance, _) => Entry {
                 key: instance.facts.target.key.clone(),
-                gone: instance.posture.gone,
+                existence: Existence::of(&instance.posture),
                 holds_until: instance.posture.holds_until,
             },
         });

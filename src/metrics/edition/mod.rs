@@ -139,7 +139,7 @@ impl Editor {
         stale
     }
 
-    /// Writes anew about these instances. Tells whether there are others than before, or one that is gone since.
+    /// Writes anew about these instances. Tells whether there are others than before, or one that is gone or missing since.
     fn rewrite(
         &mut self,
         stale: BTreeSet<InstanceKey>,
@@ -178,7 +178,7 @@ impl Editor {
                 let written = block.write(part, judge, &mut self.deflater);
                 self.blocks.push(written);
             }
-            let states = |entries: &Entry| (entries.key.clone(), entries.gone);
+            let states = |entries: &Entry| (entries.key.clone(), entries.existence);
             let written = self.blocks[first..].iter().flat_map(|block| &block.entries);
             members_changed |= !written.map(states).eq(block.entries.iter().map(states));
         }
@@ -208,7 +208,7 @@ impl Editor {
         });
         let sections = sections.collect();
         let states = states.unwrap_or_else(|| {
-            let watched = self.entries().map(|entry| (&entry.key, entry.gone));
+            let watched = self.entries().map(|entry| (&entry.key, entry.existence));
             Arc::new(States::count(watched, &regions, |key| {
                 self.writes_about(key)
             }))

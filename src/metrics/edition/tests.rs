@@ -50,7 +50,7 @@ impl Desk {
             target.listings = ListingKind::ALL.to_vec();
             Watched::from(Arc::new(target))
         });
-        self.facts.adopt(ACCOUNT, watched);
+        self.facts.adopt(ACCOUNT, now(), watched);
     }
 
     fn revise(&mut self, at: DateTime<Utc>) -> Arc<Edition> {
@@ -192,7 +192,7 @@ proptest! {
                         has_backups: true,
                         at_work: true,
                     });
-                    let inventory = Inventory { instances: instances.collect(), outlived: vec!["rm-01".to_owned()], complete: true };
+                    let inventory = Inventory { instances: instances.collect(), outlived: vec!["rm-01".to_owned()], complete: true, tells_absence: !numbers.is_empty() };
                     desk.facts.record_inventory(&region, at, std::time::Duration::from_secs(3600), Ok(inventory));
                 }
                 Event::Waits(seconds) => at += Duration::seconds(seconds),

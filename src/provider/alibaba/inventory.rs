@@ -39,6 +39,7 @@ impl Alibaba {
         )
         .await?;
         inventory.complete &= paging.is_complete();
+        inventory.tells_absence = paging.has_total() && paging.rows_read() > 0;
         Ok(inventory)
     }
 }

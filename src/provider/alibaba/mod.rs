@@ -26,13 +26,15 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 pub(super) use self::budget::{ACTIONS, costs, discovery_costs, operations};
 use self::learnt::Learnt;
 use super::credentials::Credential;
 use super::error::ListError;
 use super::http::{Answer, Method, Outgoing, authority, path_of};
 use super::page::Paging;
-use super::pages::{Window, read_pages};
+use super::pages::{Span, Window, read_pages};
 use super::row::Page;
 use super::{Call, Courier, Premises, ReadTogether, canonical, retry_after};
 use crate::backup::{ListingKind, Lookback, Reading};
@@ -72,10 +74,21 @@ impl Alibaba {
         target: &Target,
         courier: &impl Courier,
     ) -> Result<Reading, ListError> {
+        self.list_back_to(None, listing, target, courier).await
+    }
+
+    /// The same, and of what is kept elsewhere also what came before the look-back, from this instant on.
+    pub async fn list_back_to(
+        &self,
+        back_to: Option<DateTime<Utc>>,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Reading, ListError> {
         Ok(match listing {
-            ListingKind::CrossRegion => self.copies(target, courier).await?.into(),
+            ListingKind::CrossRegion => self.copies(target, back_to, courier).await?.into(),
             ListingKind::Local => self.local_sets(target, courier).await?.into(),
-            ListingKind::CrossRegionLog => self.log_copies(target, courier).await?.into(),
+            ListingKind::CrossRegionLog => self.log_copies(target, back_to, courier).await?.into(),
             ListingKind::Policy => self.policy(target, courier).await?.into(),
             ListingKind::RestoreWindow => self.windows(target, courier).await?.into(),
         })
@@ -102,7 +115,7 @@ impl Alibaba {
     /// Reads a list page by page; the page past its end is an empty one.
     async fn read_rows<R: Send>(
         &self,
-        lookback: Duration,
+        span: impl Into<Span>,
         paging: &mut Paging,
         courier: &impl Courier,
         ask: impl Fn(Window, u32) -> Call + Send + Sync,
@@ -110,7 +123,7 @@ impl Alibaba {
         take: impl FnMut(&mut Paging, Page<R>),
     ) -> Result<(), ListError> {
         read_pages(
-            (&self.clock, lookback),
+            (&self.clock, span),
             courier,
             paging,
             |window, position| ask(window, position.page),

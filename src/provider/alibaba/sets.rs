@@ -12,7 +12,7 @@ use crate::backup::{Listing, ListingKind};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::Answer;
 use crate::provider::page::{End, Paging};
-use crate::provider::pages::Window;
+use crate::provider::pages::{Span, Window};
 use crate::provider::row::{Page, Subject, VendorRow, gather};
 use crate::provider::scalar::Row;
 use crate::provider::{Call, Courier, Parameter};
@@ -58,12 +58,13 @@ impl Alibaba {
     pub(super) async fn copies(
         &self,
         target: &Target,
+        back_to: Option<DateTime<Utc>>,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         let mut newest = NewestCopies::default();
         let meet = |row: &wire::CrossRegionRow, subject: &Subject<'_>| newest.meet(row, subject);
         let listed = self
-            .read(COPIES, target, read_copies, meet, courier)
+            .read(COPIES, (target, back_to), read_copies, meet, courier)
             .await
             .inspect_err(|error| {
                 if error.missing_instance || error.reason == Reason::Unsupported {
@@ -82,7 +83,13 @@ impl Alibaba {
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         let listed = self
-            .read(LOCAL_SETS, target, read_local_sets, |_, _| {}, courier)
+            .read(
+                LOCAL_SETS,
+                (target, None),
+                read_local_sets,
+                |_, _| {},
+                courier,
+            )
             .await?;
         self.learnt.engine(&target.key, listed.engine.as_deref());
         Ok(listed)
@@ -92,9 +99,11 @@ impl Alibaba {
     pub(super) async fn log_copies(
         &self,
         target: &Target,
+        back_to: Option<DateTime<Utc>>,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
-        self.read(LOG_COPIES, target, read_log_copies, |_, _| {}, courier)
+        let asked = (target, back_to);
+        self.read(LOG_COPIES, asked, read_log_copies, |_, _| {}, courier)
             .await
     }
 
@@ -102,17 +111,23 @@ impl Alibaba {
     async fn read<R: VendorRow + Send>(
         &self,
         question: Question,
-        target: &Target,
+        (target, back_to): (&Target, Option<DateTime<Utc>>),
         read: fn(&Call, &Answer) -> Result<Page<R>, ListError>,
         mut meet: impl FnMut(&R, &Subject<'_>) + Send,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
-        let mut gathered = Listing::default();
+        let mut gathered = Listing {
+            back_to,
+            ..Listing::default()
+        };
         let mut paging = Paging::new(PAGE_SIZE, End::ShortPage);
         self.read_rows(
-            match question.listing {
-                ListingKind::CrossRegionLog => self.lookback.logs,
-                _ => self.lookback.sets,
+            Span {
+                lookback: match question.listing {
+                    ListingKind::CrossRegionLog => self.lookback.logs,
+                    _ => self.lookback.sets,
+                },
+                back_to,
             },
             &mut paging,
             courier,

@@ -1021,7 +1021,7 @@ fn requests_ask_for_whole_minutes_in_the_spelling_of_their_page() {
         // A moment earlier, the minute before is asked for as well, and the end is this minute's.
         let window = Window {
             now: now() - chrono::Duration::milliseconds(1),
-            lookback,
+            span: lookback.into(),
         };
         let query = page_call(question, &target(), window, 1).parameters;
         let a_minute_before = start.replace("12:00", "11:59").replace("10:00", "09:59");
@@ -1322,7 +1322,14 @@ fn a_call_that_stood_in_line_asks_about_the_present_and_its_further_pages_about_
 fn the_window_is_that_of_the_poll() {
     let window = Window {
         now: now(),
-        lookback: LOOKBACK.sets,
+        span: LOOKBACK.sets.into(),
     };
     assert_eq!(window.from(), ago("31days"));
+    for (back_to, from) in [("40days", "40days"), ("30days", "31days")] {
+        let span = Span {
+            back_to: Some(ago(back_to)),
+            ..window.span
+        };
+        assert_eq!(Window { span, ..window }.from(), ago(from));
+    }
 }

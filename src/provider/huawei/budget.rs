@@ -123,6 +123,19 @@ pub(in crate::provider) fn costs(account: &AccountConfig, targets: &[Arc<Target>
     ])
 }
 
+/// What an instance costs besides as long as a former destination keeps copies of it.
+pub(in crate::provider) fn former_destination_costs(account: &AccountConfig) -> Vec<Cost> {
+    let once = |listing| usize::from(is_read(account, listing));
+    priced([
+        (LIST_OFF_SITE_BACKUPS, once(CrossRegion), Every::Interval),
+        (
+            LIST_OFF_SITE_RESTORE_TIMES,
+            once(RestoreWindow),
+            Every::PolicyInterval,
+        ),
+    ])
+}
+
 /// One list of instances for each region that is looked into, and one list of what is protected for each of these and for
 /// each destination that the configuration names.
 pub(in crate::provider) fn discovery_costs(account: &AccountConfig) -> Vec<Cost> {

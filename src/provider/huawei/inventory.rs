@@ -27,7 +27,8 @@ impl Huawei {
     ) -> Result<Inventory, ListError> {
         let project = self.project(region, courier).await?;
         let protected = self.protected((region, &project), courier).await;
-        let (instances, complete) = self.instances((region, &project), courier).await?;
+        let (instances, paging) = self.instances((region, &project), courier).await?;
+        let complete = paging.is_complete();
         let outlived = if complete {
             let here: HashSet<&str> = instances.iter().map(|found| &*found.id).collect();
             let gone = protected.into_iter().filter(|id| !here.contains(&**id));
@@ -40,6 +41,7 @@ impl Huawei {
             instances,
             outlived,
             complete,
+            tells_absence: paging.has_total() && paging.rows_read() > 0,
         })
     }
 
@@ -80,7 +82,7 @@ impl Huawei {
         &self,
         (region, project): (&Arc<str>, &Arc<str>),
         courier: &impl Courier,
-    ) -> Result<(Vec<FoundInstance>, bool), ListError> {
+    ) -> Result<(Vec<FoundInstance>, Paging), ListError> {
         let mut paging = Paging::new(PAGE_SIZE, End::RowsRead);
         let mut found = Vec::new();
         read_pages(
@@ -98,7 +100,7 @@ impl Huawei {
             |paging, page| gather_new(paging, page, instance, |instance| &*instance.id, &mut found),
         )
         .await?;
-        Ok((found, paging.is_complete()))
+        Ok((found, paging))
     }
 }
 

@@ -29,7 +29,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub(super) use self::budget::{ACTIONS, costs, discovery_costs, operations};
+use chrono::{DateTime, Utc};
+
+pub(super) use self::budget::{
+    ACTIONS, costs, discovery_costs, former_destination_costs, operations,
+};
 use self::place::{Allowed, OffSiteList, Places};
 use self::policy::Told;
 use super::canonical::{self, encode};
@@ -126,9 +130,20 @@ impl Huawei {
         target: &Target,
         courier: &impl Courier,
     ) -> Result<Reading, ListError> {
+        self.list_back_to(None, listing, target, courier).await
+    }
+
+    /// The same, and of what is kept elsewhere also what came before the look-back, from this instant on.
+    pub async fn list_back_to(
+        &self,
+        back_to: Option<DateTime<Utc>>,
+        listing: ListingKind,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Reading, ListError> {
         match listing {
             ListingKind::CrossRegion | ListingKind::CrossRegionLog => {
-                let read = self.list_off_site(listing, target, courier).await;
+                let read = self.list_off_site(listing, target, back_to, courier).await;
                 read.map(Reading::from)
             }
             ListingKind::Local => self.list_local(target, courier).await.map(Reading::from),

@@ -1,9 +1,11 @@
 //! Where an instance's copies are, and under which project a region is asked: as the configuration says, else as policies
 //! and the lists of protected instances say, else as IAM does.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use super::answer::{read_off_site_instances, read_project};
 use super::policy::{Destination, Told, destination, read_policy};
@@ -11,7 +13,7 @@ use super::wire::OffSiteInstanceRow;
 use super::{
     Huawei, LIST_OFF_SITE_INSTANCES, LIST_PROJECTS, PAGE_SIZE, SHOW_OFF_SITE_POLICY, row_index,
 };
-use crate::backup::ListingKind;
+use crate::backup::{BackupSet, ListingKind, Status};
 use crate::provider::error::{ListError, Reason};
 use crate::provider::page::{End, PageRead, Paging};
 use crate::provider::pages::read_pages;
@@ -50,18 +52,71 @@ pub(super) struct Whereabouts {
     pub protected: Option<bool>,
     /// Where they are copied to.
     pub destinations: Vec<Destination>,
-    /// Where they were copied to. The sets stay until their retention ends; the logs are gone at once.
-    pub left: Vec<Destination>,
+    /// Where they are no longer copied to, although the vendor still names it. The sets stay until their retention ends;
+    /// the logs are gone at once.
+    pub switched_off: Vec<Destination>,
+    /// Where they were copied to, and of which nobody speaks any more.
+    pub former: Vec<Destination>,
 }
 
 impl Whereabouts {
-    /// The regions that keep what this listing lists.
-    pub(super) fn keepers(&self, listing: ListingKind) -> impl Iterator<Item = &Destination> {
-        let all = self.destinations.iter().chain(&self.left);
-        all.filter(move |destination| match listing {
+    /// The regions that keep what this listing lists, each with whether nobody speaks of it any more.
+    pub(super) fn keepers(
+        &self,
+        listing: ListingKind,
+    ) -> impl Iterator<Item = (&Destination, bool)> {
+        let named = self.destinations.iter().chain(&self.switched_off);
+        let named = named.map(|destination| (destination, false));
+        let all = named.chain(self.former.iter().map(|former| (former, true)));
+        all.filter(move |(destination, _)| match listing {
             ListingKind::CrossRegionLog => destination.logs,
             _ => destination.sets,
         })
+    }
+
+    /// The regions in which the vendor or the configuration says that copies are.
+    pub(super) fn named(&self) -> impl Iterator<Item = &Arc<str>> {
+        let named = self.destinations.iter().chain(&self.switched_off);
+        named.map(|destination| &destination.region)
+    }
+}
+
+/// Whether a former destination answers so that nothing will come of asking it again soon. That must not keep from being
+/// read what counts.
+pub(super) fn is_passed_over(error: &ListError) -> bool {
+    error.reason.is_refusal() || error.reason == Reason::Unsupported
+}
+
+/// So many whole readings in a row that found no set in a former destination show that none is left.
+const BARREN_READINGS: u32 = 2;
+
+/// The vendor keeps a set for so many days, and removes it at some hour of the last one.
+const RETENTION_MARGIN: Duration = A_DAY;
+
+/// A region that keeps, or kept, sets of one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Keeper {
+    project: Option<Arc<str>>,
+    /// For how long sets are kept there, as the policy said while it copied to there.
+    retention: Option<Duration>,
+    /// When the newest set ended that was seen there.
+    newest: Option<DateTime<Utc>>,
+    /// Whether any was ever seen there.
+    was_seen: bool,
+    /// So many whole readings since then, in a row, found none.
+    barren: u32,
+}
+
+impl Keeper {
+    /// Whether nothing can be left there that would be listed.
+    fn has_run_out(&self, lookback: Duration, now: DateTime<Utc>) -> bool {
+        let kept = self.retention.map_or(lookback, |kept| kept.min(lookback)) + RETENTION_MARGIN;
+        let ends = |newest: DateTime<Utc>| {
+            let kept = chrono::Duration::from_std(kept).ok()?;
+            newest.checked_add_signed(kept)
+        };
+        let is_over = self.newest.and_then(ends).is_some_and(|end| end <= now);
+        is_over || self.barren >= BARREN_READINGS
     }
 }
 
@@ -70,8 +125,8 @@ impl Whereabouts {
 pub(super) struct Places {
     /// The regions to which anything is or was copied, with their projects where these were told.
     regions: BTreeMap<Arc<str>, Option<Arc<str>>>,
-    /// The last known regions that keep sets of an instance.
-    keepers: HashMap<Arc<str>, Vec<Destination>>,
+    /// By instance and region.
+    keepers: HashMap<Arc<str>, BTreeMap<Arc<str>, Keeper>>,
     /// What each region said last of its protected instances.
     lists: BTreeMap<Arc<str>, Arc<OffSiteList>>,
 }
@@ -82,27 +137,70 @@ impl Places {
         *known = project.cloned().or_else(|| known.take());
     }
 
-    fn note(&mut self, instance: &Arc<str>, destinations: &[Destination]) {
+    /// Takes note that these regions are copied to.
+    fn note(
+        &mut self,
+        instance: &Arc<str>,
+        destinations: &[Destination],
+        retention: impl Fn(&str) -> Option<Duration>,
+    ) {
         for destination in destinations {
-            self.note_region(&destination.region, destination.project.as_ref());
-        }
-        let keep_sets = destinations.iter().filter(|destination| destination.sets);
-        let keepers: Vec<_> = keep_sets.cloned().collect();
-        if !keepers.is_empty() {
-            self.keepers.insert(Arc::clone(instance), keepers);
+            let Destination {
+                region, project, ..
+            } = destination;
+            self.note_region(region, project.as_ref());
+            if destination.sets {
+                let keeper = self.keeper(instance, region);
+                keeper.project = project.clone().or_else(|| keeper.project.take());
+                keeper.retention = retention(region).or(keeper.retention);
+                keeper.barren = 0;
+            }
         }
     }
 
-    /// The last known regions that keep sets, where none is copied to now.
-    fn left(&self, instance: &Arc<str>, destinations: &[Destination]) -> Vec<Destination> {
-        if destinations.iter().any(|destination| destination.sets) {
-            return Vec::new();
+    /// Takes note of the sets that a reading of all of a region found there.
+    pub(super) fn note_sets<'a>(
+        &mut self,
+        instance: &Arc<str>,
+        region: &Arc<str>,
+        sets: impl Iterator<Item = &'a BackupSet>,
+    ) {
+        let keeper = self.keeper(instance, region);
+        let is_there = |set: &&BackupSet| !matches!(set.status, Status::Failed | Status::Deleting);
+        let mut there = sets.filter(is_there).peekable();
+        if there.peek().is_none() {
+            keeper.barren = keeper.barren.saturating_add(1);
+            return;
         }
-        let known = self.keepers.get(instance).into_iter().flatten();
-        known
-            .map(|keeper| Destination {
+        keeper.was_seen = true;
+        keeper.barren = 0;
+        keeper.newest = there.filter_map(BackupSet::finished).max();
+    }
+
+    fn keeper(&mut self, instance: &Arc<str>, region: &Arc<str>) -> &mut Keeper {
+        let of_instance = self.keepers.entry(Arc::clone(instance)).or_default();
+        of_instance.entry(Arc::clone(region)).or_default()
+    }
+
+    /// The regions that may still keep sets of an instance, but for those that are asked for them anyway.
+    fn former(
+        &self,
+        instance: &Arc<str>,
+        asked: &[Destination],
+        is_kept: impl Fn(&Keeper) -> bool,
+    ) -> Vec<Destination> {
+        let is_asked = |region: &Arc<str>| {
+            let mut asked = asked.iter().filter(|destination| destination.sets);
+            asked.any(|destination| destination.region == *region)
+        };
+        let keepers = self.keepers.get(instance).into_iter().flatten();
+        keepers
+            .filter(|(region, keeper)| !is_asked(region) && is_kept(keeper))
+            .map(|(region, keeper)| Destination {
+                region: Arc::clone(region),
+                project: keeper.project.clone(),
+                sets: true,
                 logs: false,
-                ..keeper.clone()
             })
             .collect()
     }
@@ -153,20 +251,39 @@ impl Huawei {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes these regions for those that keep sets of an instance, as long as nothing newer is told.
+    /// Takes these regions for those that keep sets of an instance, each with the end of its newest usable one.
     pub(in crate::provider) fn recall_copies(
         &self,
         instance: &Arc<str>,
-        regions: &BTreeSet<Arc<str>>,
+        newest: &BTreeMap<Arc<str>, Option<DateTime<Utc>>>,
     ) {
-        let keeper = |region: &Arc<str>| Destination {
-            region: Arc::clone(region),
-            project: None,
-            sets: true,
-            logs: false,
-        };
-        let keepers: Vec<_> = regions.iter().map(keeper).collect();
-        self.lock_places().note(instance, &keepers);
+        let mut places = self.lock_places();
+        for (region, newest) in newest {
+            places.note_region(region, None);
+            let keeper = places.keeper(instance, region);
+            keeper.was_seen = true;
+            keeper.newest = *newest;
+        }
+    }
+
+    /// Takes note of what a reading of all of a region found there.
+    pub(super) fn note_found<'a>(
+        &self,
+        target: &Target,
+        region: &Arc<str>,
+        sets: impl Iterator<Item = &'a BackupSet>,
+    ) {
+        let instance = &target.key.instance_id;
+        self.lock_places().note_sets(instance, region, sets);
+    }
+
+    /// The regions that nobody speaks of any more, as long as something may be left there.
+    fn former(&self, target: &Target, asked: &[Destination], only_seen: bool) -> Vec<Destination> {
+        let (lookback, now) = (self.lookback.sets, self.clock.now());
+        let is_kept =
+            |keeper: &Keeper| (keeper.was_seen || !only_seen) && !keeper.has_run_out(lookback, now);
+        let places = self.lock_places();
+        places.former(&target.key.instance_id, asked, is_kept)
     }
 
     /// Notes the regions that the configuration names.
@@ -196,18 +313,20 @@ impl Huawei {
         if !target.backup_regions.is_empty() {
             self.note_configured(&target.backup_regions);
             let regions = target.backup_regions.iter();
+            let destinations: Vec<_> = regions
+                .map(|region| Destination {
+                    region: region.as_str().into(),
+                    project: None,
+                    sets: true,
+                    logs: true,
+                })
+                .collect();
             return Ok(Whereabouts {
                 // Regions that the configuration names are asked whatever the policy says.
                 protected: None,
-                destinations: regions
-                    .map(|region| Destination {
-                        region: region.as_str().into(),
-                        project: None,
-                        sets: true,
-                        logs: true,
-                    })
-                    .collect(),
-                left: Vec::new(),
+                former: self.former(target, &destinations, true),
+                switched_off: Vec::new(),
+                destinations,
             });
         }
         let ages = self.ages;
@@ -239,33 +358,45 @@ impl Huawei {
 
     fn according_to(&self, told: &Told, target: &Target) -> Whereabouts {
         let destinations = told.destinations();
+        self.at(target, destinations, told.switched_off())
+    }
+
+    fn at(
+        &self,
+        target: &Target,
+        destinations: Vec<Destination>,
+        switched_off: Vec<Destination>,
+    ) -> Whereabouts {
+        let asked = [&destinations[..], &switched_off].concat();
         Whereabouts {
             protected: Some(!destinations.is_empty()),
-            left: self
-                .lock_places()
-                .left(&target.key.instance_id, &destinations),
+            former: self.former(target, &asked, false),
             destinations,
+            switched_off,
         }
     }
 
     /// What the lists of protected instances say of this one; nothing where they may have left it out.
     fn listed(&self, list: &OffSiteList, target: &Target) -> Option<Whereabouts> {
         let instance = &target.key.instance_id;
-        let places = self.lock_places();
-        let others = places.lists.values().flat_map(|list| &list.rows);
-        let mut rows = list.rows.iter().chain(others).filter(|row| row.is_on);
-        if let Some(row) = rows.find(|row| row.id == *instance) {
-            return Some(Whereabouts {
-                protected: Some(true),
-                destinations: vec![row.copies()?],
-                left: Vec::new(),
-            });
+        let (on, off): (Vec<_>, Vec<_>) = {
+            let places = self.lock_places();
+            let others = places.lists.values().flat_map(|list| &list.rows);
+            let rows = list.rows.iter().chain(others);
+            let own = rows.filter(|row| row.id == *instance);
+            own.map(|row| (row.is_on, row.copies()))
+                .partition(|(is_on, _)| *is_on)
+        };
+        if let Some((_, copies)) = on.into_iter().next() {
+            return Some(self.at(target, vec![copies?], Vec::new()));
         }
-        list.complete.then(|| Whereabouts {
-            protected: Some(false),
-            destinations: Vec::new(),
-            left: places.left(instance, &[]),
-        })
+        let off = off.into_iter().filter_map(|(_, copies)| copies);
+        let off = off.take(1).map(|copies| Destination {
+            logs: false,
+            ..copies
+        });
+        list.complete
+            .then(|| self.at(target, Vec::new(), off.collect()))
     }
 
     /// The instance's policy, or a memory of it that is no older than this; the second is for a refusal.
@@ -288,7 +419,9 @@ impl Huawei {
             let told = courier.send(call, read_policy).await;
             if let Ok(told) = &told {
                 let destinations = told.destinations();
-                self.lock_places().note(&key.instance_id, &destinations);
+                let retention = |region: &str| told.keeps_sets(region);
+                self.lock_places()
+                    .note(&key.instance_id, &destinations, retention);
             }
             Allowed::of(told.map(Arc::new))
         };
@@ -314,9 +447,9 @@ impl Huawei {
             let answer = Allowed::of(read.map(Arc::new))?;
             if let Allowed::Yes(list) = &answer {
                 let mut places = self.lock_places();
-                for row in &list.rows {
+                for row in list.rows.iter().filter(|row| row.is_on) {
                     let copies = row.copies();
-                    places.note(&row.id, copies.as_slice());
+                    places.note(&row.id, copies.as_slice(), |_| None);
                 }
                 places.lists.insert(Arc::clone(region), Arc::clone(list));
             }

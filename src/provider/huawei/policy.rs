@@ -1,5 +1,6 @@
 //! What the off-site policy of an instance says. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,9 +39,22 @@ pub(super) struct Told {
 struct Part {
     sets: bool,
     logs: bool,
-    /// `None` where it is off.
+    is_on: bool,
+    /// Always there where it is on.
     destination: Option<(Arc<str>, Option<Arc<str>>)>,
     retention: Option<Duration>,
+}
+
+impl Part {
+    /// Whether it says something of this type in this region.
+    fn is_about(&self, is_logs: bool, region: &str) -> bool {
+        let is_of_type = if is_logs { self.logs } else { self.sets };
+        is_of_type && self.region() == Some(region)
+    }
+
+    fn region(&self) -> Option<&str> {
+        self.destination.as_ref().map(|(region, _)| &**region)
+    }
 }
 
 /// Reads the policy. One that is off is a policy as well.
@@ -88,17 +102,14 @@ fn part(row: &PolicyPart, anomalies: &mut Vec<Anomaly>) -> Option<Part> {
     if retention.is_none() && is_on && row.keep_days != Scalar::Absent {
         anomalies.push(Anomaly::BadTime);
     }
-    let destination = if is_on {
-        Some(destination(
-            &row.destination_region,
-            &row.destination_project_id,
-        )?)
-    } else {
-        None
-    };
+    let destination = destination(&row.destination_region, &row.destination_project_id);
+    if is_on && destination.is_none() {
+        return None;
+    }
     Some(Part {
         sets,
         logs,
+        is_on,
         destination,
         retention,
     })
@@ -117,39 +128,56 @@ pub(super) fn destination(
 impl Told {
     /// The regions to which it copies; none while it is off.
     pub(super) fn destinations(&self) -> Vec<Destination> {
-        let mut destinations: Vec<Destination> = Vec::new();
-        for part in &self.parts {
-            let Some((region, project)) = &part.destination else {
-                continue;
-            };
-            let known = destinations
-                .iter_mut()
-                .find(|known| known.region == *region);
-            if let Some(known) = known {
-                known.logs |= part.logs;
-                known.sets |= part.sets;
-            } else {
-                destinations.push(Destination {
-                    region: Arc::clone(region),
-                    project: project.clone(),
-                    sets: part.sets,
-                    logs: part.logs,
-                });
-            }
-        }
-        destinations
+        let on = self.parts.iter().filter(|part| part.is_on);
+        gathered(on.filter_map(|part| {
+            let (region, project) = part.destination.clone()?;
+            Some(Destination {
+                region,
+                project,
+                sets: part.sets,
+                logs: part.logs,
+            })
+        }))
+    }
+
+    /// The regions that it names and to which it copies nothing. The sets that are there stay, the logs are deleted.
+    pub(super) fn switched_off(&self) -> Vec<Destination> {
+        let on = self.destinations();
+        let off = self.parts.iter().filter(|part| !part.is_on);
+        gathered(off.filter_map(|part| {
+            let (region, project) = part.destination.clone()?;
+            let is_on = on.iter().any(|on| on.region == region);
+            (!is_on).then_some(Destination {
+                region,
+                project,
+                sets: true,
+                logs: false,
+            })
+        }))
+    }
+
+    /// For how long sets are kept in a region, where it says so.
+    pub(super) fn keeps_sets(&self, region: &str) -> Option<Duration> {
+        self.retention(false, region)
+    }
+
+    fn retention(&self, is_logs: bool, region: &str) -> Option<Duration> {
+        let parts = self.parts.iter();
+        parts
+            .filter(|part| part.is_on && part.is_about(is_logs, region))
+            .filter_map(|part| part.retention)
+            .max()
     }
 
     /// The same in the vocabulary of all vendors.
     pub(super) fn reading(&self) -> Policy {
-        let destinations = self.destinations();
         Policy {
-            protected: Some(!destinations.is_empty()),
+            protected: Some(self.parts.iter().any(|part| part.is_on)),
             // The vendor does not tell since when, nor anything of the instance.
             since: None,
             switches: [BackupType::Full, BackupType::Log]
                 .into_iter()
-                .flat_map(|backup_type| self.switches(backup_type, &destinations))
+                .flat_map(|backup_type| self.switches(backup_type))
                 .collect(),
             anomalies: self.anomalies.clone(),
             complete: true,
@@ -157,44 +185,55 @@ impl Told {
         }
     }
 
-    /// The switches of one type: on in each region to which it is copied, else off.
-    fn switches(&self, backup_type: BackupType, destinations: &[Destination]) -> Vec<PolicySwitch> {
+    /// The switches of one type: on in each region to which it is copied, off in each other that is named for it.
+    fn switches(&self, backup_type: BackupType) -> Vec<PolicySwitch> {
         let is_logs = backup_type == BackupType::Log;
-        let switch = |backup_region: &str, enabled, retention| PolicySwitch {
-            scope: Scope::CrossRegion,
-            backup_region: backup_region.to_owned(),
-            backup_type,
-            enabled,
-            retention,
-        };
-        let copied_to = |destination: &&Destination| {
-            if is_logs {
-                destination.logs
-            } else {
-                destination.sets
-            }
-        };
-        let on: Vec<_> = destinations
-            .iter()
-            .filter(copied_to)
-            .map(|destination| {
-                let parts = self.parts.iter().filter(|part| {
-                    let names = part.destination.as_ref();
-                    names.is_some_and(|(region, _)| *region == destination.region)
-                        && if is_logs { part.logs } else { part.sets }
+        let mut switches: Vec<PolicySwitch> = Vec::new();
+        for is_on in [true, false] {
+            for part in self.parts.iter().filter(|part| part.is_on == is_on) {
+                let region = part.region().unwrap_or_default();
+                let is_told = switches.iter().any(|told| told.backup_region == region);
+                if region.is_empty() || is_told || !part.is_about(is_logs, region) {
+                    continue;
+                }
+                switches.push(PolicySwitch {
+                    scope: Scope::CrossRegion,
+                    backup_region: region.to_owned(),
+                    backup_type,
+                    enabled: is_on,
+                    retention: self.retention(is_logs, region),
                 });
-                let retention = parts.filter_map(|part| part.retention).max();
-                switch(&destination.region, true, retention)
-            })
-            .collect();
-        if !on.is_empty() {
-            return on;
+            }
         }
-        // An instance has one destination for all that it copies.
-        let region = match destinations {
-            [only] => &*only.region,
-            _ => "",
-        };
-        vec![switch(region, false, None)]
+        if switches.is_empty() {
+            // An instance has one destination for all that it copies.
+            let named: BTreeSet<_> = self.parts.iter().filter_map(Part::region).collect();
+            let only = named.first().filter(|_| named.len() == 1);
+            switches.push(PolicySwitch {
+                scope: Scope::CrossRegion,
+                backup_region: only.map_or_else(String::new, |region| (*region).to_owned()),
+                backup_type,
+                enabled: false,
+                retention: None,
+            });
+        }
+        switches
     }
+}
+
+/// Each region once.
+fn gathered(destinations: impl Iterator<Item = Destination>) -> Vec<Destination> {
+    let mut gathered: Vec<Destination> = Vec::new();
+    for destination in destinations {
+        let known = gathered
+            .iter_mut()
+            .find(|known| known.region == destination.region);
+        if let Some(known) = known {
+            known.logs |= destination.logs;
+            known.sets |= destination.sets;
+        } else {
+            gathered.push(destination);
+        }
+    }
+    gathered
 }

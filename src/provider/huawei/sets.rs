@@ -1,17 +1,18 @@
 //! Reads the sets and the logs of an instance, in its own region and in those that keep copies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::answer::read_sets;
 use super::coverage::cover;
+use super::place::is_passed_over;
+use super::policy::Destination;
 use super::{Huawei, LIST_BACKUPS, LIST_OFF_SITE_BACKUPS, PAGE_SIZE, row_index};
 use crate::backup::{Listing, ListingKind};
-use crate::provider::error::ListError;
+use crate::provider::error::{ListError, Reason};
 use crate::provider::page::{End, Paging};
-use crate::provider::pages::{Position, Window, read_pages};
+use crate::provider::pages::{Position, Span, Window, read_pages};
 use crate::provider::row::{Subject, gather};
 use crate::provider::{Call, Courier, Parameter};
 use crate::target::Target;
@@ -29,7 +30,7 @@ impl Huawei {
             target,
             region,
             project: self.project(region, courier).await?,
-            lookback: self.lookback.sets,
+            span: self.lookback.sets.into(),
         };
         let mut listing = Listing {
             complete: true,
@@ -54,40 +55,69 @@ impl Huawei {
         &self,
         listing: ListingKind,
         target: &Target,
+        back_to: Option<DateTime<Utc>>,
         courier: &impl Courier,
     ) -> Result<Listing, ListError> {
         let (backup_type, lookback) = match listing {
             ListingKind::CrossRegionLog => ("incremental", self.lookback.logs),
             _ => ("auto", self.lookback.sets),
         };
+        let span = Span { lookback, back_to };
         let whereabouts = self.whereabouts(target, courier).await?;
         let mut found = Listing {
             complete: true,
-            destinations: whereabouts
-                .destinations
-                .iter()
-                .map(|destination| destination.region.to_string())
-                .collect(),
+            destinations: whereabouts.named().map(ToString::to_string).collect(),
             protected: whereabouts.protected,
+            back_to,
             ..Listing::default()
         };
-        for keeper in whereabouts.keepers(listing) {
-            let region = &keeper.region;
-            let place = (region, keeper.project.as_ref());
-            let project = self.project_of(place, courier).await?;
-            let question = Question {
-                listing,
-                operation: LIST_OFF_SITE_BACKUPS,
-                target,
-                region,
-                project,
-                lookback,
+        for (keeper, is_former) in whereabouts.keepers(listing) {
+            let read = self.read_off_site((listing, backup_type), span, keeper, target, courier);
+            let sets = match read.await {
+                Ok(sets) => sets,
+                Err(error) if is_former && is_passed_over(&error) => {
+                    if error.reason == Reason::NotFound {
+                        self.note_found(target, &keeper.region, std::iter::empty());
+                    }
+                    found.complete = false;
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            let paging = Paging::new(PAGE_SIZE, End::RowsRead);
-            self.read(&question, backup_type, (courier, paging), &mut found)
-                .await?;
+            if sets.complete && listing == ListingKind::CrossRegion {
+                self.note_found(target, &keeper.region, sets.sets.iter());
+            }
+            add(&mut found, sets);
         }
         cover(&mut found.sets);
+        Ok(found)
+    }
+
+    async fn read_off_site(
+        &self,
+        (listing, backup_type): (ListingKind, &str),
+        span: Span,
+        keeper: &Destination,
+        target: &Target,
+        courier: &impl Courier,
+    ) -> Result<Listing, ListError> {
+        let region = &keeper.region;
+        let place = (region, keeper.project.as_ref());
+        let question = Question {
+            listing,
+            operation: LIST_OFF_SITE_BACKUPS,
+            target,
+            region,
+            project: self.project_of(place, courier).await?,
+            span,
+        };
+        let mut found = Listing {
+            complete: true,
+            ..Listing::default()
+        };
+        let paging = Paging::new(PAGE_SIZE, End::RowsRead);
+        self.read(&question, backup_type, (courier, paging), &mut found)
+            .await?;
         Ok(found)
     }
 
@@ -100,7 +130,7 @@ impl Huawei {
         listing: &mut Listing,
     ) -> Result<Paging, ListError> {
         read_pages(
-            (&self.clock, question.lookback),
+            (&self.clock, question.span),
             courier,
             &mut paging,
             |window, position| question.page(backup_type, window, position),
@@ -119,6 +149,18 @@ impl Huawei {
     }
 }
 
+/// Adds what another region keeps.
+fn add(found: &mut Listing, more: Listing) {
+    found.sets.extend(more.sets);
+    found.anomalies.extend(more.anomalies);
+    found.complete &= more.complete;
+    if found.engine.is_none() {
+        found.engine = more.engine;
+        found.engine_version = more.engine_version;
+    }
+    found.instance_name = found.instance_name.take().or(more.instance_name);
+}
+
 /// What is asked of one region about one instance.
 struct Question<'a> {
     listing: ListingKind,
@@ -126,7 +168,7 @@ struct Question<'a> {
     target: &'a Target,
     region: &'a Arc<str>,
     project: Arc<str>,
-    lookback: Duration,
+    span: Span,
 }
 
 impl Question<'_> {

@@ -22,6 +22,7 @@ use crate::vendor::Vendor;
 use ListingKind::{CrossRegion, CrossRegionLog, Local, Policy, RestoreWindow};
 
 mod budget;
+mod former;
 mod inventory;
 mod place;
 mod policy;
@@ -269,6 +270,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             // Huawei's rows name the backup and not the instance.
             instance_name: None,
             protected: None,
+            back_to: None,
             destinations: match kind {
                 Local => Vec::new(),
                 CrossRegion | CrossRegionLog => names(&[AWAY]),
@@ -968,15 +970,16 @@ fn each_question_goes_to_the_region_and_the_project_that_can_answer_it() {
             &[],
         ),
         (
-            "a policy that is off in a list",
+            "a policy that is off and names its destination",
             CrossRegion,
-            home,
+            BOTH_PROJECTS,
             &[],
-            vec![policy(
-                &json!([{"keep_days": 0, "destination_region": AWAY}]),
-            )],
-            vec![policy_at_home(HOME_PROJECT)],
-            &[],
+            vec![
+                policy(&json!([{"keep_days": 0, "destination_region": AWAY}])),
+                empty(),
+            ],
+            vec![policy_at_home(HOME_PROJECT), sets(AWAY, AWAY_PROJECT)],
+            &[AWAY],
         ),
         (
             "an empty policy",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::answer::read_object;
+use super::place::is_passed_over;
 use super::refusal::refused;
 use super::wire::{RestoreTime, RestoreTimes};
 use super::{Huawei, LIST_OFF_SITE_RESTORE_TIMES, LIST_RESTORE_TIMES};
@@ -53,14 +54,20 @@ impl Huawei {
         let rows = ask(LIST_RESTORE_TIMES, home, project).await?;
         take(rows, Scope::Local, home);
         let whereabouts = self.whereabouts(target, courier).await?;
-        for keeper in whereabouts.keepers(ListingKind::RestoreWindow) {
+        for (keeper, is_former) in whereabouts.keepers(ListingKind::RestoreWindow) {
             if keeper.region == *home {
                 continue;
             }
             let place = (&keeper.region, keeper.project.as_ref());
-            let project = self.project_of(place, courier).await?;
-            let rows = ask(LIST_OFF_SITE_RESTORE_TIMES, &keeper.region, project).await?;
-            take(rows, Scope::CrossRegion, &keeper.region);
+            let read = async {
+                let project = self.project_of(place, courier).await?;
+                ask(LIST_OFF_SITE_RESTORE_TIMES, &keeper.region, project).await
+            };
+            match read.await {
+                Ok(rows) => take(rows, Scope::CrossRegion, &keeper.region),
+                Err(error) if is_former && is_passed_over(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(found)
     }

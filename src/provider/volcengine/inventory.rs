@@ -14,6 +14,8 @@ pub(super) struct Gathering<'a> {
     region: &'a str,
     ids: HashSet<String>,
     inventory: Inventory,
+    has_totals: bool,
+    rows: u64,
 }
 
 impl<'a> Gathering<'a> {
@@ -25,6 +27,8 @@ impl<'a> Gathering<'a> {
                 complete: true,
                 ..Inventory::default()
             },
+            has_totals: true,
+            rows: 0,
         }
     }
 
@@ -43,6 +47,8 @@ impl<'a> Gathering<'a> {
             if is_elsewhere {
                 continue;
             }
+            // A row that names nobody may be anybody's: then nothing is missing.
+            self.inventory.complete &= id.is_some();
             if let Some(id) = id.filter(|id| self.ids.insert(id.clone())) {
                 self.inventory.instances.push(found(id, &row));
             }
@@ -57,10 +63,15 @@ impl<'a> Gathering<'a> {
     /// The list ends here.
     pub(super) fn finish(&mut self, paging: &Paging) {
         self.inventory.complete &= paging.is_complete();
+        self.has_totals &= paging.has_total();
+        self.rows += paging.rows_read();
     }
 
     pub(super) fn inventory(self) -> Inventory {
-        self.inventory
+        Inventory {
+            tells_absence: self.has_totals && self.rows > 0,
+            ..self.inventory
+        }
     }
 }
 

@@ -196,6 +196,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             // Copies are listed at home, so that nobody has to know where they go.
             destinations: Vec::new(),
             protected: None,
+            back_to: None,
         };
         assert_eq!(read(kind, body).unwrap(), expected, "{body}");
     }

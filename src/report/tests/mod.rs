@@ -25,7 +25,7 @@ fn judged(instance: Instance) -> Assessed {
 }
 
 fn answer(instances: &[Assessed], query: &str) -> Value {
-    let report = Report::new(instances, &[], &Query::parse(query), now());
+    let report = Report::new(instances, &[], Shard::WHOLE, &Query::parse(query), now());
     serde_json::from_str(&report.json().unwrap()).unwrap()
 }
 
@@ -36,7 +36,7 @@ fn rich() -> Instance {
         restore_regions: [HOME.to_owned()].into(),
         ..copy_in("cn-shanghai", "27h")
     };
-    let mut rich = instance()
+    let rich = instance()
         .with_logs()
         .expecting(&["cn-shanghai"])
         .promising(Objective::RecoveryPoint, "26h")
@@ -68,7 +68,7 @@ fn rich() -> Instance {
             end: ago("5m"),
         }])
         .failing(ListingKind::Local, Reason::Timeout, false);
-    rich.0.gone_since = Some(ago("1h"));
+    let mut rich = rich.missing("1h", 6);
     Arc::make_mut(&mut rich.0.target).name = Some("orders".to_owned());
     rich
 }
@@ -135,11 +135,12 @@ fn rich_fields() -> BTreeMap<String, BTreeSet<&'static str>> {
     let mut found = BTreeMap::new();
     // Of what is gone for good, the objectives and most listings are no longer shown.
     let mut present = rich();
-    present.0.gone_since = None;
+    present.0.presence.gone_since = None;
     for instance in [rich(), present] {
         let report = Report::new(
             &[judged(instance)],
             &[rich_region()],
+            Shard::WHOLE,
             &Query::parse("sets=true"),
             now(),
         );
@@ -250,7 +251,7 @@ fn the_report_says_what_was_judged() {
         posture: crate::posture::assess(&facts, LOOKBACK, now()),
         facts: std::sync::Arc::new(facts),
     };
-    let report = Report::new(&[assessed], &[], &Query::default(), now());
+    let report = Report::new(&[assessed], &[], Shard::WHOLE, &Query::default(), now());
     let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     let instance = &json["instances"][0];
     for (path, expected) in [

@@ -1,9 +1,8 @@
 //! Every trouble with its words and its state.
 
 use super::*;
-use crate::example::{listing, policy_off};
+use crate::example::{listing, policy_off, stretches};
 use crate::facts::Sets;
-use crate::log_chain::Hole;
 
 fn check(story: Instance, state: &str, reasons: &[&str]) {
     let told = format!("{story:?}");
@@ -121,20 +120,14 @@ fn a_broken_promise_is_explained() {
 
 #[test]
 fn what_breaks_no_promise_is_said_as_well() {
-    let mut gone = both(week(), vec![local("34m")]);
-    gone.0.gone_since = Some(ago("90m"));
-    let hole = Hole {
-        backup_region: "cn-shanghai".to_owned(),
-        from: ago("30m"),
-        until: ago("20m"),
-    };
+    let both_read = || both(week(), vec![local("34m")]);
     let logs = Sets {
         listing: listing(vec![
             log_in("cn-shanghai", "35m", "30m"),
             log_in("cn-shanghai", "20m", "10m"),
         ]),
         remembered: Vec::new(),
-        holes: vec![hole],
+        logs: stretches("cn-shanghai", &[("9h", "30m"), ("20m", "10m")]),
     };
     for (story, state, expected) in [
         (
@@ -165,14 +158,23 @@ fn what_breaks_no_promise_is_said_as_well() {
             vec!["Listing cross_region was never read: it failed"],
         ),
         (
-            both(week(), vec![local("34m")]).failing(ListingKind::Local, Reason::NotFound, true),
+            both_read()
+                .failing(ListingKind::Local, Reason::NotFound, true)
+                .failing(ListingKind::Local, Reason::NotFound, true),
             "gone",
-            vec!["The provider says that this instance does not exist"],
+            vec!["The provider no longer has this instance, as is known for 30 s"],
         ),
         (
-            gone,
+            both_read().missing("90m", 6),
             "gone",
-            vec!["The provider stopped listing this instance 1 h 30 min ago"],
+            vec!["The provider no longer has this instance, as is known for 1 h 30 min"],
+        ),
+        (
+            both_read().missing("90m", 0),
+            "warning",
+            vec![
+                "Missing from the provider's list of instances for 1 h 30 min; watched and promised as before",
+            ],
         ),
         (
             both(

@@ -217,9 +217,8 @@ fn write_policy(page: &mut String, posture: &Posture) -> fmt::Result {
 /// Where log files are missing, older ones included that a newer set has made harmless.
 fn write_holes(page: &mut String, Assessed { facts, .. }: &Assessed) -> fmt::Result {
     let logs = facts.listings.get(&ListingKind::CrossRegionLog);
-    let holes = logs
-        .and_then(|logs| logs.found.sets())
-        .map_or(&[][..], |sets| &sets.holes);
+    let sets = logs.and_then(|logs| logs.found.sets()).into_iter();
+    let mut holes: Vec<_> = sets.flat_map(|sets| sets.logs.holes()).collect();
     if holes.is_empty() {
         return Ok(());
     }
@@ -229,6 +228,7 @@ fn write_holes(page: &mut String, Assessed { facts, .. }: &Assessed) -> fmt::Res
         "Where log files are missing",
         &["region", "from", "until"],
     )?;
+    holes.sort_by_key(|hole| hole.until);
     for hole in holes.iter().rev() {
         let at = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
         row(

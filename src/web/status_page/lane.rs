@@ -161,7 +161,7 @@ impl Lane {
         let holes = logs
             .and_then(|logs| logs.found.sets())
             .into_iter()
-            .flat_map(|sets| &sets.holes);
+            .flat_map(|sets| sets.logs.holes());
         let holes = holes.filter(|hole| hole.backup_region == self.place.backup_region);
         self.history.holes = holes.map(|hole| (hole.from, hole.until)).collect();
     }

@@ -25,8 +25,10 @@ use self::picture::Scale;
 use crate::backup::{BackupType, Lookback};
 use crate::facts::{RegionFacts, RegionKey};
 use crate::metrics::Assessed;
+use crate::report::emptiness::why_nothing_is_watched;
 use crate::report::query::{Query, Sort};
 use crate::report::summary::Summary;
+use crate::shard::Shard;
 
 /// More instances are on further pages.
 const PER_PAGE: usize = 1000;
@@ -41,6 +43,7 @@ d='M1 4h6v10H1zM9 2h6v10H9z' fill='%234a6f94'/%3E%3C/svg%3E";
 pub(super) struct Page<'a> {
     pub(super) instances: &'a [Assessed],
     pub(super) regions: &'a [(RegionKey, Arc<RegionFacts>)],
+    pub(super) shard: Shard,
     pub(super) lookback: Lookback,
     pub(super) query: &'a Query,
     pub(super) now: DateTime<Utc>,
@@ -113,6 +116,7 @@ impl Page<'_> {
         )?;
         summary::write(page, &summary, self.regions)?;
         self.write_problems(page)?;
+        self.write_emptiness(page)?;
         let selected = self.query.select(self.instances, Some(Sort::State));
         match &self.query.instance {
             Some(id) => self.write_details(page, id, &selected)?,
@@ -130,6 +134,18 @@ impl Page<'_> {
                 page,
                 "<p class=\"note\" role=\"status\">Left out of account: {}.</p>",
                 Shown(problem)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_emptiness(&self, page: &mut String) -> fmt::Result {
+        let all = self.instances.iter().map(|instance| &*instance.facts);
+        for reason in why_nothing_is_watched(all, self.regions, self.shard) {
+            writeln!(
+                page,
+                "<p class=\"note\" role=\"status\"><strong>Nothing is watched.</strong> {}.</p>",
+                Shown(reason)
             )?;
         }
         Ok(())
@@ -154,9 +170,6 @@ impl Page<'_> {
                 page,
                 "<p class=\"note\" role=\"status\">{some} of {all} instances. <a href=\"?\">Show all</a></p>"
             )?;
-        }
-        if self.instances.is_empty() {
-            page.push_str("<p class=\"note\">No instances are watched yet.</p>\n");
         }
         self.write_pager(page, number, pages)?;
         page.push_str("<ol class=\"all\" role=\"list\">\n");

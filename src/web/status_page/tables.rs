@@ -89,8 +89,7 @@ pub(super) fn write_regions(
     ];
     begin(page, "regions", "Instances are looked for in", &columns)?;
     for (key, found) in regions {
-        let present = found.instances.values();
-        let present = present.filter(|listed| listed.gone_since.is_none()).count();
+        let present = found.present().count();
         let attempt = found.last_attempt.as_ref();
         let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
         let trouble = match (attempt, failure) {

@@ -30,6 +30,7 @@ fn page_with(
     Page {
         instances,
         regions,
+        shard: Shard::WHOLE,
         lookback: LOOKBACK,
         query,
         now: now(),
@@ -293,7 +294,8 @@ fn what_is_not_known_is_not_called_well() {
         assert!(all.contains(expected), "{expected:?} is missing in\n{all}");
         assert!(!all.contains("<strong class=\"s\">✓ ok"), "{all}");
     }
-    assert!(page(&[], "").contains("No instances are watched yet"));
+    let nothing = "<strong>Nothing is watched.</strong> The configuration names neither instances nor regions";
+    assert!(page(&[], "").contains(nothing));
     assert!(page(&[], "instance=rm-1").contains("No instance rm-1 is watched"));
 }
 
@@ -379,6 +381,7 @@ fn the_policy_allows_this_style_and_no_other() {
     for lookback in [LOOKBACK, week] {
         let all = Page {
             instances: &[],
+            shard: Shard::WHOLE,
             regions: &[],
             lookback,
             query: &Query::default(),

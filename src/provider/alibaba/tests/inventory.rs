@@ -64,6 +64,7 @@ fn the_sample_says_what_a_reader_of_the_page_would_name() {
         ],
         outlived: Vec::new(),
         complete: true,
+        tells_absence: true,
     };
     assert_eq!(found, Ok(expected));
     let expected = Call {

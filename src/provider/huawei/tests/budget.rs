@@ -268,3 +268,22 @@ fn the_least_number_of_calls_follows_from_the_configuration() {
         assert_eq!(named(discovery_costs(&account)), looking, "{case}");
     }
 }
+
+#[test]
+fn a_former_destination_costs_a_call_for_each_listing_that_asks_it() {
+    let sets = (LIST_OFF_SITE_BACKUPS, 1, Every::Interval);
+    let windows = (LIST_OFF_SITE_RESTORE_TIMES, 1, Every::PolicyInterval);
+    for (listings, expected) in [
+        (&ListingKind::ALL[..], vec![sets, windows]),
+        (&[CrossRegion, CrossRegionLog], vec![sets]),
+        (&[RestoreWindow], vec![windows]),
+        (&[Local, Policy], vec![]),
+    ] {
+        let account = account_of(BOTH_PROJECTS, &[(listings, &[]), (&[Local], &[])]);
+        let costs = former_destination_costs(&account).into_iter();
+        let costs: Vec<_> = costs
+            .map(|cost| (cost.operation, cost.calls, cost.every))
+            .collect();
+        assert_eq!(costs, expected, "{listings:?}");
+    }
+}

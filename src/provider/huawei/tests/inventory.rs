@@ -77,6 +77,7 @@ fn each_instance_is_told_with_its_name_its_engine_and_whether_it_has_backups() {
         ],
         outlived: Vec::new(),
         complete: true,
+        tells_absence: true,
     };
     assert_eq!(found.unwrap(), expected);
     let question = |operation| Call {

@@ -243,7 +243,7 @@ async fn sets_that_remain_are_listed_after_the_policy_was_switched_off() {
     list(&client, CrossRegionLog, &target, [empty()])
         .await
         .unwrap();
-    // They are copied elsewhere: what was copied before is not looked after any more.
+    // They are copied elsewhere, and what was copied before is still there.
     pass(1800).await;
     let elsewhere = changed(
         copied("auto"),
@@ -252,10 +252,20 @@ async fn sets_that_remain_are_listed_after_the_policy_was_switched_off() {
     list(&client, Policy, &target, [policy(&elsewhere)])
         .await
         .unwrap();
-    let script = Script::of([empty()]);
+    let script = Script::of([empty(), found()]);
     let listed = client.list(CrossRegion, &target, &script).await;
-    assert_eq!(sets(listed.unwrap()).destinations, ["cn-south-1"]);
-    assert_eq!(&*script.calls()[0].region, "cn-south-1");
+    let listed = sets(listed.unwrap());
+    assert_eq!(listed.destinations, ["cn-south-1"]);
+    assert_eq!(&*listed.sets[0].backup_region, AWAY);
+    let asked = script.calls();
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|call| (&*call.region, call.project.as_deref()))
+        .collect();
+    assert_eq!(
+        asked,
+        [("cn-south-1", Some("south")), (AWAY, Some(AWAY_PROJECT))]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,16 +46,34 @@ fn a_policy_has_a_switch_for_sets_and_one_for_logs() {
         (json!({"keep_days": 0}), false, neither(), &[][..]),
         (json!([{"keep_days": 0}]), false, neither(), &[]),
         (
-            json!([{"keep_days": "0", "destination_region": AWAY}]),
+            json!([{"keep_days": "0", "destination_region": "evil.example/"}]),
             false,
             neither(),
             &[],
         ),
         (json!([]), false, neither(), &[]),
+        // Off, and named all the same.
+        (
+            json!([{"keep_days": "0", "destination_region": AWAY}]),
+            false,
+            vec![off(Full, AWAY), off(Log, AWAY)],
+            &[],
+        ),
         (
             json!([part("auto", json!(0)), part("incremental", json!(0))]),
             false,
-            neither(),
+            vec![off(Full, AWAY), off(Log, AWAY)],
+            &[],
+        ),
+        // One of two destinations is off.
+        (
+            json!([part("all", json!(0)), elsewhere]),
+            true,
+            vec![
+                off(Full, AWAY),
+                switch(Log, "cn-south-1", Some(7)),
+                off(Log, AWAY),
+            ],
             &[],
         ),
         (
