@@ -269,11 +269,11 @@ impl Soak {
         // The same hour in every run, so that a seed tells the same tale.
         cloud.clock().set("2026-06-15T12:00:00Z".parse().unwrap());
         cloud.keep_requests(1);
-        let witness = Witness::new(Arc::clone(&cloud), seed);
+        let clock = Clock::set_by_hand(cloud.clock().now());
+        let witness = Witness::new(Arc::clone(&cloud), clock.clone(), seed);
         for account in &accounts {
             witness.know(&account.key.0, &account.name);
         }
-        let clock = Clock::set_by_hand(cloud.clock().now());
         let mut plan = Plan {
             accounts,
             interval_minutes: 10,

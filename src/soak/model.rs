@@ -37,6 +37,8 @@ struct Run {
     refused: Option<String>,
     arrived: Instant,
     was_touched: bool,
+    /// From when on it was asked for, and when that was.
+    asked: Option<(Time, Time)>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,16 +63,18 @@ enum Content {
 struct SetsRead {
     sets: Vec<Set>,
     remembered: Vec<Set>,
-    holes: Vec<Hole>,
+    covered: Vec<Stretch>,
     complete: bool,
     described: Described,
 }
 
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
-struct Hole {
+/// A stretch of time that log files of one region hold without a break.
+#[derive(Debug, Clone)]
+struct Stretch {
     region: String,
     from: Time,
     until: Time,
+    point: Option<Time>,
 }
 
 /// An instance as the model knows it.
@@ -150,6 +154,9 @@ impl Presence {
         self.gone_since = is_gone.then(|| self.gone_since.unwrap_or(now));
     }
 }
+
+/// Between two log files that follow each other lies no more than this.
+const LOG_BREAK: Duration = Duration::minutes(2);
 
 /// See the top.
 #[derive(Debug)]
@@ -515,12 +522,14 @@ impl Model {
                 refused: None,
                 arrived: exchange.arrives,
                 was_touched,
+                asked: exchange.asked,
             }),
             (Verdict::Refused(code), true) => runs.push(Run {
                 pages: Vec::new(),
                 refused: Some(code.clone()),
                 arrived: exchange.arrives,
                 was_touched,
+                asked: exchange.asked,
             }),
             (Verdict::Refused(_) | Verdict::Bad, _) => {}
         }
@@ -956,19 +965,45 @@ impl Model {
         if key.0 == Vendor::Huawei && kind == ListingKind::CrossRegionLog {
             reading::cover_huawei_logs(&mut read.sets);
         }
-        if let Some(Content::Sets(before)) = self.watched[key].contents.get(&kind) {
-            read.remembered = self.remembered(before, now);
-        }
         let before = match self.watched[key].contents.get(&kind) {
             Some(Content::Sets(before)) => before.clone(),
             _ => SetsRead::default(),
         };
-        read.holes = if read.complete {
-            self.holes(&before, &read.sets, now)
-        } else {
-            before.holes
-        };
+        let asked = runs.iter().find_map(|(_, run)| run.asked);
+        self.follow(&before, &mut read, kind, asked, now);
         Content::Sets(read)
+    }
+
+    /// Adds what is known from before.
+    fn follow(
+        &self,
+        before: &SetsRead,
+        read: &mut SetsRead,
+        kind: ListingKind,
+        asked: Option<(Time, Time)>,
+        now: Time,
+    ) {
+        let length = |backup_type| now - self.edge(backup_type, now);
+        let usual = if kind == ListingKind::CrossRegionLog {
+            length("log")
+        } else {
+            length("full")
+        };
+        // Some ask for whole minutes.
+        let back_to = asked.filter(|(from, at)| *at - *from > usual + Duration::seconds(61));
+        let read_from = |backup_type| {
+            let edge = self.edge(backup_type, now);
+            back_to.map_or(edge, |(from, _)| from.min(edge))
+        };
+        read.covered = self.covered(before, read, read_from("log"), now);
+        read.remembered = self.remembered(before, read, read_from("full"), now);
+        if back_to.is_some() {
+            let sets = std::mem::take(&mut read.sets);
+            let kept = sets.into_iter();
+            read.sets = kept
+                .filter(|set| set.backup_type != "log" || self.in_lookback(set, now))
+                .collect();
+        }
     }
 
     fn edge(&self, backup_type: &str, now: Time) -> Time {
@@ -984,11 +1019,19 @@ impl Model {
         dated.is_some_and(|dated| dated > self.edge(set.backup_type, now))
     }
 
-    /// Of what was known before: for each copy the newest usable set that has left the look-back.
-    fn remembered(&self, before: &SetsRead, now: Time) -> Vec<Set> {
+    /// Of what was known before: for each copy the newest usable set that has left the look-back. Of one that the listing
+    /// should have shown and did not nothing can be restored.
+    fn remembered(
+        &self,
+        before: &SetsRead,
+        read: &SetsRead,
+        read_from: Time,
+        now: Time,
+    ) -> Vec<Set> {
         let mut newest: BTreeMap<(&str, &str, &str), &Set> = BTreeMap::new();
         let all = || before.sets.iter().chain(&before.remembered);
-        for set in all() {
+        let logs = read.sets.iter().filter(|set| set.backup_type == "log");
+        for set in all().chain(logs) {
             if set.is_usable_among(all()) && !self.in_lookback(set, now) {
                 let copy = (set.scope, set.region.as_str(), set.backup_type);
                 let known = newest.get(&copy).and_then(|known| known.finished());
@@ -997,43 +1040,80 @@ impl Model {
                 }
             }
         }
-        newest.into_values().cloned().collect()
+        let is_denied = |set: &Set| {
+            let is_same = |other: &&Set| {
+                (other.scope, &other.region, other.backup_type)
+                    == (set.scope, &set.region, set.backup_type)
+                    && other.dated() == set.dated()
+            };
+            set.backup_type != "log"
+                && read.complete
+                && set.dated() > Some(read_from)
+                && !read
+                    .sets
+                    .iter()
+                    .filter(is_same)
+                    .any(|other| other.is_usable_among(&read.sets))
+        };
+        let remembered = newest.into_values().cloned();
+        remembered
+            .map(|set| Set {
+                point: set.point.filter(|_| !is_denied(&set)),
+                ..set
+            })
+            .collect()
     }
 
-    fn holes(&self, before: &SetsRead, listed: &[Set], now: Time) -> Vec<Hole> {
-        let edge = self.edge("log", now);
-        let oldest = self.edge("full", now);
-        let mut holes: Vec<Hole> = before.holes.clone();
-        holes.retain(|hole| hole.from < edge && hole.until > oldest);
-        let left = before.sets.iter().chain(&before.remembered);
-        let left = left.filter(|set| !self.in_lookback(set, now));
-        let mut logs: Vec<&Set> = left
-            .chain(listed)
-            .filter(|set| set.backup_type == "log" && set.is_sound())
-            .collect();
-        logs.sort_by_key(|log| log.start.or(log.end));
-        let regions: BTreeSet<&str> = logs.iter().map(|log| log.region.as_str()).collect();
-        for region in regions {
-            let mut covered: Option<Time> = None;
-            for log in logs.iter().filter(|log| log.region == region) {
-                let begins = log.start.or(log.end).unwrap();
-                let ends = log.covers_until.or(log.finished()).unwrap();
-                if let Some(from) = covered
-                    && begins - from > Duration::minutes(2)
-                    && from >= edge
-                {
-                    holes.push(Hole {
-                        region: region.to_owned(),
-                        from,
-                        until: begins,
-                    });
-                }
-                covered = covered.max(Some(ends));
+    /// What log files hold: those of before up to where a whole listing begins, and those that it has.
+    fn covered(
+        &self,
+        before: &SetsRead,
+        read: &SetsRead,
+        read_from: Time,
+        now: Time,
+    ) -> Vec<Stretch> {
+        let mut pieces = Vec::new();
+        for stretch in &before.covered {
+            if !read.complete {
+                pieces.push(stretch.clone());
+            } else if stretch.from < read_from {
+                pieces.push(Stretch {
+                    until: stretch.until.min(read_from),
+                    point: stretch.point.map(|point| point.min(read_from)),
+                    ..stretch.clone()
+                });
             }
         }
-        holes.sort_by_key(|hole| hole.until);
-        holes.dedup();
-        holes
+        let left = before.sets.iter().chain(&before.remembered);
+        let left = left.filter(|set| set.dated() <= Some(read_from));
+        for log in left.chain(&read.sets) {
+            if log.backup_type != "log" || !log.is_sound() {
+                continue;
+            }
+            let from = log.dated().unwrap();
+            let until = log.covers_until.or(log.finished()).unwrap();
+            pieces.push(Stretch {
+                region: log.region.clone(),
+                from,
+                until: until.max(from),
+                point: log.point,
+            });
+        }
+        pieces.sort_by(|one, other| (&one.region, one.from).cmp(&(&other.region, other.from)));
+        let mut covered: Vec<Stretch> = Vec::new();
+        for piece in pieces {
+            match covered.last_mut() {
+                Some(last)
+                    if last.region == piece.region && piece.from - last.until <= LOG_BREAK =>
+                {
+                    last.until = last.until.max(piece.until);
+                    last.point = last.point.max(piece.point);
+                }
+                _ => covered.push(piece),
+            }
+        }
+        covered.retain(|stretch| stretch.until > self.edge("full", now));
+        covered
     }
 
     fn promises(&self, watched: &Watched) -> Vec<(&'static str, u64)> {
@@ -1714,66 +1794,81 @@ impl<'a> Judged<'a> {
 
     fn recovery_points(&self) -> (BTreeMap<Place, Time>, BTreeMap<Place, u64>) {
         let mut points: BTreeMap<Place, Time> = BTreeMap::new();
-        let mut logs: BTreeMap<Place, Vec<&Set>> = BTreeMap::new();
-        for set in ListingKind::ALL
-            .into_iter()
-            .flat_map(|kind| self.sets(kind))
-        {
-            let place = (set.scope, set.region.clone());
-            if set.backup_type == "log" {
-                logs.entry(place).or_default().push(set);
-            } else if let (Some(point), true) = (set.point, self.is_usable(set)) {
-                let newest = points.entry(place).or_insert(point);
+        // What log files may continue: not what has left the look-back and may be gone by now.
+        let mut bases: BTreeMap<Place, Time> = BTreeMap::new();
+        let mut with_logs: BTreeSet<Place> = BTreeSet::new();
+        for kind in ListingKind::ALL {
+            let listed = self.read(kind).map_or(0, |read| read.sets.len());
+            for (number, set) in self.sets(kind).into_iter().enumerate() {
+                let place = (set.scope, set.region.clone());
+                if set.backup_type == "log" {
+                    with_logs.insert(place);
+                    continue;
+                }
+                let Some(point) = set.point.filter(|_| self.is_usable(set)) else {
+                    continue;
+                };
+                let newest = points.entry(place.clone()).or_insert(point);
                 *newest = point.max(*newest);
+                if number < listed || self.is_kept(set) {
+                    let newest = bases.entry(place).or_insert(point);
+                    *newest = point.max(*newest);
+                }
             }
         }
         let mut gaps = BTreeMap::new();
-        for (place, mut logs) in logs {
-            logs.retain(|log| log.is_sound());
-            logs.sort_by_key(|log| log.start.or(log.end));
-            let (newest, found) = self.reach(&place, points.get(&place).copied(), &logs);
-            gaps.insert(place.clone(), found);
-            if let Some(newest) = newest {
-                points.insert(place, newest);
+        for place in with_logs {
+            let (newest, found) = self.reach(&place, bases.get(&place).copied());
+            if newest > points.get(&place).copied() {
+                points.extend(newest.map(|newest| (place.clone(), newest)));
             }
+            gaps.insert(place, found);
         }
         (points, gaps)
     }
 
-    /// How far log files continue a set, and the holes after it.
-    fn reach(&self, place: &Place, base: Option<Time>, logs: &[&Set]) -> (Option<Time>, u64) {
-        let tolerance = Duration::minutes(2);
-        let holes = self
-            .read(ListingKind::CrossRegionLog)
-            .map(|read| read.holes.clone())
-            .unwrap_or_default();
-        let holes: Vec<_> = holes
+    /// Whether the policy says that a set is still kept.
+    fn is_kept(&self, set: &Set) -> bool {
+        let switches = self
+            .policy()
             .into_iter()
-            .filter(|hole| hole.region == place.1)
-            .collect();
-        let Some(base) = base else {
-            return (None, holes.len() as u64);
+            .flat_map(|policy| &policy.switches);
+        let days = switches
+            .filter(|switch| {
+                switch.scope == set.scope
+                    && switch.backup_type == "full"
+                    && (switch.region.is_empty() || switch.region == set.region)
+            })
+            .filter_map(|switch| switch.days)
+            .min();
+        let kept = days.map(|days| Duration::days(days.cast_signed()));
+        kept.zip(set.dated())
+            .is_some_and(|(kept, dated)| dated + kept > self.now)
+    }
+
+    /// How far log files continue a set, and the breaks after it.
+    fn reach(&self, place: &Place, base: Option<Time>) -> (Option<Time>, u64) {
+        let kinds: &[ListingKind] = if place.0 == "local" {
+            &[ListingKind::Local]
+        } else {
+            &[ListingKind::CrossRegionLog, ListingKind::CrossRegion]
         };
-        let after: Vec<_> = holes
-            .iter()
-            .filter(|hole| hole.until > base + tolerance)
-            .collect();
-        let claim = self.watched.claims.get(&ListingKind::CrossRegionLog);
-        let read = claim
-            .and_then(|claim| claim.read)
-            .map_or(self.now, |(at, _)| at);
-        let listed_from = self.model.edge("log", read);
-        let first = logs.first().and_then(|log| log.start.or(log.end));
-        if base >= listed_from && first.is_some_and(|first| first > base + tolerance) {
-            return (None, after.len() as u64 + 1);
+        let (mut newest, mut gaps) = (None, 0);
+        for read in kinds.iter().filter_map(|kind| self.read(*kind)) {
+            let here = read.covered.iter();
+            let here: Vec<_> = here.filter(|stretch| stretch.region == place.1).collect();
+            let Some(base) = base else {
+                gaps += (here.len() as u64).saturating_sub(1);
+                continue;
+            };
+            let (upon, after): (Vec<_>, Vec<_>) = here
+                .into_iter()
+                .partition(|stretch| stretch.from <= base + LOG_BREAK);
+            let point = upon.last().and_then(|stretch| stretch.point);
+            newest = newest.max(point.filter(|point| *point > base));
+            gaps += after.len() as u64;
         }
-        let until = after.iter().map(|hole| hole.from).min();
-        let newest = logs
-            .iter()
-            .filter(|log| until.is_none_or(|until| log.start.or(log.end) < Some(until)))
-            .filter_map(|log| log.point)
-            .max();
-        (newest.filter(|newest| *newest > base), after.len() as u64)
+        (newest, gaps)
     }
 
     fn uncopied(&self) -> BTreeMap<String, (u64, Option<Time>)> {

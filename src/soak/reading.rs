@@ -85,12 +85,18 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn time(value: &Value) -> Option<Time> {
-    let text = value.as_str()?;
+    time_in(value.as_str()?)
+}
+
+/// A time in any of the spellings that are asked for or answered.
+pub(super) fn time_in(text: &str) -> Option<Time> {
     let with_offset = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%z");
+    let minutes = || text.strip_suffix('Z').map(|start| format!("{start}:00Z"));
     with_offset
         .ok()
         .map(|time| time.to_utc())
         .or_else(|| text.parse().ok())
+        .or_else(|| minutes()?.parse().ok())
 }
 
 /// The pages of one answer as one list, each row once.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -13,6 +14,8 @@ use serde_json::Value;
 use sim::{Cloud, Fault, FaultKind, NoRows, ThrottleHeader, Undelivered, Vendor};
 use tokio::time::Instant;
 
+use super::reading;
+use crate::clock::Clock;
 use crate::provider::error::Reason;
 use crate::provider::http::{Answer, Arrival, NoAnswer, Outgoing};
 
@@ -32,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) instances: Vec<String>,
     /// What else tells this question from others of its operation.
     pub(super) variety: String,
+    /// From when on it asks for what there is, and what the exporter's clock showed then.
+    pub(super) asked: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether this is the first page of an answer.
     pub(super) is_first_page: bool,
     pub(super) fault: Option<&'static str>,
@@ -80,7 +85,9 @@ pub(super) struct Lie {
 pub(super) struct Witness {
     cloud: Arc<Cloud>,
     start: Instant,
-    begun: chrono::DateTime<chrono::Utc>,
+    begun: DateTime<Utc>,
+    /// The exporter's.
+    clock: Clock,
     weather: Mutex<Weather>,
     seen: Mutex<Vec<Exchange>>,
     accounts: Mutex<BTreeMap<String, String>>,
@@ -160,10 +167,11 @@ pub(super) fn reasons(fault: &str) -> &'static [Reason] {
 }
 
 impl Witness {
-    pub(super) fn new(cloud: Arc<Cloud>, seed: u64) -> Arc<Self> {
+    pub(super) fn new(cloud: Arc<Cloud>, clock: Clock, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             begun: cloud.clock().now(),
             cloud,
+            clock,
             start: Instant::now(),
             weather: Mutex::new(Weather {
                 random: StdRng::seed_from_u64(seed),
@@ -178,7 +186,7 @@ impl Witness {
     }
 
     /// What the clouds' clocks show.
-    pub(super) fn true_time(&self) -> chrono::DateTime<chrono::Utc> {
+    pub(super) fn true_time(&self) -> DateTime<Utc> {
         self.begun + self.start.elapsed()
     }
 
@@ -339,7 +347,12 @@ impl Witness {
         } else {
             verdict
         };
-        let key = record.access_key_id.unwrap_or_default();
+        let from = ["StartTime", "begin_time"]
+            .into_iter()
+            .find_map(parameter)
+            .or_else(|| in_body("StartTime"));
+        let from = from.and_then(|from| reading::time_in(&from));
+        let key = record.access_key_id.clone().unwrap_or_default();
         let exchange = Exchange {
             arrives: Instant::now() + wait.min(TIMEOUT),
             account: self
@@ -358,6 +371,7 @@ impl Witness {
                 .find_map(parameter)
                 .or_else(|| in_body("ServiceType"))
                 .unwrap_or_default(),
+            asked: from.map(|from| (from, self.clock.now())),
             is_first_page: page.is_none_or(|page| page == "1") && offset == "0",
             fault,
             verdict,
