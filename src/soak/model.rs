@@ -59,6 +59,26 @@ enum Content {
     Windows(Vec<Window>),
 }
 
+impl Content {
+    /// Whether an answer lacks all that could be restored from, or switches off what was on.
+    fn is_all_lost_in(&self, after: &Self) -> bool {
+        let has_usable = |read: &SetsRead| {
+            let mut sets = read.sets.iter().filter(|set| set.backup_type != "log");
+            sets.any(|set| set.is_usable_among(&read.sets))
+        };
+        match (self, after) {
+            (Self::Sets(before), Self::Sets(after)) => {
+                let is_natural = before.sets.len() < 3;
+                after.complete && has_usable(before) && after.sets.is_empty() && !is_natural
+            }
+            (Self::Policy(before), Self::Policy(after)) => {
+                before.protected == Some(true) && after.protected == Some(false)
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct SetsRead {
     sets: Vec<Set>,
@@ -83,6 +103,8 @@ struct Watched {
     named: Option<Named>,
     described: Described,
     presence: Presence,
+    /// The listings whose last answer took all away that there was, and when: bad news is asked for twice.
+    doubted: BTreeMap<ListingKind, Instant>,
     listings: Vec<ListingKind>,
     claims: BTreeMap<ListingKind, Claim>,
     contents: BTreeMap<ListingKind, Content>,
@@ -173,6 +195,8 @@ pub(super) struct Model {
     /// Requests whose account was taken off while they were on their way: nobody counts those.
     pub(super) lost: u64,
     reload: (bool, Time),
+    /// When the configuration in force was loaded.
+    begun: Instant,
     /// The accounts whose instances changed, when that was, and how many attempts of each listing may be unseen.
     changed: BTreeMap<String, (Time, BTreeMap<ListingKind, u64>)>,
     /// The facts as they were a second ago.
@@ -249,6 +273,7 @@ impl Model {
             poll_failures: BTreeMap::new(),
             lost: 0,
             reload: (true, now),
+            begun: Instant::now(),
             bad_policies: Vec::new(),
             had: BTreeMap::new(),
             changed: BTreeMap::new(),
@@ -292,6 +317,7 @@ impl Model {
     /// Another configuration is in force.
     pub(super) fn reload(&mut self, plan: Plan, now: Time) {
         self.reload = (true, now);
+        self.begun = Instant::now();
         self.looked_at.clear();
         let is_kept = |account: &str| plan.accounts.iter().any(|kept| kept.name == account);
         self.regions.retain(|(_, account, region), _| {
@@ -736,7 +762,13 @@ impl Model {
                 read,
             },
         );
+        // Whatever the second attempt says, it was made.
+        let was_doubted = known.doubted.remove(&kind).is_some();
         if let Some(content) = content {
+            let before = known.contents.get(&kind);
+            if before.is_some_and(|before| before.is_all_lost_in(&content)) && !was_doubted {
+                known.doubted.insert(kind, Instant::now());
+            }
             known.contents.insert(kind, content);
         }
     }
@@ -1294,24 +1326,32 @@ impl Model {
         looked_at
     }
 
-    /// Whatever is said to have been read last was read lately: nothing stops without being seen.
+    /// No listing goes unasked for longer than its longest interval, whatever happened to its instance meanwhile, and what
+    /// took something away is asked for again soon. An attempt may take a while to come to its end.
     pub(super) fn check_staleness(&mut self) {
+        let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+        let slack = minutes(2 * self.plan.interval_minutes + 10);
         let now = Instant::now();
         for (key, watched) in &self.watched {
             for (kind, claim) in &watched.claims {
-                let minutes = if kind.is_slow() {
-                    self.plan.policy_minutes()
+                let longest = if kind.is_slow() {
+                    self.plan.policy_minutes().max(self.plan.at_most_minutes())
                 } else {
                     self.plan.at_most_minutes()
                 };
-                let limit = std::time::Duration::from_secs(60 * (minutes * 3 + 30));
-                let (Some((_, read)), None) = (claim.read, claim.failure) else {
-                    continue;
-                };
-                if now - read > limit {
-                    let age = now - read;
+                // Other intervals hold from the reload on.
+                let ago = now - claim.ended.max(self.begun);
+                if ago > minutes(longest) + slack {
                     self.problems
-                        .push(format!("{key:?} {kind:?} succeeded last, {age:?} ago"));
+                        .push(format!("{key:?} {kind:?} was attempted last, {ago:?} ago"));
+                }
+            }
+            for (kind, since) in &watched.doubted {
+                let ago = now - (*since).max(self.begun);
+                if ago > slack {
+                    self.problems.push(format!(
+                        "{key:?} {kind:?} lost all it had, and was not asked again for {ago:?}"
+                    ));
                 }
             }
         }
