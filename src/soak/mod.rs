@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::model::{Model, Samples, series};
-use self::oracle::{Look, Oracle, Trouble};
+use self::oracle::{LOG_COPIES, Look, Oracle, Trouble};
 use self::plan::{Account, Named, OBJECTIVES, Plan};
 use self::witness::{Exchange, LIES, Lie, Verdict, Witness};
 use crate::backup::ListingKind;
@@ -353,6 +353,10 @@ impl Soak {
         if vendor != Vendor::Volcengine {
             schedule.full_every = [1, 1, 3][self.draw(3)];
         }
+        // Huawei has differential backups of SQL Server alone.
+        if vendor == Vendor::Huawei && engine != Engine::SqlServer {
+            schedule.full_every = 1;
+        }
         let mut instance = Instance::new(id, region)
             .account(account)
             .engine(engine, version)
@@ -534,7 +538,12 @@ impl Soak {
                 continue;
             }
             let key = (name.clone(), truth.region, id);
-            self.oracle.note_answer(&key, &exchange.operation, honest);
+            let asked = if exchange.variety == "incremental" {
+                LOG_COPIES
+            } else {
+                &exchange.operation
+            };
+            self.oracle.note_answer(&key, asked, honest);
         }
     }
 

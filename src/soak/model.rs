@@ -2022,6 +2022,7 @@ impl<'a> Judged<'a> {
                 let here =
                     copies.filter(|((place, _), _)| *place == ("cross_region", region.to_owned()));
                 let oldest = here
+                    .filter(|((_, backup_type), _)| *backup_type != "log")
                     .flat_map(|(_, sets)| sets)
                     .filter(|set| self.is_usable(set) && self.model.in_lookback(set, self.now))
                     .filter_map(Set::finished)

@@ -101,6 +101,9 @@ pub(super) struct Look<'a> {
     pub(super) shown: BTreeMap<(Key, &'static str), bool>,
 }
 
+/// Huawei's logs are asked for by the operation of the sets.
+pub(super) const LOG_COPIES: &str = "ListOffSiteBackups of logs";
+
 fn minutes(count: u64) -> Duration {
     Duration::from_secs(60 * count)
 }
@@ -115,9 +118,10 @@ fn needed(vendor: Vendor, objective: &str) -> &'static [&'static str] {
             "DescribeCrossRegionLogBackupFiles",
             "DescribeCrossRegionBackupDBInstance",
         ],
-        (Vendor::Huawei, "recovery_point" | "retention") => {
-            &["ListOffSiteBackups", "ShowOffSiteBackupPolicy"]
+        (Vendor::Huawei, "recovery_point") => {
+            &["ListOffSiteBackups", LOG_COPIES, "ShowOffSiteBackupPolicy"]
         }
+        (Vendor::Huawei, "retention") => &["ListOffSiteBackups", "ShowOffSiteBackupPolicy"],
         (Vendor::Alibaba, "retention") => &[
             "DescribeCrossRegionBackups",
             "DescribeCrossRegionBackupDBInstance",
@@ -284,7 +288,9 @@ impl Oracle {
                     let named = account.named.iter().find(|named| named.id == key.2);
                     judge(&known, named, objective, promise, look) != Some(World::Kept)
                 });
-                let cause = if news {
+                let cause = if truth.is_none_or(|truth| !truth.is_there) {
+                    "the instance is no longer there"
+                } else if news {
                     "what keeps it came after the last answer"
                 } else {
                     self.cause(look.plan, key, objective, promise)
@@ -299,7 +305,9 @@ impl Oracle {
                 let slow = world == World::SwitchedOff || truth.is_none();
                 let grace = grace(look.plan, slow);
                 let is_late = now - since > grace;
-                let possible = self.was_possible(account.vendor, key, objective, since, grace);
+                let is_there = truth.is_some_and(|truth| truth.is_there);
+                let possible =
+                    self.was_possible((account.vendor, is_there), key, objective, (since, grace));
                 match (is_late && possible, shown) {
                     (true, Some(_)) => {
                         self.findings.false_green += passed;
@@ -327,11 +335,10 @@ impl Oracle {
     /// Whether the exporter could have known: nothing stood in the way for long enough, or it was told all of it.
     fn was_possible(
         &self,
-        vendor: Vendor,
+        (vendor, is_there): (Vendor, bool),
         key: &Key,
         objective: &str,
-        since: Instant,
-        grace: Duration,
+        (since, grace): (Instant, Duration),
     ) -> bool {
         let Some(around) = self.surroundings.get(key) else {
             return false;
@@ -343,13 +350,15 @@ impl Oracle {
         if now - since.max(clear) > grace {
             return true;
         }
-        needed(vendor, objective).iter().all(|operation| {
-            let honest = around.honest.get(*operation).copied();
-            let spoiled = around.spoiled.get(*operation).copied();
-            honest > Some(since)
-                && honest > spoiled
-                && honest.is_some_and(|honest| now - honest > minutes(2))
-        })
+        // What is no longer there has to say so twice.
+        is_there
+            && needed(vendor, objective).iter().all(|operation| {
+                let honest = around.honest.get(*operation).copied();
+                let spoiled = around.spoiled.get(*operation).copied();
+                honest > Some(since)
+                    && honest > spoiled
+                    && honest.is_some_and(|honest| now - honest > minutes(2))
+            })
     }
 
     /// What an instance had when each of its listings was last answered honestly, if that was lately enough.
@@ -367,7 +376,7 @@ impl Oracle {
         };
         let now = self.now;
         let [local, copies, logs] = match truth.vendor {
-            Vendor::Huawei => ["ListBackups", "ListOffSiteBackups", "ListOffSiteBackups"],
+            Vendor::Huawei => ["ListBackups", "ListOffSiteBackups", LOG_COPIES],
             _ => [
                 "DescribeBackups",
                 "DescribeCrossRegionBackups",
