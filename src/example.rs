@@ -246,7 +246,7 @@ impl Instance {
                 &sets.listing.sets,
                 LogReading {
                     from: edges.of(BackupType::Log),
-                    goes_back: false,
+                    edge: edges.of(BackupType::Log),
                     is_whole: true,
                     oldest: edges.of(BackupType::Full),
                     now: now(),

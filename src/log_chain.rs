@@ -43,6 +43,8 @@ pub struct Coverage {
     pub stretches: Vec<Stretch>,
     /// The earliest instant back to which log files were ever read whole.
     pub read_from: Option<DateTime<Utc>>,
+    /// When they were last read whole, and all that came since the whole reading before: what came up to then was seen.
+    pub read_until: Option<DateTime<Utc>>,
     /// When they were last read further back than usual, if that was cut.
     pub cut_at: Option<DateTime<Utc>>,
 }
@@ -63,8 +65,8 @@ pub struct Hole {
 pub struct LogReading {
     /// Files that began later were listed.
     pub from: DateTime<Utc>,
-    /// Whether that is further back than usual.
-    pub goes_back: bool,
+    /// As far back they are listed usually.
+    pub edge: DateTime<Utc>,
     /// Whether all of them were listed.
     pub is_whole: bool,
     /// What ended before this is forgotten.
@@ -86,12 +88,12 @@ impl Stretch {
     /// What a usable log file covers.
     fn of(log: &BackupSet) -> Option<Self> {
         let from = log.dated()?;
-        let until = log.covers_until.or_else(|| log.finished())?;
+        let until = log.covers_until.or_else(|| log.finished())?.max(from);
         Some(Self {
             backup_region: log.backup_region.to_string(),
             from,
-            until: until.max(from),
-            newest: log.recovery_point,
+            until,
+            newest: log.recovery_point.map(|point| point.min(until)),
             is_doubted: false,
         })
     }
@@ -118,8 +120,8 @@ impl Stretch {
 impl Coverage {
     /// What is covered once this was read.
     ///
-    /// `left` are the files of before, of which those that are no longer asked for still cover their time. What was asked
-    /// for is judged anew if it was read whole: a file may be copied late, or be deleted.
+    /// `left` are the files of before, of which those that are usually no longer listed still cover their time. What is
+    /// usually listed is judged anew if it was read whole: a file may be copied late, or be deleted.
     #[must_use]
     pub fn followed_by<'a>(
         &self,
@@ -129,18 +131,20 @@ impl Coverage {
     ) -> Self {
         let LogReading {
             from,
-            goes_back,
+            edge,
             is_whole,
             oldest,
             now,
         } = reading;
+        // What lies before is not judged anew, as the file that covers its end may not have been listed.
+        let goes_back = from < edge;
         let end = if is_whole {
-            from
+            edge
         } else {
             DateTime::<Utc>::MAX_UTC
         };
         let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_usable(now);
-        let left = left.into_iter().filter(|set| set.dated() <= Some(from));
+        let left = left.into_iter().filter(|set| set.dated() <= Some(edge));
         let files = left.chain(listed).filter(is_log);
         let known = self.stretches.iter();
         let mut pieces: Vec<_> = known
@@ -175,6 +179,12 @@ impl Coverage {
             } else {
                 self.read_from
             },
+            read_until: if is_whole && (goes_back || !self.lags(edge, now - edge)) {
+                Some(now)
+            } else {
+                self.read_until
+            },
+
             cut_at: if goes_back {
                 (!is_whole).then_some(now)
             } else {
@@ -191,8 +201,14 @@ impl Coverage {
         let known = known.find(|known| known.begins_like(after));
         before.is_some_and(|before| match known {
             Some(known) => known.is_doubted && !is_whole,
-            None => before.until < from || !is_whole,
+            None => before.until < from + TOLERANCE || !is_whole,
         })
+    }
+
+    /// Whether something may have come since the last whole reading that began before this edge of the look-back.
+    fn lags(&self, edge: DateTime<Utc>, lookback: Duration) -> bool {
+        self.read_until
+            .is_some_and(|read| read < edge + lookback / 2)
     }
 
     /// From when on log files have to be read once, where that is further back than usual: after a first start back to the
@@ -201,7 +217,6 @@ impl Coverage {
     pub fn reads_back_to(
         &self,
         base: DateTime<Utc>,
-        last_read: Option<DateTime<Utc>>,
         lookback: std::time::Duration,
         now: DateTime<Utc>,
     ) -> Option<DateTime<Utc>> {
@@ -212,8 +227,8 @@ impl Coverage {
         }
         let is_first = self.read_from.is_none_or(|read| read > base);
         let first = is_first.then_some(base);
-        // What began before the edge and was written since the last reading would be missed.
-        let stopped = last_read.filter(|read| *read < edge + lookback / 2);
+        let is_late = self.lags(edge, lookback);
+        let stopped = self.read_until.filter(|_| is_late);
         let doubted = self.breaks().filter(|(_, after)| after.is_doubted);
         let doubted = doubted.filter(|(_, after)| after.from > base + TOLERANCE);
         let doubted = doubted.map(|(before, _)| before.until).min();
@@ -312,7 +327,7 @@ mod tests {
     fn reading(minutes: i64) -> LogReading {
         LogReading {
             from: minutes_ago(minutes),
-            goes_back: minutes > 120,
+            edge: minutes_ago(minutes.min(120)),
             is_whole: true,
             oldest: ago("31d"),
             now: now(),
@@ -415,6 +430,7 @@ mod tests {
             // It stays one when all of it has left the look-back.
             let later = LogReading {
                 from: now() + Duration::hours(5),
+                edge: now() + Duration::hours(5),
                 now: now() + Duration::hours(7),
                 ..reading(0)
             };
@@ -527,58 +543,50 @@ mod tests {
     }
 
     /// How many minutes back logs are read that continue a set of so many minutes ago.
-    fn back_to(coverage: &Coverage, base: i64, last_read: Option<i64>) -> Option<i64> {
-        let from = coverage.reads_back_to(
-            minutes_ago(base),
-            last_read.map(minutes_ago),
-            LOOKBACK.logs,
-            now(),
-        );
+    fn back_to(coverage: &Coverage, base: i64) -> Option<i64> {
+        let from = coverage.reads_back_to(minutes_ago(base), LOOKBACK.logs, now());
         from.map(|from| (now() - from).num_minutes())
     }
 
     #[test]
     fn logs_are_read_back_once_at_the_first_start_and_after_a_long_stop() {
         const DAY: i64 = 24 * 60;
-        let asked = |minutes| Coverage {
-            read_from: Some(minutes_ago(minutes)),
+        let read = |from, until| Coverage {
+            read_from: Some(minutes_ago(from)),
+            read_until: Some(minutes_ago(until)),
             ..Coverage::default()
         };
-        for (case, coverage, base, last_read, reads) in [
+        for (case, coverage, base, reads) in [
             (
                 "at the first start",
                 Coverage::default(),
                 DAY,
-                None,
                 Some(DAY + 120),
             ),
-            ("once it was", asked(DAY + 120), DAY, Some(5), None),
-            ("the next set", asked(2 * DAY), DAY, Some(5), None),
+            ("once it was", read(DAY + 120, 5), DAY, None),
+            ("the next set", read(2 * DAY, 5), DAY, None),
             (
                 "when the set became known",
-                asked(120),
+                read(120, 5),
                 DAY,
-                Some(5),
                 Some(DAY + 120),
             ),
             (
                 "what reaches nearly as far anyway",
-                asked(120),
+                read(120, 5),
                 130,
-                Some(5),
                 Some(250),
             ),
-            ("a short stop", asked(2 * DAY), DAY, Some(60), None),
-            ("a long stop", asked(2 * DAY), DAY, Some(300), Some(420)),
+            ("a short stop", read(2 * DAY, 60), DAY, None),
+            ("a long stop", read(2 * DAY, 300), DAY, Some(420)),
             (
                 "no further than the set",
-                asked(9 * DAY),
+                read(9 * DAY, 8 * DAY),
                 DAY,
-                Some(8 * DAY),
                 Some(DAY + 120),
             ),
         ] {
-            assert_eq!(back_to(&coverage, base, last_read), reads, "{case}");
+            assert_eq!(back_to(&coverage, base), reads, "{case}");
         }
     }
 
@@ -587,12 +595,13 @@ mod tests {
         let known = covered(&[(1500, 300)]);
         let known = Coverage {
             read_from: Some(minutes_ago(1500)),
+            read_until: Some(now()),
             ..known
         };
         let back = read(&known, &[], &[log(60, 50)]);
-        assert_eq!(back_to(&back, 1400, Some(5)), Some(420));
+        assert_eq!(back_to(&back, 1400), Some(420));
         // Nobody needs what lies before a newer set.
-        assert_eq!(back_to(&back, 55, Some(5)), None);
+        assert_eq!(back_to(&back, 55), None);
         // Files came late, all or some or none: then it is final.
         for (late, found) in [
             (logs(300, 60), vec![]),
@@ -602,9 +611,9 @@ mod tests {
             let listed = [logs(420, 300), late, vec![log(60, 50)]].concat();
             let again = back.followed_by([], &listed, reading(420));
             assert_eq!(holes(&again), found);
-            assert_eq!(back_to(&again, 1400, Some(0)), None, "{found:?}");
+            assert_eq!(back_to(&again, 1400), None, "{found:?}");
             let usual = read(&again, &listed, &[log(60, 50)]);
-            assert_eq!(back_to(&usual, 1400, Some(0)), None, "{found:?}");
+            assert_eq!(back_to(&usual, 1400), None, "{found:?}");
         }
         // One that was cut is tried again, and not at once.
         let part = LogReading {
@@ -612,14 +621,14 @@ mod tests {
             ..reading(420)
         };
         let cut = back.followed_by([], &[log(60, 50)], part);
-        assert_eq!(back_to(&cut, 1400, Some(0)), None);
+        assert_eq!(back_to(&cut, 1400), None);
         let usual = read(&cut, &[], &[log(60, 50)]);
-        assert_eq!(back_to(&usual, 1400, Some(0)), None);
+        assert_eq!(back_to(&usual, 1400), None);
         let cut = Coverage {
             cut_at: Some(minutes_ago(60)),
             ..back
         };
-        assert_eq!(back_to(&cut, 1400, Some(0)), Some(420));
+        assert_eq!(back_to(&cut, 1400), Some(420));
     }
 
     /// What befalls logs and whoever reads them.
@@ -656,7 +665,6 @@ mod tests {
     struct Reader {
         coverage: Coverage,
         before: Vec<BackupSet>,
-        last_read: Option<DateTime<Utc>>,
     }
 
     impl Reader {
@@ -669,16 +677,14 @@ mod tests {
             part: Option<usize>,
         ) {
             let lookback = std::time::Duration::from_secs(3600);
-            let back_to = self
-                .coverage
-                .reads_back_to(base, self.last_read, lookback, at);
+            let back_to = self.coverage.reads_back_to(base, lookback, at);
             let edge = at - Duration::hours(1);
             let from = back_to.map_or(edge, |back_to| back_to.min(edge));
             let listed = world.iter().filter(|log| log.dated() > Some(from));
             let listed: Vec<_> = listed.take(part.unwrap_or(usize::MAX)).cloned().collect();
             let reading = LogReading {
                 from,
-                goes_back: back_to.is_some(),
+                edge,
                 is_whole: part.is_none(),
                 oldest: base - Duration::days(1),
                 now: at,
@@ -689,7 +695,6 @@ mod tests {
             known.sort_by_key(BackupSet::dated);
             let left = known.iter().rposition(|log| log.dated() <= Some(edge));
             self.before = known.split_off(left.unwrap_or_default());
-            self.last_read = Some(at);
         }
     }
 

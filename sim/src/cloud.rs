@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -22,7 +23,7 @@ use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
 use crate::world::{
-    Account, CrossRegionSet, Instance, LocalSet, Quirk, SessionToken, Truth, Vendor,
+    Account, CrossRegionSet, Destination, Instance, LocalSet, Quirk, SessionToken, Truth, Vendor,
 };
 use crate::{alibaba, huawei, volcengine};
 
@@ -241,6 +242,34 @@ impl Cloud {
         state.world.switch_destination_on(instance, region, now)
     }
 
+    /// What ended after `until` is no longer copied to a region, and the copies that are there stay. Policies go on naming
+    /// it as switched off, or name it no more.
+    pub fn leave_destination(
+        &self,
+        instance: &str,
+        region: &str,
+        until: DateTime<Utc>,
+        is_named: bool,
+    ) -> bool {
+        let mut state = self.shared.state();
+        let left = (until, is_named);
+        state.world.leave_destination(instance, region, left)
+    }
+
+    /// Copies an instance to another region as well, `lag` after each local backup.
+    pub fn add_destination(&self, instance: &str, region: &str, lag: Duration) -> bool {
+        let destination = Destination {
+            region: region.to_owned(),
+            lag,
+            until: None,
+            is_named: false,
+        };
+        self.shared
+            .state()
+            .world
+            .add_destination(instance, destination)
+    }
+
     /// Nothing has been written to the database since then, so that its log backups hold nothing
     /// newer; `None` ends that.
     pub fn set_idle(&self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
@@ -331,6 +360,16 @@ impl Cloud {
         let mut recorded = self.shared.recorded.subscribe();
         // The sender lives in `shared`, so the wait cannot fail.
         let _ = recorded.wait_for(|recorded| *recorded >= count).await;
+    }
+
+    /// Waits until there are `count` requests for an operation, counted like
+    /// [`Cloud::request_count`].
+    pub async fn wait_for_operation(&self, operation: &str, count: usize) {
+        let mut recorded = self.shared.recorded.subscribe();
+        while self.request_count(operation) < count {
+            // As above.
+            let _ = recorded.changed().await;
+        }
     }
 
     /// Requests that break a documented rule, one sentence each: unknown operations, missing

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AccountConfig, PollConfig};
-use crate::provider::{Cost, Every, costs, discovery_costs, former_destination_costs};
+use crate::provider::{
+    Cost, Every, costs, discovery_costs, former_destination_costs, log_lists,
+};
 use crate::shard::Shard;
 use crate::target::{InstanceKey, Target};
 
@@ -23,6 +25,8 @@ pub(super) struct Budget {
     pub(super) hourly_of_a_former_destination: BTreeMap<&'static str, f64>,
     /// How long a full round of what is read often takes under the limit.
     pub(super) sweep: Duration,
+    /// How many lists of log files are read back to the newest set, once.
+    pub(super) log_lists: u32,
     /// Which part of what the limit allows is used up, where each operation has a limit of its own that of the busiest.
     pub(super) share: f64,
 }
@@ -47,6 +51,7 @@ impl Budget {
                 cost.an_hour(poll)
             }),
             sweep: sweep(account, &all, shard),
+            log_lists: log_lists(account, &targets),
             share: share(account, &hourly, shard),
             hourly,
         }

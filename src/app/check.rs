@@ -11,7 +11,7 @@ use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig, PollMode};
 use crate::provider::http::HttpClient;
-use crate::provider::{Environment, Premises, Provider};
+use crate::provider::{CALLS_BACK, Environment, Premises, Provider};
 use crate::shard::Shard;
 
 /// Prints the problems, or a summary.
@@ -117,6 +117,17 @@ fn describe(
             summary,
             "  an instance whose copies went elsewhere before adds {}, until what is kept there has run out",
             added(&least.hourly_of_a_former_destination, most)
+        )?;
+    }
+    if budget.log_lists > 0 {
+        let (usual, most) = CALLS_BACK;
+        writeln!(
+            summary,
+            "  once, at the first start and after a stop of more than half of {}: logs are read back to the newest copy; {} \
+             calls more where copies are made every day and logs every five minutes, {} at the most",
+            humantime::format_duration(poll.lookback.logs),
+            budget.log_lists.saturating_mul(usual),
+            budget.log_lists.saturating_mul(most)
         )?;
     }
     warn_of_what_does_not_fit(summary, poll, &budget, &least)
@@ -275,6 +286,32 @@ mod tests {
             assert!(text.contains(&line), "{text}");
         }
         assert_eq!(all, 60);
+    }
+
+    #[test]
+    fn what_it_takes_once_to_read_logs_back_is_told() {
+        let told = |provider: &str, instances: &str| {
+            let yaml =
+                format!("accounts: [{{name: a, provider: {provider}, instances: [{instances}]}}]");
+            let summary = summary(&yaml, Shard::WHOLE);
+            let line = summary.lines().find(|line| line.contains("  once, "))?;
+            Some(line.split_once("; ")?.1.to_owned())
+        };
+        let calls = |usual: u32, most: u32| {
+            Some(format!(
+                "{usual} calls more where copies are made every day and logs every five minutes, {most} at the most"
+            ))
+        };
+        let two =
+            "{id: rm-1, region: cn-a, backup_regions: [cn-b, cn-c]}, {id: rm-2, region: cn-a}";
+        // Alibaba lists those of all regions together.
+        assert_eq!(told("alibaba", two), calls(6, 198));
+        assert_eq!(told("huawei", two), calls(9, 297));
+        assert_eq!(told("volcengine", "{id: r-1, region: cn-a}"), None);
+        let without = "{id: rm-1, region: cn-a, listings: [cross_region, local]}";
+        assert_eq!(told("alibaba", without), None);
+        let alone = "{id: rm-1, region: cn-a, listings: [cross_region_log]}";
+        assert_eq!(told("alibaba", alone), None);
     }
 
     #[test]

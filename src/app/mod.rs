@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{Arguments, Command};
 use crate::clock::Clock;
 use crate::config::web::RequestRate;
-use crate::config::{Config, Problems};
+use crate::config::{Config, Problem, Problems};
 use crate::facts::Facts;
 use crate::metrics::ReloadState;
 use crate::poll::{Ground, Poller};
@@ -182,6 +182,7 @@ async fn run(
         shard_count = shard.count(),
         "starting cloud-backup-exporter"
     );
+    tell_doubts(&config.doubts());
     // Before anything else starts, so that an address in use ends the start and not a running exporter.
     let listeners = listen::bind(addresses).await?;
     // The last one would end the process where a file may not grow further: to `storage` that is an error like others.
@@ -299,9 +300,11 @@ fn reload_config(
         site.set_settings(settings(config, ground));
     }
     let accounts = config.as_ref().ok().map(|config| config.accounts.len());
+    let doubts = config.as_ref().map_or_else(|_| Vec::new(), Config::doubts);
     if config.is_ok() && protected.is_ok() {
         return Reloaded {
             accounts,
+            doubts,
             outcome: Ok(()),
         };
     }
@@ -310,6 +313,7 @@ fn reload_config(
     site.set_settings(settings);
     Reloaded {
         accounts,
+        doubts,
         outcome: Err(all_problems(config, protected)),
     }
 }
@@ -318,7 +322,15 @@ fn reload_config(
 struct Reloaded {
     /// The number of accounts, if the configuration of what is watched is in force.
     accounts: Option<usize>,
+    /// What is doubtful about it.
+    doubts: Vec<Problem>,
     outcome: Result<(), Problems>,
+}
+
+fn tell_doubts(doubts: &[Problem]) {
+    for doubt in doubts {
+        tracing::warn!(%doubt, "the configuration is doubtful");
+    }
 }
 
 /// Logs reloads, unless there are many.
@@ -338,7 +350,11 @@ impl ReloadLog {
     }
 
     fn tell(&mut self, reloaded: &Reloaded) {
-        let Reloaded { accounts, outcome } = reloaded;
+        let Reloaded {
+            accounts,
+            doubts,
+            outcome,
+        } = reloaded;
         // A turn for the worse or the better is always told. It takes a change of the files, which is not for everybody.
         let is_turn = outcome.is_ok() != self.was_successful;
         self.was_successful = outcome.is_ok();
@@ -349,6 +365,7 @@ impl ReloadLog {
         let unlogged = std::mem::take(&mut self.unlogged);
         if let Some(accounts) = accounts {
             tracing::info!(accounts, unlogged, "configuration reloaded");
+            tell_doubts(doubts);
         }
         if let Err(Problems(problems)) = outcome {
             for problem in problems {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{Found, InstanceFacts, Sets};
 use crate::backup::{BackupSet, BackupType, Edges, Listing, ListingKind, Lookback, Scope};
-use crate::log_chain::LogReading;
+use crate::log_chain::{Coverage, LogReading};
 
 /// A set that will leave the look-back so soon is asked for as if it had: a question may stand in line for a while.
 const SOON: Duration = Duration::hours(1);
@@ -40,17 +40,7 @@ impl Sets {
         now: DateTime<Utc>,
     ) -> Self {
         let edges = lookback.ending(now);
-        let logs = self.logs.followed_by(
-            self.all(),
-            &listing.sets,
-            LogReading {
-                from: listing.read_from(edges, BackupType::Log),
-                goes_back: listing.back_to.is_some(),
-                is_whole: listing.complete,
-                oldest: edges.of(BackupType::Full),
-                now,
-            },
-        );
+        let logs = self.logs_after(&listing, edges, now);
         let remembered = self.newest_before(&listing, edges, now);
         if listing.back_to.take().is_some() {
             // Read once for what they cover, and as many as the instance has of them.
@@ -62,6 +52,21 @@ impl Sets {
             logs,
             listing: listing.made_lean(),
         }
+    }
+
+    /// What log files cover. Of a listing that never had any there is nothing to be noted.
+    fn logs_after(&self, listing: &Listing, edges: Edges, now: DateTime<Utc>) -> Coverage {
+        if self.logs == Coverage::default() && !listing.sets.iter().any(is_log) {
+            return Coverage::default();
+        }
+        let reading = LogReading {
+            from: listing.read_from(edges, BackupType::Log),
+            edge: edges.of(BackupType::Log),
+            is_whole: listing.complete,
+            oldest: edges.of(BackupType::Full),
+            now,
+        };
+        self.logs.followed_by(self.all(), &listing.sets, reading)
     }
 
     /// For each copy the newest usable set that began before the look-back.
@@ -169,14 +174,18 @@ impl InstanceFacts {
 
     fn logs_read_back_to(&self, lookback: Lookback, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let bases = self.bases(now).into_iter();
-        let away = bases.filter(|((scope, _), _)| *scope == Scope::CrossRegion);
+        // Where nobody says which regions are meant, all of them are.
+        let expected = &self.target.backup_regions;
+        let away = bases.filter(|((scope, region), _)| {
+            let is_expected = || expected.iter().any(|expected| expected == region);
+            *scope == Scope::CrossRegion && (expected.is_empty() || is_expected())
+        });
         let base = away.map(|(_, point)| point).min()?;
         let nothing = Sets::default();
         let logs = self.listings.get(&ListingKind::CrossRegionLog);
         let sets = logs.and_then(|logs| logs.found.sets());
-        let last_read = logs.and_then(|logs| logs.last_success);
         let coverage = &sets.unwrap_or(&nothing).logs;
-        coverage.reads_back_to(base, last_read, lookback.logs, now)
+        coverage.reads_back_to(base, lookback.logs, now)
     }
 
     fn sets_read_back_to(&self, lookback: Lookback, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -217,5 +226,219 @@ impl InstanceFacts {
     fn all_sets(&self) -> impl Iterator<Item = &Sets> {
         let listings = self.listings.values();
         listings.filter_map(|listing| listing.found.sets())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::example::{
+        LOOKBACK, ago, copy_in, listing, log_in, now, policy_to, stretches, target,
+    };
+    use crate::facts::Facts;
+    use crate::target::InstanceKey;
+
+    const REGION: &str = "cn-shanghai";
+
+    /// The facts about one instance whose sets and logs are copied.
+    struct Story(Facts);
+
+    impl Story {
+        fn new() -> Self {
+            let facts = Facts::default();
+            let mut target = target("rm-1");
+            target.listings = ListingKind::ALL.to_vec();
+            facts.adopt(("alibaba", "prod"), [Arc::new(target).into()]);
+            Self(facts)
+        }
+
+        fn key() -> InstanceKey {
+            target("rm-1").key
+        }
+
+        fn reads(&self, kind: ListingKind, when: &str, sets: &[BackupSet]) -> &Self {
+            self.reads_back(kind, when, None, sets)
+        }
+
+        /// From so long ago on, however long the look-back is.
+        fn reads_back(
+            &self,
+            kind: ListingKind,
+            when: &str,
+            back_to: Option<&str>,
+            sets: &[BackupSet],
+        ) -> &Self {
+            let listing = Listing {
+                back_to: back_to.map(ago),
+                ..listing(sets.to_vec())
+            };
+            let outcome = Ok(listing.into());
+            self.0
+                .record(&Self::key(), kind, ago(when), LOOKBACK, outcome);
+            self
+        }
+
+        fn told(&self, days: Option<u64>) -> &Self {
+            let mut policy = policy_to(REGION);
+            let day = std::time::Duration::from_secs(24 * 3600);
+            policy.switches[0].retention = days.map(|days| day * u32::try_from(days).unwrap());
+            let outcome = Ok(policy.into());
+            let kind = ListingKind::Policy;
+            self.0
+                .record(&Self::key(), kind, ago("1m"), LOOKBACK, outcome);
+            self
+        }
+
+        fn facts(&self) -> Arc<InstanceFacts> {
+            self.0.of(&Self::key()).unwrap()
+        }
+
+        fn sets(&self, kind: ListingKind) -> Sets {
+            self.facts().listings[&kind].found.sets().unwrap().clone()
+        }
+
+        fn base(&self) -> Option<DateTime<Utc>> {
+            let place = (Scope::CrossRegion, REGION);
+            self.facts().bases(now()).get(&place).copied()
+        }
+
+        fn reads_back_to(&self, kind: ListingKind) -> Option<DateTime<Utc>> {
+            self.facts().reads_back_to(kind, LOOKBACK, now())
+        }
+    }
+
+    use ListingKind::{CrossRegion, CrossRegionLog};
+
+    fn copy(ended: &str) -> BackupSet {
+        copy_in(REGION, ended)
+    }
+
+    fn log(from: &str, until: &str) -> BackupSet {
+        log_in(REGION, from, until)
+    }
+
+    #[test]
+    fn a_set_that_left_the_look_back_is_a_base_only_while_it_is_known_to_be_kept() {
+        for (case, days, is_base) in [
+            ("it is kept for longer", Some(32), true),
+            ("its time is over", Some(31), false),
+            ("nobody says for how long", None, false),
+        ] {
+            let story = Story::new();
+            story.reads(CrossRegion, "1h", &[copy("31d")]).told(days);
+            assert_eq!(story.base(), Some(ago("31d")), "{case}: it is listed");
+            story.reads(CrossRegion, "1m", &[]);
+            assert_eq!(story.base().is_some(), is_base, "{case}");
+            // It is still the newest success.
+            assert_eq!(story.sets(CrossRegion).remembered, [copy("31d")], "{case}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_logs_need_is_asked_for_beyond_the_look_back_and_is_no_base_once_it_is_denied() {
+        let story = Story::new();
+        story
+            .reads(CrossRegion, "2h", &[copy("30d 23h")])
+            .told(Some(90))
+            .reads(CrossRegionLog, "2h", &[]);
+        assert_eq!(story.reads_back_to(CrossRegion), None, "nothing needs it");
+        let story = Story::new();
+        let old = || copy("31d 10m");
+        story
+            .reads(CrossRegion, "2h", &[old()])
+            .told(Some(90))
+            .reads(CrossRegionLog, "1h", &[log("70m", "60m")]);
+        // It began ten minutes before it ended.
+        let from = Some(ago("31d 21m"));
+        assert_eq!(story.reads_back_to(CrossRegion), from);
+        let back = Some("31d 21m");
+        story.reads_back(CrossRegion, "9m", back, &[old()]);
+        assert_eq!(story.base(), old().ended);
+        // A whole answer that should show it does not: it is asked for again, in case that was wrong.
+        story.reads_back(CrossRegion, "8m", back, &[]);
+        assert_eq!(story.base(), None);
+        assert_eq!(story.reads_back_to(CrossRegion), from);
+        let success = story.sets(CrossRegion).remembered[0].ended;
+        assert_eq!(success, old().ended, "it was one all the same");
+        story.reads_back(CrossRegion, "7m", back, &[old()]);
+        assert_eq!(story.base(), old().ended);
+        // A newer one is enough.
+        story.reads(CrossRegion, "6m", &[copy("1d")]);
+        assert_eq!(story.reads_back_to(CrossRegion), None);
+    }
+
+    #[test]
+    fn a_part_of_an_answer_denies_nothing() {
+        let story = Story::new();
+        story
+            .reads(CrossRegion, "1h", &[copy("31d")])
+            .told(Some(90));
+        let part = Listing {
+            back_to: Some(ago("32d")),
+            complete: false,
+            ..Listing::default()
+        };
+        story.0.record(
+            &Story::key(),
+            CrossRegion,
+            ago("1m"),
+            LOOKBACK,
+            Ok(part.into()),
+        );
+        assert_eq!(story.base(), Some(ago("31d")));
+    }
+
+    #[test]
+    fn logs_are_read_back_to_the_newest_set_once_it_is_known() {
+        let story = Story::new();
+        assert_eq!(story.reads_back_to(CrossRegionLog), None);
+        story.reads(CrossRegion, "3m", &[copy("30h"), copy("6h")]);
+        // By a look-back more, so that the file in which the set lies is listed.
+        assert_eq!(story.reads_back_to(CrossRegionLog), Some(ago("8h")));
+        let files = [
+            log("8h", "5h"),
+            log("5h", "90m"),
+            log("90m", "70m"),
+            log("70m", "10m"),
+        ];
+        story.reads_back(CrossRegionLog, "2m", Some("8h"), &files);
+        assert_eq!(story.reads_back_to(CrossRegionLog), None);
+        let read = story.sets(CrossRegionLog);
+        assert_eq!(
+            read.logs.stretches,
+            stretches(REGION, &[("8h", "10m")]).stretches
+        );
+        // What lies before the look-back is not kept, but for the last file.
+        assert_eq!(read.listing.sets, files[2..]);
+        assert_eq!(read.remembered, files[1..2]);
+        assert_eq!(read.listing.back_to, None);
+        // The file at the edge is not listed the next time.
+        let next = [files[2].clone(), files[3].clone(), log("10m", "1m")];
+        story.reads(CrossRegionLog, "1m", &next);
+        let read = story.sets(CrossRegionLog).logs;
+        assert_eq!(read.stretches, stretches(REGION, &[("8h", "1m")]).stretches);
+    }
+
+    #[test]
+    fn logs_are_read_back_for_the_regions_that_are_expected() {
+        let read = |regions: &[&str]| {
+            let facts = Facts::default();
+            let mut target = target("rm-1");
+            target.listings = ListingKind::ALL.to_vec();
+            target.backup_regions = regions.iter().map(|region| (*region).to_owned()).collect();
+            facts.adopt(("alibaba", "prod"), [Arc::new(target).into()]);
+            let story = Story(facts);
+            story.reads(
+                CrossRegion,
+                "3m",
+                &[copy("6h"), copy_in("cn-beijing", "20d")],
+            );
+            story.reads_back_to(CrossRegionLog)
+        };
+        assert_eq!(read(&[]), Some(ago("20d 2h")));
+        assert_eq!(read(&[REGION]), Some(ago("8h")));
+        assert_eq!(read(&[REGION, "cn-beijing"]), Some(ago("20d 2h")));
     }
 }

@@ -372,7 +372,7 @@ fn eventful() -> Instance {
     };
     let logs = Sets {
         listing: listing(vec![log_in("cn-shanghai", "50m", "40m")]),
-        logs: stretches("cn-shanghai", &[("7h", "5h"), ("4h", "40m")]),
+        logs: stretches("cn-shanghai", &[("26h", "5h"), ("4h", "40m")]),
         ..Sets::default()
     };
     let window = RestoreWindow {
@@ -446,7 +446,7 @@ fn a_scrape_says_what_is_known_line_by_line() {
         format!("cloud_backup_instance_created_timestamp_seconds{{{one}}} 1780056000"),
         // The hole lies between the set and the log file, which therefore restores nothing.
         format!("cloud_backup_log_gaps{{{away}}} 1"),
-        format!("cloud_backup_recovery_point_age_seconds{{{away}}} 0000090000"),
+        format!("cloud_backup_recovery_point_age_seconds{{{away}}} 0000018000"),
         format!("cloud_backup_restore_window_start_timestamp_seconds{{{home}}} 1781258400"),
         format!("cloud_backup_restore_window_end_timestamp_seconds{{{home}}} 1781262000"),
         format!("cloud_backup_restore_window_gaps{{{home}}} 0"),

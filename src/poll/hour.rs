@@ -47,10 +47,14 @@ async fn start(scenario: Scenario) -> Arc<Cloud> {
     Arc::new(cloud)
 }
 
-/// The gateway of a vendor behind a client, at the time that has been simulated so far.
-fn client_of(vendor: Vendor, cloud: Arc<Cloud>, start: Instant) -> HttpClient {
+/// The gateway of a vendor, at the time that has been simulated so far.
+pub(super) fn gateway(
+    vendor: Vendor,
+    cloud: Arc<Cloud>,
+    start: Instant,
+) -> impl Fn(Outgoing) -> Arrival + Send + Sync + 'static {
     let begun = cloud.clock().now();
-    HttpClient::in_memory(move |outgoing: Outgoing| {
+    move |outgoing: Outgoing| {
         cloud.clock().set(begun + start.elapsed());
         let (_, address) = outgoing.url.split_once("://").unwrap();
         let (host, path) = address.split_at(address.find('/').unwrap());
@@ -74,7 +78,7 @@ fn client_of(vendor: Vendor, cloud: Arc<Cloud>, start: Instant) -> HttpClient {
             body: Bytes::from(answer.body.to_vec()),
         };
         Arrival::Answer(answer, Duration::ZERO)
-    })
+    }
 }
 
 /// Polls for so long.
@@ -96,7 +100,7 @@ async fn poll_watched(
         facts: Arc::default(),
         tally: Arc::default(),
         clock: clock.clone(),
-        http: client_of(vendor, Arc::clone(cloud), start),
+        http: HttpClient::in_memory(gateway(vendor, Arc::clone(cloud), start)),
         environment: Arc::default(),
         shard: Shard::WHOLE,
     };
@@ -166,7 +170,7 @@ async fn one_call_more_than_the_limit_is_refused() {
 }
 
 /// Healthy instances of one vendor in two regions, and an account that finds them.
-fn account_of(vendor: Vendor, instances: usize) -> (Scenario, String) {
+pub(super) fn account_of(vendor: Vendor, instances: usize) -> (Scenario, String) {
     let (regions, away, engine) = match vendor {
         Vendor::Alibaba => (
             ["cn-hangzhou", "cn-beijing"],

@@ -9,6 +9,8 @@ mod account;
 mod backoff;
 mod breaker;
 mod cadence;
+#[cfg(test)]
+mod ceiling;
 mod change;
 mod crew;
 mod discovery;

@@ -5,13 +5,25 @@ use proptest::prelude::*;
 use super::*;
 use crate::example::{self, LOOKBACK, any_instance, now};
 
-/// Every known set of all listings, with whether it was listed rather than remembered.
-fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<bool>) {
+/// Where a set is known from, and whether it was listed there rather than remembered.
+type Whence = (ListingKind, bool);
+
+/// Every known set of all listings.
+fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<Whence>) {
     let mut all = Vec::new();
-    for listing in facts.listings.values() {
+    for (kind, listing) in &facts.listings {
         if let Found::Sets(sets) = &listing.found {
-            all.extend(sets.listing.sets.iter().map(|set| (set.clone(), true)));
-            all.extend(sets.remembered.iter().map(|set| (set.clone(), false)));
+            all.extend(
+                sets.listing
+                    .sets
+                    .iter()
+                    .map(|set| (set.clone(), (*kind, true))),
+            );
+            all.extend(
+                sets.remembered
+                    .iter()
+                    .map(|set| (set.clone(), (*kind, false))),
+            );
         }
     }
     all.into_iter().unzip()
@@ -61,11 +73,11 @@ fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
 }
 
 /// The newest recovery point of each place: that of the newest usable set, or of a log file that continues it.
-fn recovery_points(sets: &[BackupSet], is_listed: &[bool]) -> BTreeMap<Place, DateTime<Utc>> {
+fn recovery_points(sets: &[BackupSet], whence: &[Whence]) -> BTreeMap<Place, DateTime<Utc>> {
     let mut newest = BTreeMap::new();
     // Nobody says how long remembered sets are kept, so that logs continue listed ones alone.
     let mut bases = BTreeMap::new();
-    for (set, is_listed) in sets.iter().zip(is_listed) {
+    for (set, (_, is_listed)) in sets.iter().zip(whence) {
         let Some(point) = set.recovery_point else {
             continue;
         };
@@ -80,14 +92,15 @@ fn recovery_points(sets: &[BackupSet], is_listed: &[bool]) -> BTreeMap<Place, Da
         }
     }
     for (place, base) in bases {
-        let logs = sets.iter().filter(|set| {
-            set.backup_type == BackupType::Log && place_of(set) == place && is_usable(set)
-        });
-        let point = newest_upon(base, &logs.collect::<Vec<_>>());
-        if let Some(point) = point
-            && point > newest[&place]
-        {
-            newest.insert(place, point);
+        for kind in ListingKind::ALL {
+            let all = sets.iter().zip(whence).filter(|(_, (of, _))| *of == kind);
+            let logs = all.map(|(set, _)| set).filter(|set| {
+                set.backup_type == BackupType::Log && place_of(set) == place && is_usable(set)
+            });
+            let point = newest_upon(base, &logs.collect::<Vec<_>>());
+            newest
+                .entry(place.clone())
+                .and_modify(|known| *known = (*known).max(point.unwrap_or(*known)));
         }
     }
     newest
@@ -120,7 +133,9 @@ fn newest_upon(base: DateTime<Utc>, logs: &[&BackupSet]) -> Option<DateTime<Utc>
         };
         chain.push(next);
     }
-    chain.iter().filter_map(|log| log.recovery_point).max()
+    let point = |log: &&BackupSet| Some(log.recovery_point?.min(until(log)));
+    let newest = chain.iter().filter_map(point).max();
+    newest.filter(|newest| *newest > base)
 }
 
 fn consecutive_failures(sets: &[BackupSet]) -> u64 {
@@ -185,7 +200,7 @@ proptest! {
     #[test]
     fn the_judgement_agrees_with_a_slow_one(instance in any_instance()) {
         let posture = assess(&instance.0, LOOKBACK, now());
-        let (sets, is_listed) = every_set(&instance.0);
+        let (sets, whence) = every_set(&instance.0);
         let mut judged = 0;
         for copy in &posture.copies {
             let sets = of_copy(&sets, copy);
@@ -196,7 +211,7 @@ proptest! {
             prop_assert_eq!(copy.sets.values().sum::<u64>(), counted);
         }
         prop_assert_eq!(judged, sets.len(), "every set belongs to one copy");
-        prop_assert_eq!(&posture.recovery_points, &recovery_points(&sets, &is_listed));
+        prop_assert_eq!(&posture.recovery_points, &recovery_points(&sets, &whence));
         for region in &posture.uncopied {
             let found = (region.sets, region.oldest);
             prop_assert_eq!(found, uncopied(&sets, &region.backup_region));

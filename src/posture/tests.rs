@@ -70,6 +70,14 @@ fn log(set: BackupSet) -> BackupSet {
     }
 }
 
+/// A log file that was begun long before the sets that it continues.
+fn long_log(set: BackupSet) -> BackupSet {
+    BackupSet {
+        started: Some(ago("28h")),
+        ..log(set)
+    }
+}
+
 /// A listing without sets that tells where copies go.
 fn going_to(destinations: &[&str], sets: Vec<BackupSet>) -> Sets {
     Sets {
@@ -493,7 +501,7 @@ fn a_recovery_point_is_the_newest_of_all_usable_sets_of_its_place() {
                 CrossRegion,
                 vec![
                     copy_in("cn-shanghai", "3h"),
-                    log(copy_in("cn-shanghai", "2h")),
+                    long_log(copy_in("cn-shanghai", "2h")),
                     failed(copy_in("cn-shanghai", "1h")),
                     expiring(copy_in("cn-shanghai", "30m"), ago("1m")),
                     unavailable(copy_in("cn-shanghai", "20m")),
@@ -515,16 +523,24 @@ fn a_recovery_point_is_the_newest_of_all_usable_sets_of_its_place() {
 fn a_recovery_point_is_that_of_the_newest_log_where_logs_are_copied() {
     let idle = |set| BackupSet {
         recovery_point: Some(ago("4h")),
-        ..log(set)
+        ..long_log(set)
     };
     let shanghai = |ended| copy_in("cn-shanghai", ended);
     for (case, logs, expected) in [
         ("no logs", vec![], "3h"),
-        ("a newer log", vec![log(shanghai("10m"))], "10m"),
+        ("a newer log", vec![long_log(shanghai("10m"))], "10m"),
         ("an idle database", vec![idle(shanghai("10m"))], "3h"),
-        ("an older log", vec![log(shanghai("5h"))], "3h"),
-        ("a failed log", vec![failed(log(shanghai("10m")))], "3h"),
-        ("elsewhere", vec![log(copy_in("cn-beijing", "10m"))], "3h"),
+        ("an older log", vec![long_log(shanghai("5h"))], "3h"),
+        (
+            "a failed log",
+            vec![failed(long_log(shanghai("10m")))],
+            "3h",
+        ),
+        (
+            "elsewhere",
+            vec![long_log(copy_in("cn-beijing", "10m"))],
+            "3h",
+        ),
     ] {
         let instance = instance()
             .with_logs()
@@ -537,7 +553,7 @@ fn a_recovery_point_is_that_of_the_newest_log_where_logs_are_copied() {
     // A log that left its look-back is still the newest point, as long as it is known.
     let sets = Sets {
         listing: listing(vec![]),
-        remembered: vec![log(shanghai("2h 30m"))],
+        remembered: vec![long_log(shanghai("2h 30m"))],
         ..Sets::default()
     };
     let instance = instance()
@@ -816,7 +832,7 @@ fn recovery_point_holds_when_every_expected_region_is_young_enough() {
 fn a_broken_recovery_point_is_not_known_to_be_broken_before_the_logs_were_read() {
     let with_logs = || instance().with_logs().expecting(&["cn-shanghai"]);
     let shanghai = |ended| vec![copy_in("cn-shanghai", ended)];
-    let logs = |ended| vec![log(copy_in("cn-shanghai", ended))];
+    let logs = |ended| vec![long_log(copy_in("cn-shanghai", ended))];
     let young = || with_logs().read(CrossRegion, shanghai("1h"));
     let old = || with_logs().read(CrossRegion, shanghai("27h"));
     for (case, instance, expected) in [
@@ -868,7 +884,7 @@ fn a_broken_recovery_point_is_not_known_to_be_broken_before_the_logs_were_read()
         ("no logs", old().read(CrossRegionLog, vec![]), Some(false)),
         (
             "logs elsewhere",
-            old().read(CrossRegionLog, vec![log(copy_in("cn-beijing", "1h"))]),
+            old().read(CrossRegionLog, vec![long_log(copy_in("cn-beijing", "1h"))]),
             Some(false),
         ),
         (

@@ -32,6 +32,7 @@ use self::credentials::{Chain, ChainGround, Credential, CredentialSource};
 use self::error::{ListError, Reason, Repeat};
 use self::http::{Answer, HttpClient, NoAnswer};
 use self::huawei::Huawei;
+use self::page::PAGE_CAP;
 use self::volcengine::Volcengine;
 use crate::backup::{Inventory, ListingKind, Reading};
 use crate::clock::Clock;
@@ -59,6 +60,24 @@ pub fn costs(account: &AccountConfig, targets: &[Arc<Target>]) -> Vec<Cost> {
         Vendor::Volcengine => volcengine::costs(account, targets),
     }
 }
+
+/// How many lists of log files are read back to the newest sets that they continue: Huawei has one for each destination.
+pub fn log_lists(account: &AccountConfig, targets: &[Arc<Target>]) -> u32 {
+    let needed = [ListingKind::CrossRegion, ListingKind::CrossRegionLog];
+    let read = targets
+        .iter()
+        .filter(|target| needed.iter().all(|kind| target.listings.contains(kind)));
+    let lists = read.map(|target| match account.provider {
+        Vendor::Alibaba => 1,
+        Vendor::Huawei => target.backup_regions.len().max(1),
+        Vendor::Volcengine => 0,
+    });
+    u32::try_from(lists.sum::<usize>()).unwrap_or(u32::MAX)
+}
+
+/// The calls beyond the first that a list takes once, when log files are read back to the newest set: where one is made
+/// every day and a log every five minutes, and at the most.
+pub const CALLS_BACK: (u32, u32) = (3, PAGE_CAP - 1);
 
 /// The calls that it takes to look for an account's instances, when each list fits on one page.
 pub fn discovery_costs(account: &AccountConfig) -> Vec<Cost> {

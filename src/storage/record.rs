@@ -387,6 +387,7 @@ struct SetsRecord {
 struct CoverageRecord {
     stretches: Vec<(Word, Moment, Moment, Option<Moment>, bool)>,
     read_from: Option<Moment>,
+    read_until: Option<Moment>,
     cut_at: Option<Moment>,
 }
 
@@ -530,6 +531,7 @@ impl<'a> Words<'a> {
         CoverageRecord {
             stretches: stretches.collect(),
             read_from: moment(coverage.read_from),
+            read_until: moment(coverage.read_until),
             cut_at: moment(coverage.cut_at),
         }
     }
@@ -666,6 +668,7 @@ impl Lexicon<'_> {
         Ok(Coverage {
             stretches: stretches.collect::<Result<_, Unreadable>>()?,
             read_from: time(record.read_from)?,
+            read_until: time(record.read_until)?,
             cut_at: time(record.cut_at)?,
         })
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use super::record::{AttemptRecord, FindingRecord, InstanceRecord, RegionRecord};
+use super::record::{AttemptRecord, FindingRecord, InstanceRecord, RegionRecord, VERSION};
 use super::*;
 use crate::backup::{
     Anomaly, Description, FoundInstance, Inventory, Listing, ListingKind, Reading, RestoreWindow,

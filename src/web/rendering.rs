@@ -126,7 +126,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), waiting)
+        tokio::time::timeout(Duration::from_secs(120), waiting)
             .await
             .expect("it came true in time");
     }

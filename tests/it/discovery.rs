@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 use sim::{Fault, FaultKind, Vendor};
 
 use crate::harness::{
-    Configuration, Exporter, Scrape, account_of, away_of, bare_at, clouds, home_of, hourly_at,
+    Configuration, Exporter, Scrape, account_of, asked, away_of, bare_at, clouds, home_of,
+    hourly_at,
 };
 
 const VENDORS: [Vendor; 3] = [Vendor::Alibaba, Vendor::Huawei, Vendor::Volcengine];
@@ -141,11 +142,7 @@ async fn fail_to_search(vendor: Vendor) {
     cloud.add_instance(hourly_at(vendor, "db-new"));
     let failed = |scrape: &Scrape| scrape.sum("cloud_backup_discovery_success", &[]) == 0.0;
     exporter.until("the search fails", failed).await;
-    let requests = cloud.request_count(search);
-    while cloud.request_count(search) < requests + 2 {
-        cloud.wait_for_requests(1).await;
-        tokio::task::yield_now().await;
-    }
+    asked(&cloud, search, cloud.request_count(search) + 2).await;
     let scrape = exporter.scrape().await;
     assert_eq!(states(&scrape, vendor), counts(1, 0, 0), "{vendor:?}");
     assert_eq!(scrape.poll_success("db-old", "local"), Some(1.0));

@@ -93,7 +93,7 @@ async fn a_connection_that_is_reset_is_the_networks() {
 
 #[tokio::test]
 async fn an_answer_that_comes_too_late_is_a_timeout() {
-    check(FaultKind::Slow(Duration::from_secs(5)), "timeout").await;
+    check(FaultKind::Slow(Duration::from_secs(60)), "timeout").await;
 }
 
 #[tokio::test]
@@ -149,11 +149,7 @@ async fn a_total_that_lies_makes_the_listing_incomplete_and_hides_no_row() {
                 "{total}"
             );
         }
-        assert!(
-            (sets(&scrape) - honest).abs() <= 4.0,
-            "{total}: {} of {honest}",
-            sets(&scrape)
-        );
+        assert_eq!(sets(&scrape), honest, "{total}");
     }
 }
 

@@ -5,17 +5,33 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use sim::{Cloud, Instance, Vendor};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Nothing here takes this long unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Ends what hangs. Nothing that works comes near it, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits for an event.
+pub(crate) async fn patiently<F: Future>(what: &str, event: F) -> F::Output {
+    let waiting = timeout(PATIENCE, event).await;
+    waiting.unwrap_or_else(|_| panic!("{what}: not seen in {PATIENCE:?}"))
+}
+
+/// Waits until an operation was asked for so many times.
+pub(crate) async fn asked(cloud: &Cloud, operation: &str, times: usize) {
+    let what = format!("{operation}, {times} times");
+    patiently(&what, cloud.wait_for_operation(operation, times)).await;
+}
+
+/// Looking costs time, which the exporter under test may need.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// The key of the simulator's account for tests.
 pub(crate) const KEY_ID: &str = "LTAI5tSimulatedTestKey01";
@@ -25,9 +41,10 @@ pub(crate) const KEY_SECRET: &str = "SimulatedTestSecret000000000001";
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cloud-backup-exporter");
 
-/// An empty cloud.
+/// An empty cloud, whose world stands still: there is what a test puts there, at any time of day.
 pub(crate) async fn cloud() -> Cloud {
-    Cloud::start(sim::Scenario::empty()).await.unwrap()
+    let scenario = sim::Scenario::empty().standing_still();
+    Cloud::start(scenario).await.unwrap()
 }
 
 /// A `MySQL` instance in Hangzhou, backed up every hour, copied to Shanghai after ten minutes.
@@ -121,6 +138,13 @@ pub(crate) fn hourly_at(vendor: Vendor, id: &str) -> Instance {
         .copied_to(away_of(vendor), Duration::from_secs(600))
 }
 
+/// Of a vendor: backed up every day, copied after ten minutes.
+pub(crate) fn daily_at(vendor: Vendor, id: &str) -> Instance {
+    let mut instance = hourly_at(vendor, id);
+    instance.schedule = Some(sim::Schedule::every(Duration::from_secs(24 * 3600)));
+    instance
+}
+
 /// A configuration, written as a user would write it.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
@@ -167,7 +191,7 @@ impl Configuration {
             name: account.to_owned(),
             provider: vendor.name(),
             endpoint,
-            poll: "interval: 1s, timeout: 5s".to_owned(),
+            poll: "interval: 1s, timeout: 2m".to_owned(),
             credentials: format!("access_key_id: {key_id}, access_key_secret: {secret}"),
             rate_limit: "200/s".to_owned(),
             more_keys,
@@ -191,7 +215,7 @@ impl Configuration {
     pub(crate) fn searching(vendor: Vendor, cloud: &Cloud, more: &str) -> Self {
         let mut configuration = Self::at(vendor, cloud, &[]);
         configuration.poll =
-            "interval: 1s, policy_interval: 1s, discovery_interval: 1s, timeout: 5s".to_owned();
+            "interval: 1s, policy_interval: 1s, discovery_interval: 1s, timeout: 2m".to_owned();
         let region = home_of(vendor);
         let keys = &mut configuration.more_keys;
         keys.push(format!("discover: {{regions: [{region}]{more}}}"));
@@ -285,6 +309,8 @@ pub(crate) struct Exporter {
     url: String,
     folder: Folder,
     log: Arc<Mutex<String>>,
+    /// Reads the log to its end.
+    reading: JoinHandle<()>,
 }
 
 impl Exporter {
@@ -315,7 +341,7 @@ impl Exporter {
         let (found, mut address) = watch::channel(None);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&log);
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Some(address) = listening_address(&line) {
                     found.send_replace(Some(address));
@@ -325,9 +351,8 @@ impl Exporter {
                 kept.push('\n');
             }
         });
-        let address = timeout(PATIENCE, address.wait_for(Option::is_some))
+        let address = patiently("where it listens", address.wait_for(Option::is_some))
             .await
-            .expect("the exporter does not say where it listens")
             .map_or_else(
                 |_| panic!("the exporter ended: {}", log.lock().unwrap()),
                 |address| address.clone().unwrap(),
@@ -337,6 +362,7 @@ impl Exporter {
             url: format!("http://{address}"),
             folder,
             log,
+            reading,
         }
     }
 
@@ -346,6 +372,16 @@ impl Exporter {
 
     pub(crate) fn configure(&self, configuration: &Configuration) {
         self.folder.write("exporter.yml", &configuration.yaml());
+    }
+
+    /// Waits until the log says so.
+    pub(crate) async fn logged(&self, words: &str) {
+        let waiting = async {
+            while !self.log().contains(words) {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        patiently(words, waiting).await;
     }
 
     /// What was logged so far.
@@ -358,7 +394,13 @@ impl Exporter {
     }
 
     pub(crate) async fn text(&self, path: &str) -> String {
-        self.get(path).await.text().await.unwrap()
+        let text = self.try_text(path).await;
+        text.unwrap_or_else(|error| panic!("{path}: {error:?}; the log says\n{}", self.log()))
+    }
+
+    async fn try_text(&self, path: &str) -> reqwest::Result<String> {
+        let answer = client().get(self.url(path)).send().await?;
+        answer.text().await
     }
 
     pub(crate) async fn scrape(&self) -> Scrape {
@@ -369,11 +411,14 @@ impl Exporter {
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Scrape) -> bool) -> Scrape {
         let waiting = async {
             loop {
-                let scrape = self.scrape().await;
-                if holds(&scrape) {
-                    return scrape;
+                // Whoever takes nothing of an answer for long enough, on a busy machine, loses it.
+                if let Ok(text) = self.try_text("/metrics").await {
+                    let scrape = Scrape::parse(&text);
+                    if holds(&scrape) {
+                        return scrape;
+                    }
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(BETWEEN_LOOKS).await;
             }
         };
         timeout(PATIENCE, waiting)
@@ -385,13 +430,24 @@ impl Exporter {
     pub(crate) async fn ready(&self) -> Scrape {
         let waiting = async {
             while !self.get("/-/ready").await.status().is_success() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(BETWEEN_LOOKS).await;
             }
         };
         timeout(PATIENCE, waiting)
             .await
             .unwrap_or_else(|_| panic!("never ready; the log says\n{}", self.log()));
         self.scrape().await
+    }
+
+    /// What it has had of the processor, which is the same however busy the machine is.
+    pub(crate) fn processor_ticks(&self) -> u64 {
+        let process = self.child.id().expect("the exporter has ended");
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        let (_, after_name) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<_> = after_name.split_whitespace().collect();
+        // In user mode and in the kernel.
+        let ticks = fields[11..=12].iter();
+        ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -403,10 +459,11 @@ impl Exporter {
     }
 
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.child.wait())
+        let status = patiently("the end of the exporter", self.child.wait()).await;
+        patiently("the end of its log", &mut self.reading)
             .await
-            .expect("the exporter does not end")
-            .unwrap()
+            .unwrap();
+        status.unwrap()
     }
 
     /// Stops it as a service manager does, and says what it logged.
@@ -418,11 +475,15 @@ impl Exporter {
     }
 }
 
-/// The binary, with nothing from our own environment that could change what it does.
+/// The binary, with nothing from our own environment that could change what it does, but for the time of libfaketime,
+/// which has to be that of the test.
 pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
+    let is_of_time = |name: &str| name == "LD_PRELOAD" || name.contains("FAKE");
+    let of_time = std::env::vars().filter(|(name, _)| is_of_time(name));
     let mut command = Command::new(BINARY);
     command
         .env_clear()
+        .envs(of_time)
         .envs(environment.iter().copied())
         .kill_on_drop(true)
         .stdin(Stdio::null());
@@ -432,10 +493,7 @@ pub(crate) fn command(environment: &[(&str, &str)]) -> Command {
 /// Runs the binary to its end: exit code, standard output, standard error.
 pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
     let output = command(environment).args(arguments).output();
-    let output = timeout(PATIENCE, output)
-        .await
-        .expect("does not end")
-        .unwrap();
+    let output = patiently("the end of the command", output).await.unwrap();
     (
         output.status.code().expect("ended by a signal"),
         String::from_utf8(output.stdout).unwrap(),
@@ -444,13 +502,15 @@ pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (i3
 }
 
 pub(crate) fn client() -> reqwest::Client {
-    static CRYPTOGRAPHY: Once = Once::new();
-    CRYPTOGRAPHY.call_once(|| {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
         rustls::crypto::ring::default_provider()
             .install_default()
             .unwrap();
+        // A connection ends with the test that opened it.
+        let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+        builder.no_proxy().timeout(PATIENCE).build().unwrap()
     });
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    CLIENT.clone()
 }
 
 /// A parsed scrape.

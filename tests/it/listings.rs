@@ -1,18 +1,10 @@
 //! What a healthy account looks like, and what becomes of odd instances.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use chrono::{SubsecRound, Utc};
 use sim::{CrossRegionSet, Fault, FaultKind, Instance, LocalSet};
 
 use super::harness::{Configuration, Exporter, cloud, hourly, hourly_in};
-
-fn utc_now() -> chrono::DateTime<Utc> {
-    cloud_backup_exporter::clock::Clock::real()
-        .now()
-        .trunc_subsecs(0)
-}
 
 #[tokio::test]
 async fn a_healthy_instance_meets_its_objectives_and_shows_every_copy() {
@@ -42,7 +34,7 @@ async fn a_healthy_instance_meets_its_objectives_and_shows_every_copy() {
         assert!(is_good, "{place:?} {point} {age}");
         let completed = [place[0], place[1], full[2], ("status", "completed")];
         let sets = scrape.value("cloud_backup_sets", &completed).unwrap();
-        assert!((740.0..=745.0).contains(&sets), "{place:?} {sets}");
+        assert_eq!(sets, 744.0, "{place:?}");
     }
     for objective in ["recovery_point", "backup_age", "copy_delay", "retention"] {
         let met = scrape.value("cloud_backup_objective_met", &[("objective", objective)]);
@@ -67,7 +59,7 @@ async fn a_healthy_instance_meets_its_objectives_and_shows_every_copy() {
 async fn the_rows_of_the_vendors_own_pages_become_the_facts_that_a_reader_would_name() {
     let cloud = cloud().await;
     cloud.add_instance(Instance::new("rm-sample", "cn-hangzhou").account("test"));
-    let start = utc_now() - chrono::Duration::hours(2);
+    let start = cloud.clock().world() - chrono::Duration::hours(2);
     let end = start + chrono::Duration::minutes(2);
     cloud.add_local_set("rm-sample", LocalSet::completed(start, end));
     cloud.add_cross_region_set(
@@ -163,7 +155,7 @@ async fn a_copy_that_stops_shows_as_uncopied_sets_while_local_backups_go_on() {
     let cloud = cloud().await;
     cloud.add_instance(Instance::new("rm-orders", "cn-hangzhou").account("test"));
     let set = |hours| {
-        let start = utc_now() - chrono::Duration::hours(hours);
+        let start = cloud.clock().world() - chrono::Duration::hours(hours);
         (start, start + chrono::Duration::minutes(2))
     };
     let (start, end) = set(3);
@@ -263,16 +255,14 @@ async fn one_instance_that_hangs_delays_no_other() {
     cloud.add_instance(hourly("rm-orders"));
     let mut configuration =
         Configuration::of(&cloud, &["rm-hangs", "rm-orders"]).reading("cross_region, local");
-    configuration.poll = "interval: 1s, timeout: 20s".to_owned();
+    configuration.poll = "interval: 1s, timeout: 1h".to_owned();
     let exporter = Exporter::start(&configuration).await;
-    let started = std::time::Instant::now();
     exporter
         .until("the other instance is read", |scrape| {
             scrape.poll_success("rm-orders", "local") == Some(1.0)
                 && scrape.poll_success("rm-orders", "cross_region") == Some(1.0)
         })
         .await;
-    assert!(started.elapsed() < Duration::from_secs(15));
     let ready = exporter.get("/-/ready").await;
     assert_eq!(ready.status().as_u16(), 503);
     assert_eq!(ready.text().await.unwrap(), "1 of 2 instances attempted\n");
@@ -294,8 +284,8 @@ async fn an_account_whose_key_is_rejected_and_one_that_hangs_delay_no_other() {
         )
         .unwrap();
     }
+    configuration.poll = "interval: 1s, timeout: 1h".to_owned();
     let exporter = Exporter::start(&configuration).await;
-    let started = std::time::Instant::now();
     let scrape = exporter
         .until("the good account is read, the bad one is not", |scrape| {
             let rejected = [("account", "rejected"), ("reason", "credentials")];
@@ -304,7 +294,6 @@ async fn an_account_whose_key_is_rejected_and_one_that_hangs_delay_no_other() {
                 && scrape.sum("cloud_backup_poll_failures_total", &rejected) >= 2.0
         })
         .await;
-    assert!(started.elapsed() < Duration::from_secs(4));
     let of = |account| scrape.sum("cloud_backup_poll_failures_total", &[("account", account)]);
     assert_eq!((of("test"), of("silent")), (0.0, 0.0));
 }
@@ -314,7 +303,7 @@ async fn a_region_that_hangs_keeps_its_share_and_no_more() {
     let cloud = cloud().await;
     cloud.inject(Fault::new(FaultKind::Hang).region("cn-beijing"));
     let mut configuration = Configuration::of(&cloud, &[]);
-    configuration.poll = "interval: 1s, timeout: 20s, max_concurrency: 4".to_owned();
+    configuration.poll = "interval: 1s, timeout: 1h, max_concurrency: 4".to_owned();
     for number in 0..8 {
         for region in ["cn-beijing", "cn-hangzhou"] {
             let id = format!("rm-{region}-{number}");
@@ -348,7 +337,7 @@ async fn a_long_listing_is_read_page_by_page_and_completely() {
             Some(1.0)
         );
     }
-    // 743 or 744 hourly sets of 31 days on pages of 100 rows, each asked for once.
+    // 744 hourly sets of 31 days on pages of 100 rows, each asked for once.
     assert_eq!(cloud.request_count("DescribeBackups"), 8);
     assert_eq!(cloud.request_count("DescribeCrossRegionBackups"), 8);
     assert_eq!(cloud.unexpected(), Vec::<String>::new());

@@ -18,11 +18,12 @@
 )]
 
 mod accounts;
-mod chains;
 mod command_line;
 mod coverage;
 mod credentials;
+mod destinations;
 mod discovery;
+mod emptiness;
 mod faults;
 mod harness;
 mod huawei;

@@ -87,7 +87,7 @@ async fn divide(vendor: Vendor) {
     let exclude = ", exclude: ['-test$']";
     let mut configuration = Configuration::searching(vendor, &cloud, exclude);
     configuration.poll =
-        "interval: 1h, policy_interval: 1h, discovery_interval: 1h, timeout: 25s".to_owned();
+        "interval: 1h, policy_interval: 1h, discovery_interval: 1h, timeout: 2m".to_owned();
     // Named as well: one that is found, one that is left out of what is found, and two that do not exist.
     configuration.instances = ["db-3", "db-4-test", "db-misspelt", "db-mistaken"]
         .map(|id| {
@@ -116,10 +116,8 @@ async fn divide(vendor: Vendor) {
             united.entry(key).or_default().push(value);
         }
     }
-    // Time goes on meanwhile, and with it the ends of restore windows. Most values are the same before and after.
     let requests = cloud.requests();
-    let after = Exporter::start(&configuration).await.ready().await;
-    let (whole, after) = (series(&whole), series(&after));
+    let whole = series(&whole);
     let (mine, theirs): (BTreeSet<_>, BTreeSet<_>) =
         (whole.keys().collect(), united.keys().collect());
     let differ: Vec<_> = mine.symmetric_difference(&theirs).collect();
@@ -134,15 +132,12 @@ async fn divide(vendor: Vendor) {
         let together: f64 = values.iter().sum();
         if name == "cloud_backup_instances" || name == "cloud_backup_poll_failures_total" {
             assert_eq!(together, whole[key], "{vendor:?} {key:?}");
-            assert_eq!(together, after[key], "{vendor:?} {key:?}");
-        // Of log files one leaves the look-back every few minutes, some time before the next one comes.
-        } else if !is_of_the_moment(name) && !labels.values().any(|value| value == "log") {
-            let (before, after) = (whole[key], after[key]);
-            let meanwhile = before.min(after)..=before.max(after);
-            let same = values.iter().all(|value| meanwhile.contains(value));
+        } else if !is_of_the_moment(name) {
+            let same = values.iter().all(|value| *value == whole[key]);
             assert!(
                 same,
-                "{vendor:?} {key:?}: {values:?} are not in {meanwhile:?}"
+                "{vendor:?} {key:?}: {values:?} and not {}",
+                whole[key]
             );
         }
     }
@@ -175,7 +170,7 @@ async fn a_shard_knows_itself_by_the_name_of_its_pod_and_a_new_one_takes_only_it
     }
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
-    configuration.poll = "interval: 1h, timeout: 25s".to_owned();
+    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
     let folder = Folder::new();
     let file = folder.write("exporter.yml", &configuration.yaml());
     let file = format!("--config.file={}", file.display());
@@ -203,29 +198,6 @@ async fn a_shard_knows_itself_by_the_name_of_its_pod_and_a_new_one_takes_only_it
         }
     }
     assert!((1..20).contains(&moved), "{moved}");
-}
-
-#[tokio::test]
-async fn shards_share_the_limit_of_their_account() {
-    let cloud = cloud().await;
-    let ids: Vec<_> = (0..12).map(|number| format!("rm-{number}")).collect();
-    for id in &ids {
-        cloud.add_instance(bare_at(Vendor::Alibaba, id));
-    }
-    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-    let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
-    configuration.rate_limit = "12/s".to_owned();
-    configuration.poll = "interval: 1h".to_owned();
-    let exporter = shard(&configuration, 0, 4).await;
-    let own = watched(&exporter.ready().await).len();
-    let times: Vec<_> = cloud.requests().iter().map(|request| request.at).collect();
-    // The whole limit would allow 12 in a second; a quarter of it is 3.
-    assert_eq!(times.len(), 2 * own);
-    assert!(own > 1, "too few to tell");
-    let took = (times[times.len() - 1] - times[0]).num_milliseconds();
-    let least = i64::try_from(times.len() - 1).unwrap() * 330;
-    assert!(took >= least, "{} requests in {took} ms", times.len());
-    exporter.stop().await;
 }
 
 #[tokio::test]

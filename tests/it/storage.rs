@@ -44,7 +44,7 @@ async fn a_restart_serves_the_last_known_facts_at_once_also_when_the_clouds_are_
             &Configuration::at(vendor, &cloud, &[vendor.name()]).account();
     }
     // One poll, so that nothing changes between the last scrape and the end.
-    configuration.poll = "interval: 1h, timeout: 5s".to_owned();
+    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
     let path = folder.path("made/when/missing");
     let exporter = start_in(&path, &configuration).await;
     let before = exporter.ready().await;
@@ -122,7 +122,7 @@ async fn a_restart_with_another_count_of_shards_takes_back_its_own_instances_alo
     }
     let exclude = ", exclude: ['-test$']";
     let mut configuration = Configuration::searching(Vendor::Alibaba, &cloud, exclude);
-    configuration.poll = "interval: 1h, discovery_interval: 1h, timeout: 25s".to_owned();
+    configuration.poll = "interval: 1h, discovery_interval: 1h, timeout: 2m".to_owned();
     let ids = |scrape: &Scrape, name| -> BTreeSet<String> {
         let series = scrape.all(name, &[]);
         series
@@ -177,8 +177,10 @@ async fn copies_that_are_left_are_still_found_after_a_restart_when_the_policy_no
     let folder = Folder::new();
     let configuration = Configuration::at(Vendor::Huawei, &cloud, &["huawei"]);
     let path = folder.path("store");
-    let copies =
-        |scrape: &Scrape| scrape.sum("cloud_backup_stored_bytes", &[("scope", "cross_region")]);
+    let copies = |scrape: &Scrape| {
+        let full = [("scope", "cross_region"), ("backup_type", "full")];
+        scrape.sum("cloud_backup_stored_bytes", &full)
+    };
     let exporter = start_in(&path, &configuration).await;
     let before = exporter.ready().await;
     assert!(copies(&before) > 0.0);
@@ -186,8 +188,7 @@ async fn copies_that_are_left_are_still_found_after_a_restart_when_the_policy_no
     assert!(cloud.switch_policy_off("huawei"));
     let exporter = start_in(&path, &configuration).await;
     let after = exporter.ready().await;
-    // As time goes by, one leaves the look-back.
-    assert!(copies(&after) > copies(&before) / 2.0);
+    assert_eq!(copies(&after), copies(&before));
     let listing = [("listing", "cross_region")];
     assert_eq!(after.sum("cloud_backup_poll_success", &listing), 1.0);
     exporter.stop().await;

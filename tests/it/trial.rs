@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sim::{Cloud, Fault, FaultKind, Vendor};
 
-use super::harness::{Configuration, Exporter, Scrape, clouds, hourly_at, key_of};
+use super::harness::{Configuration, Exporter, Scrape, clouds, daily_at, key_of};
 
 /// The instance of the trial.
 const ID: &str = "i1in01";
@@ -30,7 +30,7 @@ impl Trial {
     /// Spoils the listing and expects it to fail for this reason.
     pub(crate) async fn of(self, fault: FaultKind, reason: &str) {
         let what = format!("{:?}: {fault:?}", self.vendor);
-        let (cloud, exporter) = self.start().await;
+        let (cloud, exporter) = self.start(reason).await;
         let before = exporter.ready().await;
         assert_eq!(before.poll_success(ID, self.listing), Some(1.0), "{what}");
         assert!(self.sets(&before) >= 30.0, "{what}");
@@ -63,12 +63,14 @@ impl Trial {
         }
     }
 
-    async fn start(self) -> (Cloud, Exporter) {
+    async fn start(self, reason: &str) -> (Cloud, Exporter) {
         let cloud = clouds().await;
-        cloud.add_instance(hourly_at(self.vendor, ID));
+        cloud.add_instance(daily_at(self.vendor, ID));
         let mut configuration = Configuration::at(self.vendor, &cloud, &[ID]);
         configuration.instances[0].2 = self.instance_keys.to_owned();
-        configuration.poll = "interval: 1s, timeout: 1s, lookback: 8d".to_owned();
+        if reason == "timeout" {
+            configuration.poll = "interval: 1s, timeout: 5s".to_owned();
+        }
         let exporter = Exporter::start(&configuration).await;
         (cloud, exporter)
     }

@@ -144,12 +144,14 @@ async fn it_is_ready_once_every_instance_was_attempted_whatever_came_of_it() {
     cloud.add_instance(hourly("rm-orders"));
     cloud.inject(Fault::new(FaultKind::Hang));
     let mut configuration = Configuration::of(&cloud, &["rm-orders"]);
-    configuration.poll = "interval: 1s, timeout: 2s".to_owned();
+    configuration.poll = "interval: 1s, timeout: 1h".to_owned();
     let exporter = Exporter::start(&configuration).await;
     let early = exporter.get("/-/ready").await;
     assert_eq!(early.status().as_u16(), 503);
     assert_eq!(early.text().await.unwrap(), "0 of 1 instances attempted\n");
     assert_eq!(exporter.get("/-/healthy").await.status().as_u16(), 200);
+    // Connections end, and so do the attempts.
+    cloud.stop().await;
     let scrape = exporter.ready().await;
     assert_eq!(scrape.poll_success("rm-orders", "local"), Some(0.0));
     exporter.stop().await;

@@ -191,7 +191,11 @@ pub(super) fn policies(question: &Question<'_>) -> Result<Value, Refusal> {
         .filter(|holding| holding.was_ever_protected())
         .flat_map(|holding| {
             let destinations = holding.instance.destinations.iter();
-            destinations.map(|destination| policy_row(holding, destination))
+            let named =
+                |destination: &&Destination| destination.is_in_use() || destination.is_named;
+            destinations
+                .filter(named)
+                .map(|destination| policy_row(holding, destination))
         })
         .collect();
     let total = rows.len();
@@ -234,7 +238,7 @@ fn named<'a>(
 fn policy_row(holding: &Holding, destination: &Destination) -> Value {
     let instance = &holding.instance;
     let switch = |on: bool| if on { "Enable" } else { "Disable" };
-    let on = holding.is_protected() && holding.copies_to(&destination.region);
+    let on = holding.is_protected() && holding.copies_to(destination);
     let enabled_at = holding.policy().enabled_at();
     let since = enabled_at.map_or_else(|| ALWAYS.to_owned(), spell);
     let logs = instance.logs.copied && !instance.logs.every.is_zero();

@@ -7,7 +7,7 @@ use super::policy::{keep_days, window};
 use super::refusal::Refusal;
 use super::rows::{engine, spell};
 use super::site::Site;
-use crate::world::{Holding, Instance};
+use crate::world::{Destination, Holding, Instance};
 
 /// `ListInstances`.
 pub(super) fn list(site: &Site<'_>, parameters: &Parameters) -> Result<Value, Refusal> {
@@ -53,7 +53,8 @@ pub(super) fn off_site(site: &Site<'_>, parameters: &Parameters) -> Result<Value
         if !site.has_instances || !holding.is_protected() {
             continue;
         }
-        for destination in &instance.destinations {
+        let in_use = |destination: &&Destination| destination.is_in_use();
+        for destination in instance.destinations.iter().filter(in_use) {
             let region = destination.region.as_str();
             let at_source = instance.region == site.region && !holding.is_released();
             let at_destination =

@@ -24,15 +24,20 @@ pub(super) fn off_site(site: &Site<'_>, id: &str) -> Result<Value, Refusal> {
     }
     let mut elements = Vec::new();
     for destination in &instance.destinations {
-        let region = destination.region.as_str();
-        if !holding.copies_to(region) {
+        if !destination.is_in_use() && !destination.is_named {
             continue;
         }
+        let days = if holding.copies_to(destination) {
+            keep_days(instance)
+        } else {
+            0
+        };
+        let region = destination.region.as_str();
         let project = site.memory.projects.id_of_region(site.account, region);
         elements.extend(types.iter().map(|kind| {
             json!({
                 "backup_type": kind,
-                "keep_days": keep_days(instance),
+                "keep_days": days,
                 "destination_region": region,
                 "destination_project_id": project,
             })

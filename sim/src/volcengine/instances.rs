@@ -111,8 +111,9 @@ pub(super) fn cross_region_policy(
     // The vendor copies to one region only.
     let destination = instance
         .destinations
-        .first()
-        .filter(|destination| holding.is_protected() && holding.copies_to(&destination.region));
+        .iter()
+        .find(|destination| holding.copies_to(destination))
+        .filter(|_| holding.is_protected());
     Ok(json!({
         "InstanceId": instance.id,
         "Active": destination.is_some(),

@@ -219,6 +219,7 @@ impl Mishaps {
     ) -> Option<DateTime<Utc>> {
         let mut off = self.destinations_off.iter();
         let stopped = self.stopped.iter().any(|period| contains(*period, end))
+            || destination.until.is_some_and(|until| end > until)
             || off.any(|(off, period)| *off == destination.region && contains(*period, end));
         (!stopped && self.policy.covers(end)).then(|| end + self.lag(end, destination))
     }

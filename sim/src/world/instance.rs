@@ -230,6 +230,8 @@ impl Instance {
         self.destinations.push(Destination {
             region: region.into(),
             lag,
+            until: None,
+            is_named: false,
         });
         self
     }
@@ -335,6 +337,19 @@ pub struct Destination {
     /// Time from the end of the local backup until the copy is listed.
     #[serde(deserialize_with = "span::read")]
     pub lag: Duration,
+    /// What ended later does not go there.
+    #[serde(skip)]
+    pub until: Option<DateTime<Utc>>,
+    /// Policies still name it, although nothing goes there any more.
+    #[serde(skip)]
+    pub is_named: bool,
+}
+
+impl Destination {
+    /// Copies still go there.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.until.is_none()
+    }
 }
 
 /// What goes wrong with an instance.

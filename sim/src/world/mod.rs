@@ -99,9 +99,9 @@ impl Holding {
         &self.mishaps.policy
     }
 
-    /// A destination has not been switched off by itself.
-    pub(crate) fn copies_to(&self, region: &str) -> bool {
-        self.mishaps.copies_to(region)
+    /// A destination has neither been left nor been switched off by itself.
+    pub(crate) fn copies_to(&self, destination: &Destination) -> bool {
+        destination.is_in_use() && self.mishaps.copies_to(&destination.region)
     }
 
     /// The instance is or was copied to other regions.
@@ -499,6 +499,32 @@ impl World {
 
     pub(crate) fn switch_policy_on(&mut self, instance: &str, now: DateTime<Utc>) -> bool {
         self.change(instance, |mishaps| mishaps.policy.switch_on(now))
+    }
+
+    pub(crate) fn leave_destination(
+        &mut self,
+        instance: &str,
+        region: &str,
+        (until, is_named): (DateTime<Utc>, bool),
+    ) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        let mut destinations = holding.instance.destinations.iter_mut();
+        let Some(left) = destinations.find(|destination| destination.region == region) else {
+            return false;
+        };
+        left.until = Some(until);
+        left.is_named = is_named;
+        true
+    }
+
+    pub(crate) fn add_destination(&mut self, instance: &str, destination: Destination) -> bool {
+        let Some(holding) = self.instances.get_mut(instance) else {
+            return false;
+        };
+        holding.instance.destinations.push(destination);
+        true
     }
 
     pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {

@@ -80,9 +80,10 @@ impl World {
             is_there: !holding.is_released(),
             can_be_copied: !instance.cross_region_unsupported,
             destinations: destinations
+                .filter(|destination| destination.is_in_use() || destination.is_named)
                 .map(|destination| {
                     let region = &destination.region;
-                    (region.clone(), is_on && holding.copies_to(region))
+                    (region.clone(), is_on && holding.copies_to(destination))
                 })
                 .collect(),
             copied_since: holding.policy().enabled_at(),

@@ -269,6 +269,24 @@ async fn policies_are_asked_by_id_and_stay_when_they_are_off() {
     assert_eq!(copies().await, 28, "no new ones, and the old ones expire");
     assert!(cloud.switch_policy_on("rm-1"));
     assert_eq!(of("BackupEnabled").await, "Enable");
+    // A destination that is left has a switch that is off, or no row any more.
+    assert!(cloud.add_destination("rm-1", "cn-beijing", HOUR));
+    let rows = async || named("rm-1").send(&cloud).await.rows().clone();
+    let switches = async || {
+        let switch = |row: &Value| {
+            (
+                row["CrossBackupRegion"].clone(),
+                row["BackupEnabled"].clone(),
+            )
+        };
+        rows().await.iter().map(switch).collect::<Vec<_>>()
+    };
+    let now = cloud.clock().now();
+    assert!(cloud.leave_destination("rm-1", "cn-beijing", now, true));
+    assert_eq!(switches().await[1], (json!("cn-beijing"), json!("Disable")));
+    assert_eq!(switches().await[0].1, "Enable");
+    assert!(cloud.leave_destination("rm-1", "cn-beijing", now - 40 * DAY, false));
+    assert_eq!(switches().await.len(), 1);
     assert_eq!(of("BackupEnabledTime").await, seconds(cloud.clock().now()));
     cloud.clock().advance(DAY * 2);
     assert_eq!(copies().await, 28, "two came, two went");

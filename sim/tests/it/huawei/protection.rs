@@ -1,5 +1,7 @@
 //! What is protected, since when, and what of it is left: policies, holes, replicas and releases.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// What was copied, by the kind that is asked for.
@@ -31,6 +33,39 @@ async fn windows(cloud: &Cloud, region: &str, kind: &str) -> Vec<[DateTime<Utc>;
                 .map(|end| DateTime::from_timestamp_millis(row[end].as_i64().unwrap()).unwrap())
         })
         .collect()
+}
+
+#[tokio::test]
+async fn a_destination_that_was_left_keeps_its_full_copies_and_is_named_only_if_told_so() {
+    let cloud = cloud().await;
+    let left = cloud.clock().now() - 2 * DAY;
+    let parts = async || {
+        let answer = Ask::of(&cloud, HOME, "instances/i1/backups/offsite-policy", &[])
+            .send(&cloud)
+            .await;
+        let parts = answer.json()["policy_para"].as_array().unwrap().clone();
+        let named = |part: &Value| {
+            let region = part["destination_region"].as_str().unwrap().to_owned();
+            (region, part["keep_days"] != 0)
+        };
+        parts.iter().map(named).collect::<BTreeSet<_>>()
+    };
+    let on = |region: &str| (region.to_owned(), true);
+    assert!(cloud.add_destination("i1", "cn-south-1", HOUR));
+    assert_eq!(parts().await, [on(AWAY), on("cn-south-1")].into());
+    assert!(cloud.leave_destination("i1", AWAY, left, true));
+    assert_eq!(
+        parts().await,
+        [(AWAY.to_owned(), false), on("cn-south-1")].into()
+    );
+    assert!(cloud.leave_destination("i1", AWAY, left, false));
+    assert_eq!(parts().await, [on("cn-south-1")].into());
+    assert_eq!(copies(&cloud, "auto").await, 29);
+    for region in ["cn-nowhere", "cn-hangzhou"] {
+        assert!(!cloud.leave_destination("i1", region, left, true));
+    }
+    assert!(!cloud.add_destination("i-none", AWAY, HOUR));
+    nothing_unexpected(&cloud);
 }
 
 #[tokio::test]

@@ -333,6 +333,7 @@ async fn a_machine_that_does_not_answer_is_soon_given_up() {
         why.ends_with("instance metadata: no answer in time"),
         "{why}"
     );
-    assert!(start.elapsed() < Duration::from_secs(6));
+    // The chain itself waits for half a minute for any source.
+    assert!(start.elapsed() < Duration::from_secs(25));
     assert_eq!(silent.lines(), [TOKEN]);
 }

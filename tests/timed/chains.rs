@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use serde_json::json;
 use sim::{Cloud, Fault, FaultKind, MetadataMode, Vendor};
 
-use super::harness::{Configuration, Exporter, Folder, account_of, clouds, hourly_at, key_of, run};
+use super::alone;
+use super::harness::{Configuration, Exporter, Folder, account_of, clouds, daily_at, key_of, run};
 
 const ROLE: &str = "backup-exporter";
 const OIDC_TOKEN: &str = "a-token-of-the-cluster";
@@ -25,7 +25,7 @@ struct Machine {
 impl Machine {
     async fn of(vendor: Vendor) -> Self {
         let cloud = clouds().await;
-        cloud.add_instance(hourly_at(vendor, "i1in01"));
+        cloud.add_instance(daily_at(vendor, "i1in01"));
         let role = cloud.add_role(account_of(vendor), ROLE).unwrap();
         cloud.set_oidc_tokens(vendor, ROLE, &[OIDC_TOKEN]);
         let home = Folder::new();
@@ -151,6 +151,7 @@ fn alibaba_profile(machine: &Machine, profile: &serde_json::Value) {
 
 #[tokio::test]
 async fn every_source_of_alibabas_chain_is_good_for_a_poll() {
+    let _alone = alone().await;
     let (key_id, secret) = key_of(Vendor::Alibaba);
 
     let mut environment = alibaba().await;
@@ -212,7 +213,7 @@ async fn every_source_of_alibabas_chain_is_good_for_a_poll() {
         .set("ALIBABA_CLOUD_CREDENTIALS_URI", url);
 
     let metadata = ["metadata-token", "metadata-credentials"];
-    join_all(vec![
+    for reading in [
         check(environment, "the environment", &[]),
         check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]),
         check(keys, "mode AK", &[]),
@@ -222,8 +223,9 @@ async fn every_source_of_alibabas_chain_is_good_for_a_poll() {
         check(ini, "type access_key", &[]),
         check(machine, "metadata", &metadata),
         check(uri, "ALIBABA_CLOUD_CREDENTIALS_URI", &["credentials-uri"]),
-    ])
-    .await;
+    ] {
+        reading.await;
+    }
 }
 
 async fn huawei() -> Machine {
@@ -232,6 +234,7 @@ async fn huawei() -> Machine {
 
 #[tokio::test]
 async fn every_source_of_huaweis_chain_is_good_for_a_poll() {
+    let _alone = alone().await;
     let account = account_of(Vendor::Huawei);
     let (key_id, secret) = key_of(Vendor::Huawei);
     let id_token = sim::huawei::id_token(account);
@@ -286,7 +289,7 @@ async fn every_source_of_huaweis_chain_is_good_for_a_poll() {
     pod.set("HC_CONTAINER_CREDENTIALS_FULL_URI", url)
         .set("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", token);
 
-    join_all(vec![
+    for reading in [
         check(oidc, "OIDC token file", &["AssumeAgencyWithOIDC"]),
         check(environment, "the environment", &[]),
         check(
@@ -301,8 +304,9 @@ async fn every_source_of_huaweis_chain_is_good_for_a_poll() {
             &["CreateMetadataToken", "GetSecurityKey"],
         ),
         check(pod, "metadata", &["GetPodIdentityCredentials"]),
-    ])
-    .await;
+    ] {
+        reading.await;
+    }
 }
 
 async fn volcengine() -> Machine {
@@ -316,6 +320,7 @@ fn volcengine_profile(machine: &Machine, profile: &serde_json::Value) {
 
 #[tokio::test]
 async fn every_source_of_volcengines_chain_is_good_for_a_poll() {
+    let _alone = alone().await;
     let (key_id, secret) = key_of(Vendor::Volcengine);
 
     let mut environment = volcengine().await;
@@ -345,7 +350,7 @@ async fn every_source_of_volcengines_chain_is_good_for_a_poll() {
     let machine = volcengine().await;
     machine.cloud.attach_role(Vendor::Volcengine, ROLE);
 
-    join_all(vec![
+    for reading in [
         check(environment, "the environment", &[]),
         check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]),
         check(keys, "mode AK", &[]),
@@ -355,12 +360,14 @@ async fn every_source_of_volcengines_chain_is_good_for_a_poll() {
             "metadata",
             &["metadata-token", "metadata-credentials"],
         ),
-    ])
-    .await;
+    ] {
+        reading.await;
+    }
 }
 
 #[tokio::test]
 async fn a_metadata_service_that_hangs_is_passed_over_for_the_next_source() {
+    let _alone = alone().await;
     let mut machine = alibaba().await;
     machine.cloud.attach_role(Vendor::Alibaba, ROLE);
     let url = format!("{}/credentials-uri", machine.cloud.url());
@@ -383,6 +390,7 @@ async fn a_metadata_service_that_hangs_is_passed_over_for_the_next_source() {
 
 #[tokio::test]
 async fn metadata_is_never_asked_through_a_proxy() {
+    let _alone = alone().await;
     let mut machine = volcengine().await;
     machine.cloud.attach_role(Vendor::Volcengine, ROLE);
     // Nobody listens there: whatever goes through the proxy is lost.
@@ -396,6 +404,7 @@ async fn metadata_is_never_asked_through_a_proxy() {
 
 #[tokio::test]
 async fn temporary_keys_are_renewed_before_they_expire_and_with_the_newest_token() {
+    let _alone = alone().await;
     let mut machine = alibaba().await;
     let lifetime = Duration::from_secs(6);
     machine
@@ -432,6 +441,7 @@ async fn temporary_keys_are_renewed_before_they_expire_and_with_the_newest_token
 
 #[tokio::test]
 async fn keys_that_are_still_valid_serve_while_they_cannot_be_renewed_and_no_longer() {
+    let _alone = alone().await;
     let machine = volcengine().await;
     let lifetime = Duration::from_secs(9);
     machine.cloud.attach_role(Vendor::Volcengine, ROLE);
@@ -487,6 +497,7 @@ async fn keys_that_are_still_valid_serve_while_they_cannot_be_renewed_and_no_lon
 
 #[tokio::test]
 async fn without_any_keys_every_place_is_named_and_no_call_is_made() {
+    let _alone = alone().await;
     let machine = huawei().await;
     machine.cloud.set_huawei_agency(None);
     let exporter = machine.start().await;
