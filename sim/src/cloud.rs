@@ -192,7 +192,7 @@ impl Cloud {
 
     /// Scheduled backups that start from now on are not like this any more; those in between stay.
     pub fn end_quirk(&self, instance: &str, quirk: Quirk) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.end_quirk(instance, quirk, now)
     }
 
@@ -230,14 +230,14 @@ impl Cloud {
 
     /// Switches one destination of an instance off, while the others stay as they are.
     pub fn switch_destination_off(&self, instance: &str, region: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         let mut state = self.shared.state();
         state.world.switch_destination_off(instance, region, now)
     }
 
     /// Switches one destination on again; what ended in between is never copied there.
     pub fn switch_destination_on(&self, instance: &str, region: &str) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         let mut state = self.shared.state();
         state.world.switch_destination_on(instance, region, now)
     }
@@ -278,7 +278,7 @@ impl Cloud {
 
     /// What there really is of an instance now, whatever answers say; nothing of one that was removed.
     pub fn truth(&self, instance: &str) -> Option<Truth> {
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.world();
         self.shared.state().world.truth(instance, now)
     }
 

@@ -199,7 +199,7 @@ mod tests {
             .schedule(Schedule::every(DAY))
             .copied_to("cn-shanghai", Duration::from_secs(7200));
         instance.retention = DAY * 10;
-        World::new(&[account], &[instance], noon())
+        World::new(&[account], &[instance], noon(), DateTime::UNIX_EPOCH)
     }
 
     fn counts(world: &World) -> (usize, usize) {
