@@ -41,15 +41,21 @@ pub enum BackupType {
     Incremental,
     /// Transaction log (binlog, WAL).
     Log,
+    /// One database or some tables. It is counted and nothing else: no instance can be restored from it.
+    Partial,
 }
 
 impl BackupType {
+    /// Every type.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Incremental, Self::Log, Self::Partial];
+
     /// The value of the label `backup_type`.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::Incremental => "incremental",
             Self::Log => "log",
+            Self::Partial => "partial",
         }
     }
 }
@@ -98,7 +104,7 @@ pub struct BackupSet {
     pub scope: Scope,
     /// The region that keeps it; empty where the vendor does not say.
     pub backup_region: Arc<str>,
-    /// Full, incremental or log.
+    /// What it holds.
     pub backup_type: BackupType,
     /// What became of it.
     pub status: Status,
@@ -114,6 +120,9 @@ pub struct BackupSet {
     pub expires: Option<DateTime<Utc>>,
     /// `false` where the vendor lists it but says that it cannot be restored.
     pub available: bool,
+    /// `false` where the vendor keeps sets of this kind to their own region whatever its policy says: such a set lacks no
+    /// copy.
+    pub is_copied: bool,
     /// The regions to which the vendor would restore it; empty where the vendor does not say.
     pub restore_regions: Arc<[String]>,
     /// For a log file: up to when it holds everything that was written. The next one continues it from there.
@@ -129,9 +138,12 @@ pub fn is_conceivable(time: DateTime<Utc>) -> bool {
 }
 
 impl BackupSet {
-    /// Whether one could restore from it at `now`: completed, available and not expired. A set that has neither a start
-    /// nor an end is not relied on: nobody could say how old it is.
-    pub fn is_usable(&self, now: DateTime<Utc>) -> bool {
+    /// Whether there is nothing wrong with it by itself at `now`: completed, available and not expired. A set that has
+    /// neither a start nor an end is not relied on: nobody could say how old it is.
+    ///
+    /// Of a full set and of a log file that is all that makes it usable. Whether an incremental one can be restored depends
+    /// on others as well: see [`Usable`].
+    pub fn is_sound(&self, now: DateTime<Utc>) -> bool {
         self.status == Status::Completed
             && self.available
             && self.expires.is_none_or(|expires| expires > now)
@@ -149,10 +161,56 @@ impl BackupSet {
     }
 }
 
+/// Which of some sets one could restore from at a moment. Nothing else says whether a set is usable.
+#[derive(Debug, Clone)]
+pub struct Usable<'a> {
+    now: DateTime<Utc>,
+    /// For each place, when the first of its sound full sets began.
+    bases: Vec<(Scope, &'a str, DateTime<Utc>)>,
+}
+
+impl<'a> Usable<'a> {
+    /// Among all sets that are known of an instance, or of one of its listings; those that are remembered included.
+    pub fn among(sets: impl IntoIterator<Item = &'a BackupSet>, now: DateTime<Utc>) -> Self {
+        let mut bases: Vec<(Scope, &str, DateTime<Utc>)> = Vec::new();
+        for set in sets {
+            let Some(began) = set.dated() else { continue };
+            if set.backup_type != BackupType::Full || !set.is_sound(now) {
+                continue;
+            }
+            let place = (set.scope, &*set.backup_region);
+            let known = bases.iter_mut().find(|base| (base.0, base.1) == place);
+            match known {
+                Some((.., first)) => *first = began.min(*first),
+                None => bases.push((place.0, place.1, began)),
+            }
+        }
+        Self { now, bases }
+    }
+
+    /// Whether one could restore from it. An incremental set has to continue a full one of the same place that began before
+    /// it: whatever it holds is of no use without.
+    pub fn contains(&self, set: &BackupSet) -> bool {
+        let continues_a_base = || {
+            let mut bases = self.bases.iter();
+            bases.any(|(scope, region, began)| {
+                (*scope, *region) == (set.scope, &*set.backup_region)
+                    && set.dated().is_some_and(|dated| *began < dated)
+            })
+        };
+        set.is_sound(self.now)
+            && match set.backup_type {
+                BackupType::Full | BackupType::Log => true,
+                BackupType::Incremental => continues_a_base(),
+                BackupType::Partial => false,
+            }
+    }
+}
+
 /// How far back backups are listed and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lookback {
-    /// Full and incremental sets.
+    /// Everything but log files.
     pub sets: std::time::Duration,
     /// Log files, of which there is one every few minutes.
     pub logs: std::time::Duration,
@@ -185,7 +243,7 @@ impl Edges {
     /// Where the look-back for this type ends.
     pub const fn of(self, backup_type: BackupType) -> DateTime<Utc> {
         match backup_type {
-            BackupType::Full | BackupType::Incremental => self.sets,
+            BackupType::Full | BackupType::Incremental | BackupType::Partial => self.sets,
             BackupType::Log => self.logs,
         }
     }
@@ -252,9 +310,9 @@ impl ListingKind {
 pub enum Anomaly {
     /// A status or a backup type that the vendor's pages do not name.
     UnknownStatus,
-    /// A time that could not be read, or an end before its start.
+    /// A time that could not be read, an end before its start, or data that is consistent only after its end.
     BadTime,
-    /// A size that is negative or no number.
+    /// A size that is negative or no number, or nothing in what is said to be whole.
     BadSize,
     /// A time further ahead of our clock than [`CLOCK_TOLERANCE`].
     FutureTime,
@@ -262,17 +320,26 @@ pub enum Anomaly {
     Duplicate,
     /// A row that says it belongs to another instance.
     ForeignInstance,
+    /// A copy in another region whose row says that it is in the instance's own.
+    WrongRegion,
+    /// A word for how much of the instance a set holds that the vendor's pages do not have. It counts as whole.
+    UnknownExtent,
+    /// Something that cannot be read as a row.
+    BadRow,
 }
 
 impl Anomaly {
     /// Every kind of anomaly.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::UnknownStatus,
         Self::BadTime,
         Self::BadSize,
         Self::FutureTime,
         Self::Duplicate,
         Self::ForeignInstance,
+        Self::WrongRegion,
+        Self::UnknownExtent,
+        Self::BadRow,
     ];
 
     /// The value of the label `kind`.
@@ -284,6 +351,9 @@ impl Anomaly {
             Self::FutureTime => "future_time",
             Self::Duplicate => "duplicate",
             Self::ForeignInstance => "foreign_instance",
+            Self::WrongRegion => "wrong_region",
+            Self::UnknownExtent => "unknown_extent",
+            Self::BadRow => "bad_row",
         }
     }
 }
@@ -483,4 +553,95 @@ pub struct Listing {
     pub protected: Option<bool>,
     /// From when on it was read, where that is further back than the look-back.
     pub back_to: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::example::{any_instance, copy_in, failed, local, now};
+
+    fn incremental(set: BackupSet) -> BackupSet {
+        BackupSet {
+            backup_type: BackupType::Incremental,
+            ..set
+        }
+    }
+
+    fn are_usable(sets: &[BackupSet]) -> Vec<bool> {
+        let usable = Usable::among(sets, now());
+        sets.iter().map(|set| usable.contains(set)).collect()
+    }
+
+    #[test]
+    fn an_incremental_set_needs_a_full_one_of_its_place_from_before() {
+        let day = |ended| incremental(local(ended));
+        let expired = BackupSet {
+            expires: Some(now()),
+            ..local("3d")
+        };
+        let undated = BackupSet {
+            started: None,
+            ended: None,
+            ..local("3d")
+        };
+        for (case, base, is_usable) in [
+            ("it continues this one", local("2d"), true),
+            ("a later one", local("1h"), false),
+            ("one that began with it", local("1d"), false),
+            ("one that failed", failed(local("2d")), false),
+            ("one that is expired", expired, false),
+            ("one of no known time", undated, false),
+            ("a copy elsewhere", copy_in("cn-shanghai", "2d"), false),
+            ("another incremental one", day("2d"), false),
+            (
+                "a part of the instance",
+                BackupSet {
+                    backup_type: BackupType::Partial,
+                    ..local("2d")
+                },
+                false,
+            ),
+        ] {
+            // The order of the rows says nothing.
+            assert_eq!(
+                are_usable(&[base.clone(), day("1d")])[1],
+                is_usable,
+                "{case}"
+            );
+            assert_eq!(are_usable(&[day("1d"), base])[0], is_usable, "{case}");
+        }
+        let copies = [
+            copy_in("cn-shanghai", "3d"),
+            incremental(copy_in("cn-beijing", "1d")),
+        ];
+        assert_eq!(are_usable(&copies), [true, false]);
+        assert_eq!(are_usable(&[day("1d")]), [false]);
+        let broken = [local("3d"), failed(day("1d"))];
+        assert_eq!(are_usable(&broken), [true, false]);
+    }
+
+    proptest! {
+        /// Whatever is known: nothing is usable that is not sound, and taking a set away makes no other one usable.
+        #[test]
+        fn less_is_never_more(instance in any_instance(), left_out in any::<proptest::sample::Index>()) {
+            let sets: Vec<BackupSet> = instance
+                .0
+                .listings
+                .values()
+                .filter_map(|listing| listing.found.sets())
+                .flat_map(|sets| sets.all().cloned())
+                .collect();
+            prop_assume!(!sets.is_empty());
+            let left_out = left_out.index(sets.len());
+            let all = Usable::among(&sets, now());
+            let fewer = Usable::among(sets[..left_out].iter().chain(&sets[left_out + 1..]), now());
+            for set in &sets {
+                prop_assert!(set.is_sound(now()) || !all.contains(set));
+                prop_assert!(all.contains(set) || !fewer.contains(set));
+                prop_assert!(set.backup_type != BackupType::Partial || !all.contains(set));
+            }
+        }
+    }
 }

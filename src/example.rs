@@ -64,6 +64,7 @@ fn set(scope: Scope, region: &str, ended: &str) -> BackupSet {
         recovery_point: Some(ended),
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: Arc::default(),
         covers_until: None,
     }
@@ -412,8 +413,9 @@ fn any_copy() -> impl Strategy<Value = BackupSet> {
         prop_oneof![Just(""), Just("cn-shanghai"), Just("cn-beijing")],
         prop_oneof![
             4 => Just(BackupType::Full),
-            1 => Just(BackupType::Incremental),
-            1 => Just(BackupType::Log)
+            2 => Just(BackupType::Incremental),
+            1 => Just(BackupType::Log),
+            1 => Just(BackupType::Partial)
         ],
         prop_oneof![
             4 => Just(Status::Completed),
@@ -427,11 +429,11 @@ fn any_copy() -> impl Strategy<Value = BackupSet> {
         proptest::option::weighted(0.9, prop_oneof![0_u64..5000, Just(u64::MAX)]),
         time(),
         proptest::option::weighted(0.2, -100_i64..100),
-        proptest::bool::weighted(0.9),
+        (proptest::bool::weighted(0.9), proptest::bool::weighted(0.8)),
         proptest::sample::subsequence(vec!["cn-hangzhou", "cn-shanghai"], 0..=2),
     )
         .prop_map(
-            |(region, backup_type, status, started, ended, size, point, expires, available, to)| {
+            |(region, backup_type, status, started, ended, size, point, expires, is, to)| {
                 BackupSet {
                     scope: Scope::CrossRegion,
                     backup_region: region.into(),
@@ -442,7 +444,8 @@ fn any_copy() -> impl Strategy<Value = BackupSet> {
                     size_bytes: size,
                     recovery_point: point,
                     expires: expires.map(|minutes| now() + chrono::Duration::minutes(minutes)),
-                    available,
+                    available: is.0,
+                    is_copied: is.1,
                     restore_regions: to.into_iter().map(str::to_owned).collect(),
                     covers_until: None,
                 }

@@ -25,7 +25,7 @@ use self::presence::Answer;
 pub use self::presence::{Missing, Presence};
 use crate::backup::{
     BackupSet, Description, Inventory, Listing, ListingKind, Lookback, Policy, Reading,
-    RestoreWindows,
+    RestoreWindows, Usable,
 };
 use crate::log_chain::Coverage;
 use crate::provider::error::{ListError, Reason};
@@ -137,8 +137,8 @@ pub struct Sets {
     /// The listing.
     pub listing: Listing,
     /// For each copy the newest usable set that has left the look-back: it is still the newest success, although it is
-    /// no longer listed and no longer counted. One that a whole listing should have shown, and did not, has no recovery
-    /// point any more.
+    /// no longer listed and no longer counted. With an incremental one, the full set that it continues. One that a whole
+    /// listing should have shown, and did not, has no recovery point any more.
     pub remembered: Vec<BackupSet>,
     /// What log files cover, those included that are no longer listed.
     pub logs: Coverage,
@@ -525,7 +525,8 @@ impl InstanceFacts {
         }
         match outcome {
             Ok(Reading::Sets(listing)) if kind == ListingKind::Local && listing.complete => {
-                let is_usable = listing.sets.iter().any(|set| set.is_usable(at));
+                let usable = Usable::among(&listing.sets, at);
+                let is_usable = listing.sets.iter().any(|set| usable.contains(set));
                 Some(if is_usable {
                     Answer::Shown
                 } else {
@@ -585,6 +586,13 @@ impl ListingFacts {
             is_doubted,
             ledger,
         }
+    }
+}
+
+impl Sets {
+    /// Which of them one could restore from at this time.
+    pub fn usable(&self, now: DateTime<Utc>) -> Usable<'_> {
+        Usable::among(self.all(), now)
     }
 }
 
@@ -778,6 +786,14 @@ mod tests {
                 expired,
                 BackupSet {
                     backup_type: BackupType::Incremental,
+                    ..copy_in("cn-beijing", "31days 12h")
+                },
+                BackupSet {
+                    backup_type: BackupType::Incremental,
+                    ..gone("cn-shenzhen")
+                },
+                BackupSet {
+                    backup_type: BackupType::Partial,
                     ..gone("cn-beijing")
                 },
             ]),
@@ -794,10 +810,44 @@ mod tests {
             remembered,
             [
                 ("cn-beijing".to_owned(), BackupType::Full, ended),
-                ("cn-beijing".to_owned(), BackupType::Incremental, ended),
+                (
+                    "cn-beijing".to_owned(),
+                    BackupType::Incremental,
+                    Some(ago("31days 12h"))
+                ),
                 ("cn-shanghai".to_owned(), BackupType::Full, ended),
             ]
         );
+    }
+
+    #[test]
+    fn an_incremental_set_is_remembered_with_the_full_one_that_it_continues() {
+        let incremental = |ended| BackupSet {
+            backup_type: BackupType::Incremental,
+            ..copy_in("cn-shanghai", ended)
+        };
+        let story = Story::new();
+        story
+            .attempt(
+                "12h",
+                Ok(vec![
+                    copy_in("cn-shanghai", "31days 1h"),
+                    incremental("31days 2h"),
+                    incremental("31days 4h"),
+                    copy_in("cn-shanghai", "31days 5h"),
+                    copy_in("cn-shanghai", "31days 8h"),
+                ]),
+            )
+            .attempt("1m", Ok(vec![incremental("1h")]));
+        let sets = story.sets();
+        let mut ended: Vec<_> = sets.remembered.iter().filter_map(|set| set.ended).collect();
+        ended.sort_unstable();
+        assert_eq!(ended, ["31days 5h", "31days 2h", "31days 1h"].map(ago));
+        let usable = sets.usable(now());
+        assert!(sets.all().all(|set| usable.contains(set)));
+        // Nothing changes when it is remembered once more.
+        story.attempt("0s", Ok(vec![incremental("1h")]));
+        assert_eq!(story.sets().remembered.len(), 3);
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Coverage {
         } else {
             DateTime::<Utc>::MAX_UTC
         };
-        let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_usable(now);
+        let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_sound(now);
         let left = left.into_iter().filter(|set| set.dated() <= Some(edge));
         let files = left.chain(listed).filter(is_log);
         let known = self.stretches.iter();

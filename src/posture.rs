@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, Utc};
 
 use crate::backup::{
-    BackupSet, BackupType, Description, Edges, ListingKind, Lookback, Policy, Scope, Status,
+    BackupSet, BackupType, Description, Edges, ListingKind, Lookback, Policy, Scope, Status, Usable,
 };
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::target::Objective;
@@ -239,6 +239,8 @@ struct View<'a> {
     facts: &'a InstanceFacts,
     now: DateTime<Utc>,
     lookback: Edges,
+    /// The sets that one could restore from.
+    usable: Usable<'a>,
     /// The regions in which a copy is expected: those of the configuration, else all that the provider's policy names,
     /// else those that were seen.
     expected_regions: BTreeSet<&'a str>,
@@ -250,6 +252,7 @@ impl<'a> View<'a> {
             facts,
             now,
             lookback: lookback.ending(now),
+            usable: facts.usable(now),
             expected_regions: facts
                 .target
                 .backup_regions
@@ -264,6 +267,7 @@ impl<'a> View<'a> {
         let expected = asked(configured, &|| view.regions_of_policy());
         view.expected_regions = asked(expected, &|| {
             view.sets(ListingKind::CrossRegion)
+                .filter(|set| set.backup_type != BackupType::Partial)
                 .map(|set| &*set.backup_region)
                 .filter(|region| !region.is_empty())
                 .collect()
@@ -361,14 +365,11 @@ impl<'a> View<'a> {
 
     /// Every set that is known of a listing, the remembered ones included.
     fn sets(&self, kind: ListingKind) -> impl Iterator<Item = &'a BackupSet> + use<'a> {
-        self.read(kind)
-            .into_iter()
-            .flat_map(|sets| sets.listing.sets.iter().chain(&sets.remembered))
+        self.read(kind).into_iter().flat_map(Sets::all)
     }
 
-    fn usable_sets(&self, kind: ListingKind) -> impl Iterator<Item = &'a BackupSet> + use<'a> {
-        let now = self.now;
-        self.sets(kind).filter(move |set| set.is_usable(now))
+    fn usable_sets(&self, kind: ListingKind) -> impl Iterator<Item = &'a BackupSet> {
+        self.sets(kind).filter(|set| self.usable.contains(set))
     }
 
     fn in_lookback(&self, set: &BackupSet) -> bool {

@@ -731,7 +731,7 @@ mod tests {
         let latest = DateTime::from_timestamp(253_402_300_799, 0).unwrap();
         let earliest = DateTime::UNIX_EPOCH;
         let edges = [earliest, now(), latest];
-        let types = [BackupType::Full, BackupType::Incremental, BackupType::Log];
+        let types = BackupType::ALL;
         for (scope, kind) in [
             (Scope::Local, ListingKind::Local),
             (Scope::CrossRegion, ListingKind::CrossRegion),
@@ -750,6 +750,7 @@ mod tests {
                         recovery_point: Some(last),
                         expires: Some(latest),
                         available: true,
+                        is_copied: true,
                         restore_regions: Arc::from(["cn-c".to_owned()]),
                         covers_until: Some(last),
                     })

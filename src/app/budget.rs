@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{AccountConfig, PollConfig};
-use crate::provider::{
-    Cost, Every, costs, discovery_costs, former_destination_costs, log_lists,
-};
+use crate::provider::{Cost, Every, costs, discovery_costs, former_destination_costs, log_lists};
 use crate::shard::Shard;
 use crate::target::{InstanceKey, Target};
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::Found;
 use super::ledger::{CopyKey, Identity, RETENTION_MARGIN, margin, retention};
-use crate::backup::{BackupSet, Listing, Lookback, Policy, Reading, RestoreWindows};
+use crate::backup::{Listing, Lookback, Policy, Reading, RestoreWindows, Usable};
 
 /// Whether this answer lacks what the one before had. `after` is `None` where the provider says that it has nothing of the
 /// kind.
@@ -22,7 +22,7 @@ pub(super) fn takes_away(
 ) -> bool {
     match (before, after) {
         (Found::Nothing | Found::Unsupported, _) => false,
-        (Found::Sets(before), None) => before.listing.sets.iter().any(|set| set.is_usable(at)),
+        (Found::Sets(before), None) => usable_of(&before.listing, at).next().is_some(),
         (Found::Policy(before), None) => before.protected == Some(true) || is_any_on(before),
         (Found::Windows(before), None) => !before.windows.is_empty(),
         (Found::Sets(before), Some(Reading::Sets(after))) => {
@@ -72,6 +72,17 @@ fn windows_are_lost(before: &RestoreWindows, after: &RestoreWindows) -> bool {
     })
 }
 
+/// The sets that can be restored from, each with when the vendor removes it.
+fn usable_of(
+    listing: &Listing,
+    at: DateTime<Utc>,
+) -> impl Iterator<Item = (Identity, Option<DateTime<Utc>>)> {
+    let usable = Usable::among(&listing.sets, at);
+    let sets = listing.sets.iter();
+    sets.filter(move |set| usable.contains(set))
+        .filter_map(|set| Some((Identity::of(set)?, set.expires)))
+}
+
 /// Whether a set that could be restored from can no longer be, before its time.
 fn sets_are_lost(
     before: &Listing,
@@ -83,15 +94,9 @@ fn sets_are_lost(
     if before.sets == after.sets {
         return false;
     }
-    let usable = |listing: &'_ Listing| -> Vec<(Identity, Option<DateTime<Utc>>)> {
-        let usable = listing.sets.iter().filter(|set| set.is_usable(at));
-        usable
-            .filter_map(|set: &BackupSet| Some((Identity::of(set)?, set.expires)))
-            .collect()
-    };
     let mut left: HashMap<Identity, u64> = HashMap::new();
     let mut oldest: BTreeMap<CopyKey, DateTime<Utc>> = BTreeMap::new();
-    for (identity, _) in usable(after) {
+    for (identity, _) in usable_of(after, at) {
         let first = oldest
             .entry(identity.copy.clone())
             .or_insert(identity.dated);
@@ -99,7 +104,7 @@ fn sets_are_lost(
         *left.entry(identity).or_default() += 1;
     }
     let edges = lookback.ending(at);
-    usable(before).into_iter().any(|(identity, expires)| {
+    usable_of(before, at).any(|(identity, expires)| {
         if let Some(left) = left.get_mut(&identity).filter(|left| **left > 0) {
             *left -= 1;
             return false;
@@ -118,7 +123,7 @@ fn sets_are_lost(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::{BackupType, PolicySwitch, RestoreWindow, Scope, Status};
+    use crate::backup::{BackupSet, BackupType, PolicySwitch, RestoreWindow, Scope, Status};
     use crate::example::{LOOKBACK, ago, copy_in, failed, listing, local, now, with};
     use crate::facts::Sets;
 

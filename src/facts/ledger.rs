@@ -63,7 +63,7 @@ pub struct CopyKey {
     pub scope: Scope,
     /// The region that keeps them.
     pub backup_region: String,
-    /// Full, incremental or log.
+    /// What they hold.
     pub backup_type: BackupType,
 }
 
@@ -161,7 +161,7 @@ impl Ledger {
         let standing = self
             .usable
             .clone()
-            .or_else(|| Some(usable_of(&before?.0.listing, before?.1)));
+            .or_else(|| Some(usable_of(before?.0, before?.1)));
         if reading.listing.complete {
             next.miss(&standing.unwrap_or_default(), self.lookback, reading);
             next.lookback = Some(reading.lookback);
@@ -222,7 +222,11 @@ impl Ledger {
         let mut present = Count::new();
         let is_there = |set: &&BackupSet| set.status != Status::Deleting;
         let there = reading.listing.sets.iter().filter(is_there);
-        for identity in there.filter_map(Identity::of) {
+        for mut identity in there.filter_map(Identity::of) {
+            // What is known for a part now may have been taken for the whole before.
+            if identity.copy.backup_type == BackupType::Partial {
+                identity.copy.backup_type = BackupType::Full;
+            }
             *present.entry(identity).or_default() += 1;
         }
         let mut is_lost = |identity: &Identity| match present.get_mut(identity) {
@@ -275,17 +279,23 @@ impl Reading<'_> {
     }
 }
 
-/// The sets that a listing shows as completed or failed, whether they can be restored from or not.
+/// The sets that a listing shows as completed or failed, whether they can be restored from or not. What holds a part of the
+/// instance is none of them: no promise gains or loses by it.
 fn finished(listing: &Listing) -> impl Iterator<Item = (Identity, Status)> {
-    let is_final = |set: &&BackupSet| matches!(set.status, Status::Completed | Status::Failed);
+    let is_final = |set: &&BackupSet| {
+        matches!(set.status, Status::Completed | Status::Failed)
+            && set.backup_type != BackupType::Partial
+    };
     let finished = listing.sets.iter().filter(is_final);
     finished.filter_map(|set| Some((Identity::of(set)?, set.status)))
 }
 
 /// What could be restored from at this time.
-fn usable_of(listing: &Listing, at: DateTime<Utc>) -> Vec<Standing> {
-    let usable = listing.sets.iter().filter(|set| set.is_usable(at));
-    usable
+fn usable_of(sets: &Sets, at: DateTime<Utc>) -> Vec<Standing> {
+    let usable = sets.usable(at);
+    let listed = sets.listing.sets.iter();
+    listed
+        .filter(|set| usable.contains(set))
         .filter_map(|set| {
             Some(Standing {
                 identity: Identity::of(set)?,
@@ -542,6 +552,42 @@ mod tests {
             story.reads("0s", after.as_slice());
             assert_eq!(story.counted().2, vanished, "{case}");
         }
+    }
+
+    #[test]
+    fn a_part_of_the_instance_is_neither_made_nor_lost() {
+        let part = |set| BackupSet {
+            backup_type: BackupType::Partial,
+            ..set
+        };
+        let story = Story::new();
+        story.reads(
+            "3h",
+            &[copy("2d"), part(copy("1d")), part(failed(copy("1d")))],
+        );
+        story.reads("2h", &[copy("2d")]);
+        assert_eq!(story.counted(), (1, 0, 0));
+        // It was taken for the whole before its extent was read.
+        story.reads("1h", &[part(copy("2d"))]);
+        assert_eq!(story.counted(), (1, 0, 0));
+    }
+
+    #[test]
+    fn only_what_could_be_restored_can_vanish() {
+        let incremental = |ended| BackupSet {
+            backup_type: BackupType::Incremental,
+            ..copy(ended)
+        };
+        let story = Story::new();
+        story.reads("3h", &[incremental("1d")]);
+        story.reads("2h", &[]);
+        assert_eq!(story.counted(), (1, 0, 0));
+        story.reads("90m", &[copy("3d"), incremental("2d")]);
+        // The base is lost, and with it the use of what is still there.
+        story.reads("1h", &[incremental("2d")]);
+        assert_eq!(story.counted(), (3, 0, 1));
+        story.reads("1m", &[]);
+        assert_eq!(story.counted().2, 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, Utc};
 
 use super::{Found, InstanceFacts, Sets};
-use crate::backup::{BackupSet, BackupType, Edges, Listing, ListingKind, Lookback, Scope};
+use crate::backup::{BackupSet, BackupType, Edges, Listing, ListingKind, Lookback, Scope, Usable};
 use crate::log_chain::{Coverage, LogReading};
 
 /// A set that will leave the look-back so soon is asked for as if it had: a question may stand in line for a while.
@@ -76,8 +76,9 @@ impl Sets {
         let mut newest: BTreeMap<Copy<'_>, &BackupSet> = BTreeMap::new();
         // Of what was just listed only logs are dropped.
         let logs = listing.sets.iter().filter(|set| is_log(set));
+        let usable = self.usable(now);
         for set in self.all().chain(logs) {
-            if !set.is_usable(now) || edges.contain(set) {
+            if !usable.contains(set) || edges.contain(set) {
                 continue;
             }
             let best = newest.entry(copy_of(set)).or_insert(set);
@@ -85,12 +86,32 @@ impl Sets {
                 *best = set;
             }
         }
-        let remembered = newest.into_values().cloned().map(|mut set| {
-            if !is_log(&set) && listing.denies(&set, edges, now) {
-                set.recovery_point = None;
-            }
-            set
+        // Without a full set before it, an incremental one would be of no use.
+        let is_base_of = |base: &BackupSet, set: &BackupSet| {
+            base.backup_type == BackupType::Full
+                && (base.scope, &base.backup_region) == (set.scope, &set.backup_region)
+                && base.dated() < set.dated()
+                && usable.contains(base)
+        };
+        let lacking = newest.values().filter(|set| {
+            set.backup_type == BackupType::Incremental
+                && !newest.values().any(|base| is_base_of(base, set))
         });
+        let bases = lacking.filter_map(|set| {
+            let bases = self.all().filter(|base| is_base_of(base, set));
+            bases.max_by_key(|base| base.dated())
+        });
+        let remembered = newest
+            .values()
+            .copied()
+            .chain(bases)
+            .cloned()
+            .map(|mut set| {
+                if !is_log(&set) && listing.denies(&set, edges, now) {
+                    set.recovery_point = None;
+                }
+                set
+            });
         remembered.collect()
     }
 }
@@ -109,7 +130,7 @@ impl Listing {
         let mut others = self.sets.iter();
         self.complete
             && set.dated() > Some(self.read_from(edges, set.backup_type))
-            && !others.any(|other| is_same(other) && other.is_usable(now))
+            && !others.any(|other| is_same(other) && other.is_sound(now))
     }
 }
 
@@ -118,14 +139,12 @@ impl InstanceFacts {
     /// left the look-back and is known to be kept for longer.
     pub fn bases(&self, now: DateTime<Utc>) -> BTreeMap<(Scope, &str), DateTime<Utc>> {
         let mut bases: BTreeMap<(Scope, &str), DateTime<Utc>> = BTreeMap::new();
+        let usable = self.usable(now);
         for sets in self.all_sets() {
             let remembered = sets.remembered.iter();
-            let kept = remembered.filter(|set| {
-                self.kept_until(set)
-                    .is_some_and(|kept_until| kept_until > now)
-            });
+            let kept = remembered.filter(|set| self.is_kept(set, now));
             for set in sets.listing.sets.iter().chain(kept) {
-                if is_log(set) || !set.is_usable(now) {
+                if is_log(set) || !usable.contains(set) {
                     continue;
                 }
                 if let Some(point) = set.recovery_point {
@@ -137,6 +156,25 @@ impl InstanceFacts {
             }
         }
         bases
+    }
+
+    /// Which of its sets, listed or remembered, one could restore from at this time. What has left the look-back is the
+    /// base of others only while it is known to be kept.
+    pub fn usable(&self, now: DateTime<Utc>) -> Usable<'_> {
+        let sets = self.all_sets().flat_map(|sets| {
+            let remembered = sets.remembered.iter();
+            let kept = remembered.filter(|set| self.is_kept(set, now));
+            sets.listing.sets.iter().chain(kept)
+        });
+        Usable::among(sets, now)
+    }
+
+    /// Whether a set that has left the look-back is still there, as far as anybody tells.
+    fn is_kept(&self, set: &BackupSet, now: DateTime<Utc>) -> bool {
+        set.recovery_point.is_some()
+            && self
+                .kept_until(set)
+                .is_some_and(|kept_until| kept_until > now)
     }
 
     /// Until when the provider keeps a set: by the set's own date, else by the policy; `None` where neither is known.
@@ -196,12 +234,13 @@ impl InstanceFacts {
         let listed = logs.flat_map(|logs| &logs.listing.sets);
         let later = listed
             .chain(&copies.listing.sets)
-            .filter(|set| set.backup_type != BackupType::Full && set.is_usable(now));
+            .filter(|set| matches!(set.backup_type, BackupType::Incremental | BackupType::Log))
+            .filter(|set| set.is_sound(now));
         // Where there is nothing that needs it, nobody need know.
         let places: BTreeSet<&str> = later.map(|set| &*set.backup_region).collect();
         let mut newest: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
         for set in copies.all() {
-            let is_base = set.backup_type == BackupType::Full && set.is_usable(now);
+            let is_base = set.backup_type == BackupType::Full && set.is_sound(now);
             if let Some(dated) = set.dated().filter(|_| is_base) {
                 let known = newest.entry(&set.backup_region).or_insert(dated);
                 *known = dated.max(*known);
@@ -250,7 +289,7 @@ mod tests {
             let facts = Facts::default();
             let mut target = target("rm-1");
             target.listings = ListingKind::ALL.to_vec();
-            facts.adopt(("alibaba", "prod"), [Arc::new(target).into()]);
+            facts.adopt(("alibaba", "prod"), now(), [Arc::new(target).into()]);
             Self(facts)
         }
 
@@ -428,7 +467,7 @@ mod tests {
             let mut target = target("rm-1");
             target.listings = ListingKind::ALL.to_vec();
             target.backup_regions = regions.iter().map(|region| (*region).to_owned()).collect();
-            facts.adopt(("alibaba", "prod"), [Arc::new(target).into()]);
+            facts.adopt(("alibaba", "prod"), now(), [Arc::new(target).into()]);
             let story = Story(facts);
             story.reads(
                 CrossRegion,

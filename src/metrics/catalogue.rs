@@ -282,7 +282,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Copy(&["status"]),
-        help: "Backup sets in the look-back by status; completed and failed are always there, also as 0.",
+        help: "Backup sets in the look-back by status; completed and failed are always there, also as 0. Sets of the type partial, which hold less than the whole instance, have this metric alone.",
         samples: Samples::Instance(|instance, family| {
             for copy in &instance.posture.copies {
                 for (status, sets) in &copy.sets {
@@ -426,7 +426,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_uncopied_sets",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["backup_region"]),
-        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region; without those that ended before copying was switched on, where the provider tells when.",
+        help: "Usable local full backup sets whose recovery point is more than 10 minutes newer than that of the newest usable full copy in this expected region; without those that ended before copying was switched on, where the provider tells when, and those that it never copies (Huawei: manual ones, but for SQL Server).",
         samples: Samples::Instance(|instance, family| {
             for uncopied in &instance.posture.uncopied {
                 let more = [("backup_region", uncopied.backup_region.as_str())];
@@ -539,7 +539,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_anomalies_total",
         metric_type: MetricType::Counter,
         labels: Labels::Only(&["provider", "listing", "kind"]),
-        help: "Rows of a listing that were not fully understood; counted again at each poll that meets them.",
+        help: "Rows of a listing that were not fully understood, by kind: unknown_status, bad_time, bad_size, future_time, duplicate, foreign_instance, wrong_region, unknown_extent, bad_row. Counted again at each poll that meets them.",
         samples: Samples::Exporter(|overview, family| {
             for ((provider, listing, anomaly), rows) in &overview.counts.anomalies {
                 let labels = [
@@ -860,12 +860,18 @@ fn each_switch(
     }
 }
 
+/// The copies of which more is said than how many sets they have: a part of the instance keeps no promise.
+fn judged(instance: &Assessed) -> impl Iterator<Item = &Copy> {
+    let copies = instance.posture.copies.iter();
+    copies.filter(|copy| copy.backup_type != BackupType::Partial)
+}
+
 fn each_copy(
     instance: &Assessed,
     family: &mut InstanceFamily<'_>,
     value: impl Fn(&Copy) -> Option<f64>,
 ) {
-    for copy in &instance.posture.copies {
+    for copy in judged(instance) {
         if let Some(value) = value(copy) {
             family.sample(&[&copy_labels(copy)], value);
         }
@@ -882,7 +888,7 @@ fn each_event(
         return;
     };
     let mut events: BTreeMap<(Scope, &str, BackupType), Events> = BTreeMap::new();
-    for copy in &instance.posture.copies {
+    for copy in judged(instance) {
         let place = &copy.place;
         let copy = (place.scope, &*place.backup_region, copy.backup_type);
         events.insert(copy, Events::default());

@@ -181,7 +181,7 @@ impl Cadence {
                 history.durations.push(shown - started.timestamp());
             }
         }
-        for set in sets.iter().filter(|set| set.status == Status::Running) {
+        for set in foreseeable(sets).filter(|set| set.status == Status::Running) {
             let history = histories.entry(copy(set)).or_default();
             history.running.extend(set.started.map(|at| at.timestamp()));
         }
@@ -482,9 +482,15 @@ fn copy(set: &BackupSet) -> Copy<'_> {
     (set.scope, &set.backup_region, set.backup_type)
 }
 
+/// The sets that follow a schedule. A part of the instance is backed up by hand, and nobody waits for it.
+fn foreseeable(sets: &[BackupSet]) -> impl Iterator<Item = &BackupSet> {
+    let sets = sets.iter();
+    sets.filter(|set| set.backup_type != BackupType::Partial)
+}
+
 /// The sets that are no longer being made, and when they ended.
 fn ended(sets: &[BackupSet]) -> impl Iterator<Item = (Seconds, &BackupSet)> {
-    let ended = sets.iter().filter(|set| set.status != Status::Running);
+    let ended = foreseeable(sets).filter(|set| set.status != Status::Running);
     ended.filter_map(|set| Some((set.finished()?.timestamp(), set)))
 }
 

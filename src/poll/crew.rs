@@ -149,7 +149,7 @@ impl Crew {
             let sets = sets.flat_map(|sets| sets.listing.sets.iter().chain(&sets.remembered));
             let mut newest: BTreeMap<_, Option<DateTime<Utc>>> = BTreeMap::new();
             for set in sets.filter(|set| !set.backup_region.is_empty()) {
-                let usable = Some(set).filter(|set| set.is_usable(now));
+                let usable = Some(set).filter(|set| set.is_sound(now));
                 let newest = newest.entry(Arc::clone(&set.backup_region)).or_default();
                 *newest = usable.and_then(BackupSet::finished).max(*newest);
             }

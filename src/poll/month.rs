@@ -244,6 +244,7 @@ fn set(scope: Scope, status: Status, started: Seconds, ended: Seconds) -> Backup
         recovery_point: None,
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: [].into(),
         covers_until: None,
     }

@@ -51,16 +51,21 @@ impl View<'_> {
     }
 
     fn copy(&self, place: Place, backup_type: BackupType, sets: &[&BackupSet]) -> Copy {
-        let usable_sets = sets.iter().filter(|set| set.is_usable(self.now));
+        // What holds a part of the instance is counted, and is neither good news nor bad.
+        let judged = match backup_type {
+            BackupType::Partial => &[],
+            BackupType::Full | BackupType::Incremental | BackupType::Log => sets,
+        };
+        let usable_sets = judged.iter().filter(|set| self.usable.contains(set));
         let newest_usable = usable_sets.copied().max_by_key(|set| set.finished());
-        let listed = || sets.iter().copied().filter(|set| self.in_lookback(set));
+        let listed = || judged.iter().copied().filter(|set| self.in_lookback(set));
         let failed = || listed().filter(|set| set.status == Status::Failed);
-        let usable = || listed().filter(|set| set.is_usable(self.now));
+        let usable = || listed().filter(|set| self.usable.contains(set));
         let last_success_at = newest_usable.and_then(BackupSet::finished);
         let last_failure = failed().filter_map(BackupSet::finished).max();
 
         let mut counts = BTreeMap::from([(Status::Completed, 0), (Status::Failed, 0)]);
-        for set in listed() {
+        for set in sets.iter().filter(|set| self.in_lookback(set)) {
             *counts.entry(set.status).or_default() += 1;
         }
         Copy {
@@ -99,7 +104,7 @@ impl View<'_> {
         sets
     }
 
-    /// Local full sets whose data is newer than that of the newest copy. Both listings must have been read. What ended
+    /// Local full sets whose data is newer than that of the newest copy, of the kinds that the vendor copies. Both listings must have been read. What ended
     /// before the copying was switched on is not copied any more.
     pub(super) fn uncopied(&self) -> Vec<Uncopied> {
         if self.read(ListingKind::CrossRegion).is_none() || self.read(ListingKind::Local).is_none()
@@ -120,7 +125,7 @@ impl View<'_> {
                 let lacking: Vec<_> = self
                     .usable_sets(ListingKind::Local)
                     .filter(full)
-                    .filter(|set| self.in_lookback(set))
+                    .filter(|set| set.is_copied && self.in_lookback(set))
                     .filter(|set| since <= set.finished())
                     .filter(|set| {
                         let point = set.recovery_point.or(set.finished());

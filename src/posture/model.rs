@@ -26,6 +26,22 @@ fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<Whence>) {
             );
         }
     }
+    let bases = all.clone();
+    for (set, _) in &mut all {
+        let is_of_no_use = match set.backup_type {
+            BackupType::Full | BackupType::Log => false,
+            BackupType::Partial => true,
+            BackupType::Incremental => !bases.iter().any(|(base, _)| {
+                base.backup_type == BackupType::Full
+                    && is_usable(base)
+                    && (base.scope, &base.backup_region) == (set.scope, &set.backup_region)
+                    && base.started.or(base.ended) < set.started.or(set.ended)
+            }),
+        };
+        if is_of_no_use {
+            set.available = false;
+        }
+    }
     all.into_iter().unzip()
 }
 
@@ -44,7 +60,7 @@ fn is_usable(set: &BackupSet) -> bool {
 fn counts(set: &BackupSet) -> bool {
     let lookback = match set.backup_type {
         BackupType::Log => LOOKBACK.logs,
-        BackupType::Full | BackupType::Incremental => LOOKBACK.sets,
+        BackupType::Full | BackupType::Incremental | BackupType::Partial => LOOKBACK.sets,
     };
     let edge = now() - lookback;
     match (set.started, set.ended) {
@@ -166,7 +182,7 @@ fn uncopied(sets: &[BackupSet], region: &str) -> (u64, Option<DateTime<Utc>>) {
     let mut lacking = 0;
     let mut oldest: Option<DateTime<Utc>> = None;
     for set in sets.iter().filter(is_full) {
-        if set.scope != Scope::Local || !counts(set) {
+        if set.scope != Scope::Local || !counts(set) || !set.is_copied {
             continue;
         }
         let is_newer = match (set.recovery_point.or(end(set)), copied_up_to) {
@@ -205,10 +221,17 @@ proptest! {
         for copy in &posture.copies {
             let sets = of_copy(&sets, copy);
             judged += sets.len();
-            prop_assert_eq!(copy.last_success.map(|success| success.ended), last_success(&sets));
-            prop_assert_eq!(copy.consecutive_failures, consecutive_failures(&sets));
             let counted = sets.iter().filter(|set| counts(set)).count() as u64;
             prop_assert_eq!(copy.sets.values().sum::<u64>(), counted);
+            if copy.backup_type == BackupType::Partial {
+                let said = (copy.last_success, copy.last_failure, copy.last_attempt_success);
+                prop_assert_eq!(said, (None, None, None));
+                prop_assert_eq!((copy.consecutive_failures, copy.stored_bytes), (0, 0));
+                prop_assert_eq!((copy.oldest, copy.running_since), (None, None));
+                continue;
+            }
+            prop_assert_eq!(copy.last_success.map(|success| success.ended), last_success(&sets));
+            prop_assert_eq!(copy.consecutive_failures, consecutive_failures(&sets));
         }
         prop_assert_eq!(judged, sets.len(), "every set belongs to one copy");
         prop_assert_eq!(&posture.recovery_points, &recovery_points(&sets, &whence));

@@ -23,7 +23,7 @@ impl<'a> View<'a> {
             if set.backup_type == BackupType::Log {
                 with_logs.insert(place);
             } else if let Some(point) = set.recovery_point
-                && set.is_usable(self.now)
+                && self.usable.contains(set)
             {
                 let newest = bases.entry(place).or_insert(point);
                 *newest = point.max(*newest);

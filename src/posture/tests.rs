@@ -56,6 +56,13 @@ fn unavailable(set: BackupSet) -> BackupSet {
     }
 }
 
+fn partial(set: BackupSet) -> BackupSet {
+    BackupSet {
+        backup_type: BackupType::Partial,
+        ..set
+    }
+}
+
 fn incremental(set: BackupSet) -> BackupSet {
     BackupSet {
         backup_type: BackupType::Incremental,
@@ -129,6 +136,142 @@ fn only_a_usable_set_is_a_success() {
         *sets.entry(counted_as).or_default() += 1;
         assert_eq!(copy.sets, sets, "{case}");
     }
+}
+
+#[test]
+fn a_part_of_the_instance_is_counted_and_nothing_else() {
+    let dump = || partial(local("1h"));
+    let sets = vec![
+        failed(local("2h")),
+        failed(local("26h")),
+        local("50h"),
+        dump(),
+        failed(partial(local("3h"))),
+        with(Status::Running, partial(local("1m"))),
+    ];
+    let instance = instance()
+        .expecting(&["cn-shanghai"])
+        .promising(Objective::BackupAge, "26h")
+        .promising(Objective::CopyDelay, "6h")
+        .promising(Objective::RecoveryPoint, "26h")
+        .read(Local, sets)
+        .read(
+            CrossRegion,
+            vec![
+                copy_in("cn-shanghai", "50h"),
+                partial(copy_in("cn-shanghai", "1h")),
+            ],
+        );
+    let posture = assess(&instance.0, LOOKBACK, now());
+    let copy = |scope, backup_type| {
+        let mut copies = posture.copies.iter();
+        let copy = copies.find(|copy| (copy.place.scope, copy.backup_type) == (scope, backup_type));
+        copy.unwrap().clone()
+    };
+    let whole = copy(Scope::Local, BackupType::Full);
+    assert_eq!(whole.last_success.unwrap().ended, ago("50h"));
+    assert_eq!(
+        (whole.consecutive_failures, whole.last_attempt_success),
+        (2, Some(false))
+    );
+    let part = copy(Scope::Local, BackupType::Partial);
+    let counted = [
+        (Status::Completed, 1),
+        (Status::Failed, 1),
+        (Status::Running, 1),
+    ];
+    assert_eq!(part.sets, BTreeMap::from(counted));
+    let said = (
+        part.last_success,
+        part.last_failure,
+        part.last_attempt_success,
+    );
+    assert_eq!(said, (None, None, None));
+    assert_eq!((part.consecutive_failures, part.stored_bytes), (0, 0));
+    assert_eq!((part.oldest, part.running_since), (None, None));
+    assert_eq!(
+        posture.recovery_points[&Place::cross_region("cn-shanghai")],
+        ago("50h")
+    );
+    assert_eq!(posture.uncopied[0].sets, 0);
+    let met: Vec<_> = posture.verdicts.iter().map(|verdict| verdict.met).collect();
+    assert_eq!(met, [Some(false), Some(false), Some(true)]);
+}
+
+#[test]
+fn a_region_that_keeps_a_part_of_the_instance_is_not_expected_to_keep_the_whole() {
+    let instance = instance().read(
+        CrossRegion,
+        vec![
+            partial(copy_in("cn-beijing", "1h")),
+            copy_in("cn-shanghai", "1h"),
+        ],
+    );
+    let posture = assess(&instance.0, LOOKBACK, now());
+    assert_eq!(posture.expected_regions, ["cn-shanghai"]);
+}
+
+#[test]
+fn an_incremental_set_without_a_full_one_is_counted_and_nothing_else() {
+    let sets = vec![
+        incremental(copy_in("cn-shanghai", "1h")),
+        incremental(copy_in("cn-shanghai", "25h")),
+    ];
+    let judge = |sets: Vec<BackupSet>| {
+        let instance = instance()
+            .expecting(&["cn-shanghai"])
+            .promising(Objective::RecoveryPoint, "26h")
+            .promising(Objective::Retention, "1h")
+            .read(CrossRegion, sets);
+        assess(&instance.0, LOOKBACK, now())
+    };
+    let posture = judge(sets.clone());
+    let mut copies = posture.copies.iter();
+    let copy = copies
+        .find(|copy| copy.backup_type == BackupType::Incremental)
+        .unwrap();
+    assert_eq!(copy.sets[&Status::Completed], 2);
+    assert_eq!(
+        (copy.last_success, copy.oldest, copy.stored_bytes),
+        (None, None, 0)
+    );
+    assert!(posture.recovery_points.is_empty());
+    let met = |posture: &Posture| -> Vec<_> {
+        posture.verdicts.iter().map(|verdict| verdict.met).collect()
+    };
+    assert_eq!(met(&posture), [Some(false), Some(false)]);
+    // The same ones with the full set that they continue.
+    let posture = judge([sets, vec![copy_in("cn-shanghai", "26h")]].concat());
+    assert_eq!(
+        posture.recovery_points[&Place::cross_region("cn-shanghai")],
+        ago("1h")
+    );
+    assert_eq!(met(&posture), [Some(true), Some(true)]);
+}
+
+#[test]
+fn what_the_vendor_never_copies_lacks_no_copy() {
+    let by_hand = |ended| BackupSet {
+        is_copied: false,
+        ..local(ended)
+    };
+    let uncopied = |sets: Vec<BackupSet>| {
+        let instance = instance()
+            .expecting(&["cn-shanghai"])
+            .read(CrossRegion, vec![copy_in("cn-shanghai", "20h")])
+            .read(Local, sets);
+        let posture = assess(&instance.0, LOOKBACK, now());
+        // Its own region can be restored from it all the same.
+        let mut copies = posture.copies.iter();
+        let local = copies.find(|copy| copy.place.scope == Scope::Local);
+        assert_eq!(local.unwrap().last_success.unwrap().ended, ago("8h"));
+        (posture.uncopied[0].sets, posture.uncopied[0].oldest)
+    };
+    assert_eq!(uncopied(vec![by_hand("8h"), local("20h")]), (0, None));
+    assert_eq!(
+        uncopied(vec![by_hand("8h"), local("9h")]),
+        (1, Some(ago("9h")))
+    );
 }
 
 #[test]
@@ -1039,12 +1182,34 @@ fn retention_holds_when_every_expected_region_reaches_back_far_enough() {
             Some(false),
         ),
         (
-            "an incremental set reaches back",
+            "an incremental set reaches back with the full one that it continues",
+            one().read(
+                CrossRegion,
+                vec![
+                    incremental(copy_in("cn-shanghai", "8days")),
+                    copy_in("cn-shanghai", "9days"),
+                ],
+            ),
+            Some(true),
+        ),
+        (
+            "an incremental set by itself restores nothing",
             one().read(
                 CrossRegion,
                 vec![incremental(copy_in("cn-shanghai", "8days"))],
             ),
-            Some(true),
+            Some(false),
+        ),
+        (
+            "a part of the instance reaches nowhere",
+            one().read(
+                CrossRegion,
+                vec![
+                    partial(copy_in("cn-shanghai", "8days")),
+                    copy_in("cn-shanghai", "1h"),
+                ],
+            ),
+            Some(false),
         ),
         ("none", one().read(CrossRegion, vec![]), Some(false)),
         (

@@ -1,6 +1,6 @@
 //! From a vendor's rows to the vocabulary of `backup`: what all vendors' rows have in common. Pure.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::page::{PageRead, Paging};
 use super::scalar::{Row, Scalar, Unreadable};
@@ -9,11 +9,19 @@ use crate::backup::{
 };
 use crate::target::Target;
 
+/// How much later than its end the data of a set may be said to be consistent: not all times of a row come from the same
+/// clock.
+const CONSISTENCY_TOLERANCE: Duration = Duration::minutes(10);
+
 /// What the rows are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The instance that was asked about.
     pub instance_id: &'a str,
+    /// The region in which it runs.
+    pub source_region: &'a str,
+    /// Its engine in our spelling, as far as a row has named it.
+    pub engine: Option<&'a str>,
     /// Where the sets that were asked for are kept, as seen from it.
     pub scope: Scope,
     /// The region that keeps a set whose row does not say so.
@@ -33,10 +41,18 @@ impl<'a> Subject<'a> {
         };
         Self {
             instance_id: &target.key.instance_id,
+            source_region: &target.key.source_region,
+            engine: None,
             scope,
             backup_region,
             now,
         }
+    }
+
+    /// Whether a set of this region is in another place than was asked for: what is lost together with the instance is no
+    /// copy.
+    pub fn is_misplaced_in(&self, region: &str) -> bool {
+        self.scope == Scope::CrossRegion && region == self.source_region
     }
 }
 
@@ -70,6 +86,19 @@ pub struct Normalised {
     pub set: Option<BackupSet>,
     /// What is odd about it.
     pub anomalies: Vec<Anomaly>,
+}
+
+/// What a row says of a set, by which its status is doubted.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// What it holds, where that is understood.
+    pub backup_type: Option<BackupType>,
+    /// When it began.
+    pub started: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended: Option<DateTime<Utc>>,
+    /// Its size.
+    pub size_bytes: Option<u64>,
 }
 
 /// Collects what is odd about one row; each kind is counted once a row.
@@ -114,15 +143,16 @@ impl Oddities {
         })
     }
 
-    /// The status that we believe. A set of an unknown kind or from the future is never taken for a success. One that
-    /// ends before it starts keeps what the vendor says of it; only its duration is not known.
-    pub fn status(
-        &mut self,
-        claimed: Status,
-        backup_type: Option<BackupType>,
-        started: Option<DateTime<Utc>>,
-        ended: Option<DateTime<Utc>>,
-    ) -> Status {
+    /// The status that we believe. A set of an unknown kind or from the future is never taken for a success, and neither is
+    /// data without any bytes. One that ends before it starts keeps what the vendor says of it; only its duration is not
+    /// known.
+    pub fn status(&mut self, claimed: Status, claim: &Claim) -> Status {
+        let Claim {
+            backup_type,
+            started,
+            ended,
+            size_bytes,
+        } = *claim;
         if started.is_none() && ended.is_none() {
             self.note(Anomaly::BadTime);
         }
@@ -140,27 +170,42 @@ impl Oddities {
         if is_future {
             self.note(Anomaly::FutureTime);
         }
-        if is_understood && !is_future {
+        let is_empty = claimed == Status::Completed
+            && size_bytes == Some(0)
+            && backup_type != Some(BackupType::Log);
+        if is_empty {
+            self.note(Anomaly::BadSize);
+        }
+        if is_understood && !is_future && !is_empty {
             claimed
         } else {
             Status::Unknown
         }
     }
 
-    /// The consistent time, else the start, which is the cautious choice: the data is at least that new.
+    /// The consistent time, else the start, which is the cautious choice: the data is at least that new. Nothing holds what
+    /// was written after its end.
     pub fn recovery_point(
         &mut self,
         consistent: Result<Option<DateTime<Utc>>, Unreadable>,
         started: Option<DateTime<Utc>>,
+        ended: Option<DateTime<Utc>>,
     ) -> Option<DateTime<Utc>> {
-        match self.time(consistent) {
-            Some(time) if self.is_future(time) => {
-                self.note(Anomaly::FutureTime);
-                started
-            }
-            Some(time) => Some(time),
-            None => started,
+        let is_after_the_end = |time: DateTime<Utc>| {
+            ended.is_some_and(|ended| time.signed_duration_since(ended) > CONSISTENCY_TOLERANCE)
+        };
+        let Some(time) = self.time(consistent) else {
+            return started;
+        };
+        let doubts = [
+            (self.is_future(time), Anomaly::FutureTime),
+            (is_after_the_end(time), Anomaly::BadTime),
+        ];
+        for (_, doubt) in doubts.iter().filter(|(is_doubted, _)| *is_doubted) {
+            self.note(*doubt);
         }
+        let is_believed = doubts.iter().all(|(is_doubted, _)| !is_doubted);
+        if is_believed { Some(time) } else { started }
     }
 
     fn is_future(&self, time: DateTime<Utc>) -> bool {
@@ -234,7 +279,8 @@ pub fn gather<R: VendorRow>(
 /// Takes one row into a listing.
 pub fn take(listing: &mut Listing, row: impl VendorRow, subject: &Subject<'_>) {
     let origin = row.origin();
-    let Normalised { set, anomalies } = row.normalise(subject);
+    let engine = origin.engine.as_deref().or(listing.engine.as_deref());
+    let Normalised { set, anomalies } = row.normalise(&Subject { engine, ..*subject });
     // A listing begins with the newest set, if with any in particular, and that names the version that runs now.
     if set.is_some() {
         if listing.engine.is_none() && origin.engine.is_some() {

@@ -247,6 +247,7 @@ impl InstanceReport {
         most: usize,
         now: DateTime<Utc>,
     ) -> usize {
+        let usable = facts.usable(now);
         let mut sets: Vec<_> = posture.history(facts).collect();
         sets.sort_by_key(|set| std::cmp::Reverse(set.finished()));
         let newest = sets.iter().take(most);
@@ -256,7 +257,7 @@ impl InstanceReport {
                 backup_region: set.backup_region.to_string(),
                 backup_type: set.backup_type.label(),
                 status: set.status.label(),
-                usable: set.is_usable(now),
+                usable: usable.contains(set),
                 started: set.started.map(written),
                 ended: set.ended.map(written),
                 recovery_point: set.recovery_point.map(written),

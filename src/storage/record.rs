@@ -28,6 +28,11 @@ use crate::vendor::Vendor;
 /// The version of these records. Whoever changes one raises it; a file of an earlier version is set aside.
 pub(super) const VERSION: u64 = 2;
 
+/// The vendor says that the set can be restored.
+const AVAILABLE: u8 = 1;
+/// The vendor copies no sets of this kind.
+const NOT_COPIED: u8 = 2;
+
 /// A record that does not mean anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a record cannot be read")]
@@ -136,8 +141,7 @@ impl<'a> Lexicon<'a> {
     }
 
     fn backup_type(&self, place: Word) -> Result<BackupType, Unreadable> {
-        let all = [BackupType::Full, BackupType::Incremental, BackupType::Log];
-        self.label(place, &all, BackupType::label)
+        self.label(place, &BackupType::ALL, BackupType::label)
     }
 }
 
@@ -400,7 +404,8 @@ struct SetRecord {
     size_bytes: Option<u64>,
     recovery_point: Option<Moment>,
     expires: Option<Moment>,
-    available: bool,
+    /// [`AVAILABLE`] and [`NOT_COPIED`]. The first version had a truth value here, which is written in the same way.
+    flags: u8,
     restore_regions: Vec<Word>,
     covers_until: Option<Moment>,
 }
@@ -545,7 +550,7 @@ impl<'a> Words<'a> {
             size_bytes: set.size_bytes,
             recovery_point: moment(set.recovery_point),
             expires: moment(set.expires),
-            available: set.available,
+            flags: u8::from(set.available) * AVAILABLE + u8::from(!set.is_copied) * NOT_COPIED,
             restore_regions: self.places(&set.restore_regions),
             covers_until: moment(set.covers_until),
         }
@@ -679,6 +684,9 @@ impl Lexicon<'_> {
             backup_region,
             backup_type,
         } = self.copy(record.copy)?;
+        if record.flags > AVAILABLE | NOT_COPIED {
+            return Err(Unreadable);
+        }
         Ok(BackupSet {
             scope,
             backup_region: backup_region.into(),
@@ -689,7 +697,8 @@ impl Lexicon<'_> {
             size_bytes: record.size_bytes,
             recovery_point: time(record.recovery_point)?,
             expires: time(record.expires)?,
-            available: record.available,
+            available: record.flags & AVAILABLE != 0,
+            is_copied: record.flags & NOT_COPIED == 0,
             restore_regions: self.texts(&record.restore_regions)?.into(),
             covers_until: time(record.covers_until)?,
         })
@@ -889,4 +898,66 @@ pub(super) fn kind_of(number: u8) -> Result<ListingKind, Unreadable> {
     let mut all = ListingKind::ALL.into_iter();
     all.find(|kind| kind_number(*kind) == number)
         .ok_or(Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{copy_in, local};
+
+    /// A set as the first version wrote it.
+    #[derive(Serialize)]
+    struct FirstSet {
+        copy: (Word, Word, Word),
+        status: Word,
+        started: Option<Moment>,
+        ended: Option<Moment>,
+        size_bytes: Option<u64>,
+        recovery_point: Option<Moment>,
+        expires: Option<Moment>,
+        available: bool,
+        restore_regions: Vec<Word>,
+        covers_until: Option<Moment>,
+    }
+
+    #[test]
+    fn a_set_of_the_first_version_reads_as_one_that_is_copied() {
+        for set in [local("1h"), copy_in("cn-shanghai", "2h")] {
+            for available in [true, false] {
+                let set = BackupSet {
+                    available,
+                    ..set.clone()
+                };
+                let mut words = Words::default();
+                let record = words.set(&set);
+                let first = FirstSet {
+                    copy: record.copy,
+                    status: record.status,
+                    started: record.started,
+                    ended: record.ended,
+                    size_bytes: record.size_bytes,
+                    recovery_point: record.recovery_point,
+                    expires: record.expires,
+                    available,
+                    restore_regions: record.restore_regions.clone(),
+                    covers_until: record.covers_until,
+                };
+                let bytes = write(&first);
+                assert_eq!(write(&record), bytes);
+                let record: SetRecord = read(&bytes).unwrap();
+                assert_eq!(Lexicon(&words.words).set(&record), Ok(set));
+            }
+        }
+    }
+
+    #[test]
+    fn flags_that_nobody_knows_are_not_guessed_at() {
+        let set = local("1h");
+        let mut words = Words::default();
+        let record = SetRecord {
+            flags: 4,
+            ..words.set(&set)
+        };
+        assert_eq!(Lexicon(&words.words).set(&record), Err(Unreadable));
+    }
 }

@@ -341,7 +341,7 @@ fn a_file_that_nobody_can_read_is_set_aside_and_the_newest_of_these_are_kept() {
 fn a_file_of_a_newer_version_is_set_aside_whole() {
     let scratch = Scratch::new("storage-newer");
     let path = stored(&scratch.path(""), &eventful());
-    set_version(&path, record::VERSION + 1);
+    set_version(&path, VERSION + 1);
     let facts = watching(&[]);
     let (_keeper, ground) = open(&scratch.path(""), &facts);
     let counts = ground.tally.counts().storage.unwrap();
@@ -353,7 +353,7 @@ fn a_file_of_a_newer_version_is_set_aside_whole() {
         .find(|name| name.starts_with("facts.redb.newer-"));
     // Whoever goes forward again renames it back.
     let newer = scratch.path(newer.unwrap());
-    set_version(&newer, record::VERSION);
+    set_version(&newer, VERSION);
     let (_file, stored) = FactsFile::open(&newer).unwrap();
     assert_eq!(stored.instances.len(), 2);
 }
@@ -362,7 +362,7 @@ fn a_file_of_a_newer_version_is_set_aside_whole() {
 fn a_file_of_an_older_version_is_set_aside_and_said_to_be_one() {
     let scratch = Scratch::new("storage-older");
     let path = stored(&scratch.path(""), &eventful());
-    set_version(&path, record::VERSION - 1);
+    set_version(&path, VERSION - 1);
     let facts = watching(&[]);
     let (_keeper, ground) = open(&scratch.path(""), &facts);
     let counts = ground.tally.counts().storage.unwrap();

@@ -40,3 +40,4 @@ mod trial;
 mod volcengine;
 mod web;
 mod web_config;
+mod worth;

@@ -76,6 +76,8 @@ fn check_rows<R: VendorRow>(
     };
     let subject = Subject {
         instance_id: "rm-example1",
+        source_region: HOME,
+        engine: None,
         scope: Scope::Local,
         backup_region: HOME,
         now: now(),
@@ -92,7 +94,7 @@ fn check_rows<R: VendorRow>(
             assert!(!anomalies.is_empty(), "a dropped row is counted");
             continue;
         };
-        if set.is_usable(now()) {
+        if set.is_sound(now()) {
             assert!(is_called_whole(listing, &rows[at]), "{}", rows[at]);
         }
         for time in [set.started, set.ended, set.recovery_point]
@@ -171,6 +173,8 @@ fn check_times(answer: &Answer) {
     };
     let place = Subject {
         instance_id: "rm-example1",
+        source_region: HOME,
+        engine: None,
         scope: Scope::Local,
         backup_region: HOME,
         now: now(),

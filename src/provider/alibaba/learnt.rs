@@ -86,8 +86,10 @@ impl NewestCopies {
         let Ok(Some(id @ 1..)) = row.cross_backup_id.count() else {
             return;
         };
-        let (set, _) = row.read(subject);
-        let is_full = set.backup_type == BackupType::Full && set.is_usable(subject.now);
+        let (Some(set), _) = row.read(subject) else {
+            return;
+        };
+        let is_full = set.backup_type == BackupType::Full && set.is_sound(subject.now);
         let Some(finished) = set.finished().filter(|_| is_full) else {
             return;
         };

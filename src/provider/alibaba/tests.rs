@@ -34,6 +34,9 @@ const CROSS_REGION_SQLSERVER: &str =
     include_str!("../../../tests/fixtures/alibaba/cross_region_sqlserver.json");
 const LOCAL_2019: &str = include_str!("../../../tests/fixtures/alibaba/local_2019.json");
 const LOCAL_2026: &str = include_str!("../../../tests/fixtures/alibaba/local_2026.json");
+const CROSS_REGION_EXTENTS: &str =
+    include_str!("../../../tests/fixtures/alibaba/cross_region_extents.json");
+const LOCAL_EXTENTS: &str = include_str!("../../../tests/fixtures/alibaba/local_extents.json");
 const LOGS_2019: &str = include_str!("../../../tests/fixtures/alibaba/logs_2019.json");
 const LOGS_2024: &str = include_str!("../../../tests/fixtures/alibaba/logs_2024.json");
 const POLICIES_2019: &str = include_str!("../../../tests/fixtures/alibaba/policies_2019.json");
@@ -46,12 +49,14 @@ const REFUSED_POLICY: &str = include_str!("../../../tests/fixtures/alibaba/refus
 pub(super) const INSTANCES: &str = include_str!("../../../tests/fixtures/alibaba/instances.json");
 
 /// Every page of a listing among the fixtures.
-pub(super) const PAGES: [(ListingKind, &str); 11] = [
+pub(super) const PAGES: [(ListingKind, &str); 13] = [
     (CrossRegion, CROSS_REGION_2019),
     (CrossRegion, CROSS_REGION_2026),
     (CrossRegion, CROSS_REGION_SQLSERVER),
     (Local, LOCAL_2019),
     (Local, LOCAL_2026),
+    (CrossRegion, CROSS_REGION_EXTENTS),
+    (Local, LOCAL_EXTENTS),
     (CrossRegionLog, LOGS_2019),
     (CrossRegionLog, LOGS_2024),
     (Policy, POLICIES_2019),
@@ -156,6 +161,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         recovery_point: Some(utc(started)),
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: Arc::default(),
         covers_until: None,
     };
@@ -288,7 +294,9 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
                 ..home("2026-06-11T01:00:00Z", "2026-06-11T01:01:00Z")
             },
             BackupSet {
+                // Nothing in it, whatever its status is.
                 backup_type: BackupType::Incremental,
+                status: Status::Unknown,
                 size_bytes: Some(0),
                 ..home("2026-06-10T01:00:00Z", "2026-06-10T01:05:00Z")
             },
@@ -304,16 +312,219 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             },
         ],
         Some(("mysql", "8.0")),
-        &[],
+        &[Anomaly::BadSize],
+        true,
+    );
+    check(
+        CrossRegion,
+        CROSS_REGION_EXTENTS,
+        vec![
+            BackupSet {
+                backup_type: BackupType::Partial,
+                size_bytes: Some(5_300_000),
+                restore_regions: names(&["cn-shanghai"]).into(),
+                ..away(
+                    "cn-shanghai",
+                    "2026-06-12T02:00:00Z",
+                    "2026-06-12T02:10:00Z",
+                )
+            },
+            // It claims to hold what was written after its end, so the start counts.
+            BackupSet {
+                size_bytes: Some(5_300_000),
+                restore_regions: names(&["cn-shanghai"]).into(),
+                ..away(
+                    "cn-shanghai",
+                    "2026-06-11T02:00:00Z",
+                    "2026-06-11T02:10:00Z",
+                )
+            },
+            // The third is kept at home, and no copy.
+            BackupSet {
+                status: Status::Unknown,
+                size_bytes: Some(0),
+                restore_regions: names(&["cn-shanghai"]).into(),
+                ..away(
+                    "cn-shanghai",
+                    "2026-06-09T02:00:00Z",
+                    "2026-06-09T02:10:00Z",
+                )
+            },
+        ],
+        Some(("mysql", "8.0")),
+        &[Anomaly::BadTime, Anomaly::WrongRegion, Anomaly::BadSize],
+        true,
+    );
+    let part = |size, started, ended| BackupSet {
+        backup_type: BackupType::Partial,
+        size_bytes: Some(size),
+        ..home(started, ended)
+    };
+    let whole = |started, ended| BackupSet {
+        backup_type: BackupType::Full,
+        ..part(4_400_000, started, ended)
+    };
+    check(
+        Local,
+        LOCAL_EXTENTS,
+        vec![
+            part(40_000_000, "2026-06-12T09:00:00Z", "2026-06-12T09:02:00Z"),
+            part(400_000, "2026-06-12T08:00:00Z", "2026-06-12T08:01:00Z"),
+            // Logical, and of the whole instance.
+            whole("2026-06-12T01:00:00Z", "2026-06-12T01:06:00Z"),
+            // Of a kind that nobody knows.
+            whole("2026-06-11T01:00:00Z", "2026-06-11T01:06:00Z"),
+            BackupSet {
+                status: Status::Unknown,
+                size_bytes: Some(0),
+                ..whole("2026-06-10T01:00:00Z", "2026-06-10T01:00:01Z")
+            },
+        ],
+        Some(("mysql", "8.0")),
+        &[Anomaly::UnknownExtent, Anomaly::BadSize],
         true,
     );
     let usable: Vec<_> = read(Local, LOCAL_2026)
         .unwrap()
         .sets
         .iter()
-        .map(|set| set.is_usable(now()))
+        .map(|set| set.is_sound(now()))
         .collect();
-    assert_eq!(usable, [true, false, true, false, false]);
+    assert_eq!(usable, [true, false, false, false, false]);
+}
+
+#[test]
+fn a_set_of_less_than_the_instance_is_partial_and_an_unknown_extent_is_whole() {
+    use BackupType::{Full, Incremental, Partial};
+    let known = &[][..];
+    let unknown = &[Anomaly::UnknownExtent][..];
+    for (listing, field, extent, (backup_type, anomalies)) in [
+        (CrossRegion, "BackupSetScale", json!(0), (Full, known)),
+        (CrossRegion, "BackupSetScale", json!("0"), (Full, known)),
+        (CrossRegion, "BackupSetScale", json!(1), (Partial, known)),
+        (
+            CrossRegion,
+            "BackupSetScale",
+            json!(" 1 "),
+            (Partial, known),
+        ),
+        (CrossRegion, "BackupSetScale", Value::Null, (Full, known)),
+        (CrossRegion, "BackupSetScale", json!(""), (Full, known)),
+        (CrossRegion, "BackupSetScale", json!(2), (Full, unknown)),
+        (CrossRegion, "BackupSetScale", json!(true), (Full, unknown)),
+        (CrossRegion, "BackupSetScale", json!([1]), (Full, unknown)),
+        // The words of the other listing are not known here.
+        (
+            CrossRegion,
+            "BackupSetScale",
+            json!("DataBase"),
+            (Full, unknown),
+        ),
+        (Local, "BackupScale", json!("DBInstance"), (Full, known)),
+        (Local, "BackupScale", json!("dbinstance"), (Full, known)),
+        (Local, "BackupScale", json!("DataBase"), (Partial, known)),
+        (Local, "BackupScale", json!("database"), (Partial, known)),
+        (Local, "BackupScale", json!("DBTable"), (Partial, known)),
+        (Local, "BackupScale", json!("DBTABLE"), (Partial, known)),
+        (Local, "BackupScale", Value::Null, (Full, known)),
+        (Local, "BackupScale", json!(""), (Full, known)),
+        (Local, "BackupScale", json!("Schema"), (Full, unknown)),
+        (Local, "BackupScale", json!(1), (Full, unknown)),
+        (Local, "BackupScale", json!({}), (Full, unknown)),
+    ] {
+        let changes = json!({field: extent});
+        let (set, found) = read_row(listing, &row(listing, &changes));
+        let read = (set.backup_type, found.as_slice());
+        assert_eq!(read, (backup_type, anomalies), "{changes}");
+        assert_eq!(set.status, Status::Completed, "{changes}");
+        let word = if listing == Local {
+            "IncrementalBackup"
+        } else {
+            "I"
+        };
+        let changes = changed(changes, &json!({"BackupType": word}));
+        let (set, _) = read_row(listing, &row(listing, &changes));
+        let whole = if backup_type == Full {
+            Incremental
+        } else {
+            Partial
+        };
+        assert_eq!(set.backup_type, whole, "{changes}");
+    }
+    // What it holds is asked of sets whose kind is known.
+    let odd = json!({"BackupScale": "DataBase", "BackupType": "X"});
+    let (set, found) = read_row(Local, &row(Local, &odd));
+    assert_eq!((set.backup_type, set.status), (Full, Status::Unknown));
+    assert_eq!(found, [Anomaly::UnknownStatus]);
+}
+
+#[test]
+fn nothing_is_no_backup_although_it_is_called_completed() {
+    let empty = (Status::Unknown, vec![Anomaly::BadSize]);
+    for (listing, changes, expected) in [
+        (CrossRegion, json!({"CrossBackupSetSize": 0}), empty.clone()),
+        (
+            CrossRegion,
+            json!({"CrossBackupSetSize": "0"}),
+            empty.clone(),
+        ),
+        (
+            CrossRegion,
+            json!({"CrossBackupSetSize": 0, "BackupSetStatus": null}),
+            empty.clone(),
+        ),
+        (
+            CrossRegion,
+            json!({"CrossBackupSetSize": 0, "BackupSetStatus": 1}),
+            (Status::Failed, vec![]),
+        ),
+        (
+            CrossRegion,
+            json!({"CrossBackupSetSize": 1}),
+            (Status::Completed, vec![]),
+        ),
+        (Local, json!({"BackupSize": 0}), empty.clone()),
+        (
+            Local,
+            json!({"BackupSize": 0, "BackupType": "IncrementalBackup"}),
+            empty.clone(),
+        ),
+        (
+            Local,
+            json!({"BackupSize": 0, "BackupScale": "DataBase"}),
+            empty,
+        ),
+        (
+            Local,
+            json!({"BackupSize": 0, "BackupStatus": "Failed"}),
+            (Status::Failed, vec![]),
+        ),
+        // Not known is not nothing.
+        (
+            Local,
+            json!({"BackupSize": null}),
+            (Status::Completed, vec![]),
+        ),
+        // A log file without any transaction is one all the same.
+        (
+            CrossRegionLog,
+            json!({"CrossLogBackupSize": 0}),
+            (Status::Completed, vec![]),
+        ),
+    ] {
+        let (set, anomalies) = read_row(listing, &row(listing, &changes));
+        assert_eq!((set.status, anomalies), expected, "{listing:?} {changes}");
+    }
+}
+
+#[test]
+fn a_copy_in_the_instances_own_region_is_none() {
+    for listing in [CrossRegion, CrossRegionLog] {
+        let at_home = row(listing, &json!({"CrossBackupRegion": HOME}));
+        let read = read(listing, page(listing, &[at_home], 1)).unwrap();
+        assert_eq!((read.sets.len(), read.complete), (0, true));
+        assert_eq!(read.anomalies, [Anomaly::WrongRegion]);
+    }
 }
 
 #[test]
@@ -594,12 +805,20 @@ fn an_odd_time_or_size_spoils_its_field_and_is_counted_once() {
             &[BadTime],
         ),
         (
+            CrossRegion,
+            json!({"ConsistentTime": "2026-06-12T01:20:01Z"}),
+            Status::Completed,
+            Some(start),
+            Some(end),
+            &[BadTime],
+        ),
+        (
             Local,
             json!({"ConsistentTime": 4_000_000_000_u64}),
             Status::Completed,
             Some(start),
             Some(end),
-            &[FutureTime],
+            &[BadTime, FutureTime],
         ),
     ] {
         let (set, found) = read_row(listing, &row(listing, &changes));
@@ -624,6 +843,12 @@ fn the_consistent_time_is_text_here_and_seconds_there_and_the_start_when_there_i
     let (start, consistent) = ("2026-06-12T01:00:00Z", "2026-06-12T01:05:00Z");
     for (listing, value, expected) in [
         (CrossRegion, json!("2026-06-12T01:05:00Z"), consistent),
+        // Ten minutes after the end are believed, and not a second more.
+        (
+            CrossRegion,
+            json!("2026-06-12T01:20:00Z"),
+            "2026-06-12T01:20:00Z",
+        ),
         (CrossRegion, json!("2026-06-12T01:05Z"), consistent),
         (CrossRegion, json!(""), start),
         (CrossRegion, Value::Null, start),
@@ -669,7 +894,7 @@ fn sizes_availability_and_expiry_come_as_numbers_or_strings() {
     ] {
         let (set, anomalies) = read_row(Local, &row(Local, &changes));
         assert_eq!(
-            (set.size_bytes, set.available, set.is_usable(now())),
+            (set.size_bytes, set.available, set.is_sound(now())),
             (size, available, usable),
             "{changes}"
         );

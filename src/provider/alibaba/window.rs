@@ -29,6 +29,8 @@ impl Alibaba {
         let mut found = RestoreWindows::default();
         let place = |scope, backup_region| Subject {
             instance_id: &target.key.instance_id,
+            source_region: &target.key.source_region,
+            engine,
             scope,
             backup_region,
             now: self.clock.now(),

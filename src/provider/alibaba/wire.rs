@@ -26,6 +26,7 @@ pub(super) struct CrossRegionItems {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct CrossRegionRow {
     pub backup_end_time: Scalar,
+    pub backup_set_scale: Scalar,
     pub backup_set_status: Scalar,
     pub backup_start_time: Scalar,
     pub backup_type: Scalar,
@@ -59,6 +60,7 @@ pub(super) struct LocalItems {
 pub(super) struct LocalRow {
     pub backup_end_time: Scalar,
     pub backup_id: Scalar,
+    pub backup_scale: Scalar,
     pub backup_size: Scalar,
     pub backup_start_time: Scalar,
     pub backup_status: Scalar,

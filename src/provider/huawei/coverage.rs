@@ -72,6 +72,7 @@ mod tests {
             recovery_point: None,
             expires: None,
             available: true,
+            is_copied: true,
             restore_regions: Arc::default(),
             covers_until: None,
         }

@@ -51,6 +51,8 @@ fn check_rows(scope: Scope, body: Bytes) {
     };
     let subject = Subject {
         instance_id: ID,
+        source_region: HOME,
+        engine: None,
         scope,
         backup_region: HOME,
         now: now(),
@@ -66,7 +68,7 @@ fn check_rows(scope: Scope, body: Bytes) {
             continue;
         };
         let row = &whole["backups"][at];
-        if set.is_usable(now()) {
+        if set.is_sound(now()) {
             assert!(is_called_whole(set.backup_type, row), "{row}");
         }
         assert_eq!(set.scope, scope);
@@ -85,6 +87,7 @@ fn is_called_whole(backup_type: BackupType, row: &Value) -> bool {
         BackupType::Full => &["auto", "manual"],
         BackupType::Incremental => &["fragment"],
         BackupType::Log => &["incremental"],
+        BackupType::Partial => &["manual"],
     };
     word(row, "status") == "COMPLETED" && types.contains(&word(row, "type").as_str())
 }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::wire::{BackupRow, Datastore};
 use crate::backup::{Anomaly, BackupSet, BackupType, Status};
-use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
+use crate::provider::row::{Claim, Normalised, Oddities, Origin, Subject, VendorRow};
 use crate::provider::scalar::{Scalar, Unreadable};
+
+/// The only engine of which manual sets are copied, and of which a set may hold some databases.
+pub(super) const SQL_SERVER: &str = "sqlserver";
 
 impl VendorRow for BackupRow {
     fn identity(&self) -> Option<String> {
@@ -44,7 +47,11 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
         odd.note(Anomaly::ForeignInstance);
         return odd.alone();
     }
-    let backup_type = backup_type(&row.backup_type);
+    if subject.is_misplaced_in(subject.backup_region) {
+        odd.note(Anomaly::WrongRegion);
+        return odd.alone();
+    }
+    let backup_type = backup_type(row, subject);
     let started = odd.time(row.begin_time.time());
     let ended = odd.time(row.end_time.time());
     let status = match row.status.text().as_deref() {
@@ -66,27 +73,46 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
             backup_type == Some(BackupType::Log) && started.is_some_and(|started| *ended < started);
         !is_idle_log
     });
+    let size_bytes = size_bytes(&mut odd, &row.size);
+    let claim = Claim {
+        backup_type,
+        started,
+        ended: believed_end,
+        size_bytes,
+    };
     let set = BackupSet {
         scope: subject.scope,
         backup_region: subject.backup_region.into(),
         backup_type: backup_type.unwrap_or(BackupType::Full),
-        status: odd.status(status, backup_type, started, believed_end),
+        status: odd.status(status, &claim),
         started,
         ended,
-        size_bytes: size_bytes(&mut odd, &row.size),
-        recovery_point: odd.recovery_point(consistent, started),
+        size_bytes,
+        recovery_point: odd.recovery_point(consistent, started, ended),
         expires: None,
         available: true,
+        // "Cross-region manual backups are supported only for RDS for SQL Server."
+        is_copied: !is_manual(row) || subject.engine == Some(SQL_SERVER),
         restore_regions: Arc::default(),
         covers_until: None,
     };
     odd.with(set)
 }
 
+/// Whether a person started it, as far as its own region tells.
+fn is_manual(row: &BackupRow) -> bool {
+    row.backup_type.text().as_deref() == Some("manual")
+}
+
 /// `incremental` is a log (binlog, WAL, transaction log), one every five minutes; `fragment` is what others call
 /// incremental. In another region `auto` stands for manual sets as well.
-fn backup_type(name: &Scalar) -> Option<BackupType> {
-    match name.text()?.as_str() {
+///
+/// Who starts a backup of SQL Server by hand may choose databases, and the row names them. Automated ones may name
+/// databases too, which are then all that there are.
+fn backup_type(row: &BackupRow, subject: &Subject<'_>) -> Option<BackupType> {
+    let may_be_a_part = subject.engine.is_none_or(|engine| engine == SQL_SERVER);
+    match row.backup_type.text()?.as_str() {
+        "manual" if may_be_a_part && !row.databases.0.is_empty() => Some(BackupType::Partial),
         "auto" | "manual" => Some(BackupType::Full),
         "fragment" => Some(BackupType::Incremental),
         "incremental" => Some(BackupType::Log),

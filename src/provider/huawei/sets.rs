@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::answer::read_sets;
 use super::coverage::cover;
+use super::normalise::SQL_SERVER;
 use super::place::is_passed_over;
 use super::policy::Destination;
 use super::{Huawei, LIST_BACKUPS, LIST_OFF_SITE_BACKUPS, PAGE_SIZE, row_index};
@@ -40,7 +41,7 @@ impl Huawei {
         let mut seen = Paging::new(PAGE_SIZE, End::RowsRead);
         for backup_type in ["auto", "manual", "fragment"] {
             // Differential sets exist for SQL Server only.
-            if backup_type == "fragment" && listing.engine.as_deref() != Some("sqlserver") {
+            if backup_type == "fragment" && listing.engine.as_deref() != Some(SQL_SERVER) {
                 continue;
             }
             let paging = seen.followed_by(PAGE_SIZE, End::RowsRead);

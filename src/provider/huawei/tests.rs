@@ -34,6 +34,7 @@ const OFF_SITE_POSTGRESQL: &str =
 const OFF_SITE_SQLSERVER: &str =
     include_str!("../../../tests/fixtures/huawei/off_site_sqlserver.json");
 const OFF_SITE_LOGS: &str = include_str!("../../../tests/fixtures/huawei/off_site_logs.json");
+const LOCAL_MANUAL: &str = include_str!("../../../tests/fixtures/huawei/local_manual.json");
 const LOCAL_EDGES: &str = include_str!("../../../tests/fixtures/huawei/local_edges.json");
 const POLICY_ON: &str = include_str!("../../../tests/fixtures/huawei/policy_on.json");
 const POLICY_OFF: &str = include_str!("../../../tests/fixtures/huawei/policy_off.json");
@@ -55,12 +56,13 @@ const REFUSED_THROTTLED: &str =
     include_str!("../../../tests/fixtures/huawei/refused_throttled.json");
 
 /// Every answer to a listing among the fixtures.
-pub(super) const PAGES: [(ListingKind, &str); 8] = [
+pub(super) const PAGES: [(ListingKind, &str); 9] = [
     (CrossRegion, OFF_SITE_MYSQL),
     (CrossRegion, OFF_SITE_POSTGRESQL),
     (CrossRegion, OFF_SITE_SQLSERVER),
     (CrossRegionLog, OFF_SITE_LOGS),
     (Local, LOCAL_EDGES),
+    (Local, LOCAL_MANUAL),
     (Policy, POLICY_ON),
     (Policy, POLICY_OFF),
     (RestoreWindow, RESTORE_TIMES),
@@ -184,6 +186,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         recovery_point: Some(utc(started)),
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: Arc::default(),
         covers_until: None,
     };
@@ -243,7 +246,11 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
             Local,
             LOCAL_EDGES,
             vec![
-                building(),
+                // A manual one of MySQL stays where it is.
+                BackupSet {
+                    is_copied: false,
+                    ..building()
+                },
                 BackupSet {
                     status: Status::Failed,
                     size_bytes: None,
@@ -497,12 +504,136 @@ fn a_log_reaches_to_its_last_transaction() {
     }
 }
 
+/// What a row comes to in the region of the instance.
+fn read_local_row(changes: &Value) -> BackupSet {
+    let body = page(&[row(changes)], 1);
+    // Of SQL Server the differential sets are asked for as well.
+    let engine = changes["datastore"]["type"].as_str().unwrap_or_default();
+    let further = if engine.eq_ignore_ascii_case("sqlserver") {
+        2
+    } else {
+        1
+    };
+    let answers = std::iter::once(answer(200, body))
+        .chain(std::iter::repeat_n(EMPTY, further).map(|body| answer(200, body)));
+    let (listing, _) = play(BOTH_PROJECTS, Local, &target_in(&[AWAY]), answers);
+    let mut listing = listing.unwrap();
+    assert_eq!(listing.sets.len(), 1, "{changes}");
+    listing.sets.remove(0)
+}
+
+#[test]
+fn a_manual_set_of_some_databases_is_partial() {
+    use BackupType::{Full, Incremental, Partial};
+    let sqlserver = json!({"type": "SQLServer", "version": "2019_SE"});
+    let some = json!([{"name": "db1"}]);
+    for (changes, backup_type) in [
+        (
+            json!({"type": "manual", "datastore": sqlserver, "databases": some}),
+            Partial,
+        ),
+        (
+            json!({"type": "manual", "datastore": null, "databases": some}),
+            Partial,
+        ),
+        (
+            json!({"type": "manual", "datastore": sqlserver, "databases": ["db1"]}),
+            Partial,
+        ),
+        (json!({"type": "manual", "datastore": sqlserver}), Full),
+        (
+            json!({"type": "manual", "datastore": sqlserver, "databases": []}),
+            Full,
+        ),
+        (
+            json!({"type": "manual", "datastore": sqlserver, "databases": [{"name": ""}]}),
+            Full,
+        ),
+        (
+            json!({"type": "manual", "datastore": sqlserver, "databases": 7}),
+            Full,
+        ),
+        // An automated one may name all that there are.
+        (
+            json!({"type": "auto", "datastore": sqlserver, "databases": some}),
+            Full,
+        ),
+        (
+            json!({"type": "fragment", "datastore": sqlserver, "databases": some}),
+            Incremental,
+        ),
+        // Other engines have no such choice.
+        (json!({"type": "manual", "databases": some}), Full),
+    ] {
+        let set = read_local_row(&changes);
+        assert_eq!(set.backup_type, backup_type, "{changes}");
+        let (set, _) = read_row(&changes);
+        assert_eq!(set.backup_type, backup_type, "{changes}");
+    }
+}
+
+#[test]
+fn only_of_sql_server_are_manual_sets_copied() {
+    let manual_of = |engine: &str| json!({"type": "manual", "datastore": {"type": engine}});
+    for (changes, is_copied) in [
+        (manual_of("SQLServer"), true),
+        (manual_of("sqlserver"), true),
+        (manual_of("MySQL"), false),
+        (manual_of("PostgreSQL"), false),
+        (json!({"type": "manual", "datastore": null}), false),
+        (json!({"type": "auto"}), true),
+        (json!({"type": "auto", "datastore": null}), true),
+        (json!({"type": "fragment"}), true),
+    ] {
+        assert_eq!(read_local_row(&changes).is_copied, is_copied, "{changes}");
+    }
+    // A row that names no engine is of the same one as the rows before it.
+    let rows = [
+        row(&json!({"id": "1br04", "datastore": {"type": "SQLServer"}})),
+        row(&json!({"id": "2br04", "type": "manual", "datastore": null})),
+    ];
+    let answers = [page(&rows, 2), EMPTY.to_owned(), EMPTY.to_owned()];
+    let answers = answers.map(|body| answer(200, body));
+    let (listing, _) = play(BOTH_PROJECTS, Local, &target_in(&[AWAY]), answers);
+    let listing = listing.unwrap();
+    assert_eq!(listing.sets.len(), 2);
+    assert!(listing.sets.iter().all(|set| set.is_copied));
+}
+
+#[test]
+fn each_way_to_start_a_set_of_sql_server_is_told_from_the_others() {
+    let third = answer(200, EMPTY);
+    let answers = [answer(200, LOCAL_MANUAL), answer(200, EMPTY), third];
+    let (listing, _) = play(BOTH_PROJECTS, Local, &target_in(&[AWAY]), answers);
+    let listing = listing.unwrap();
+    let read: Vec<_> = listing
+        .sets
+        .iter()
+        .map(|set| (set.backup_type, set.is_copied))
+        .collect();
+    let expected = [BackupType::Partial, BackupType::Full, BackupType::Full];
+    assert_eq!(read, expected.map(|backup_type| (backup_type, true)));
+    assert_eq!(listing.anomalies, []);
+}
+
+#[test]
+fn what_the_source_region_tells_of_copies_is_none() {
+    let target = target_in(&[HOME]);
+    let page = page(&[row(&json!({}))], 1);
+    let (listing, _) = play(BOTH_PROJECTS, CrossRegion, &target, [answer(200, page)]);
+    let listing = listing.unwrap();
+    assert_eq!(
+        (listing.sets, listing.anomalies),
+        (vec![], vec![Anomaly::WrongRegion])
+    );
+}
+
 #[test]
 fn sizes_are_kilobytes_of_1024_bytes() {
     for (size, expected, anomalies) in [
         (json!(2803), Some(2_870_272), &[][..]),
         (json!("2803"), Some(2_870_272), &[]),
-        (json!(0), Some(0), &[]),
+        (json!(0), Some(0), &[Anomaly::BadSize]),
         (Value::Null, None, &[]),
         (json!(""), None, &[]),
         // The most that fits, and one more.
@@ -521,8 +652,12 @@ fn sizes_are_kilobytes_of_1024_bytes() {
     ] {
         let (set, found) = read_row(&json!({"size": size}));
         assert_eq!((set.size_bytes, found.as_slice()), (expected, anomalies));
-        // A set is no less whole for it.
-        assert_eq!(set.status, Status::Completed, "{size}");
+        // A set is no less whole for a size that cannot be read. One without a byte is nothing.
+        let status = match set.size_bytes {
+            Some(0) => Status::Unknown,
+            _ => Status::Completed,
+        };
+        assert_eq!(set.status, status, "{size}");
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::Deserializer;
 use serde_json::Value;
 
-use crate::provider::scalar::{Row, Scalar};
+use crate::provider::scalar::{Names, Row, Scalar};
 
 /// One page of `offsite-backups` or `backups`. Both are answered in the same shape.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +27,8 @@ pub(super) struct BackupRow {
     pub end_time: Scalar,
     pub datastore: Row<Datastore>,
     pub instance_id: Scalar,
+    /// Of SQL Server only.
+    pub databases: Names,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -73,6 +73,8 @@ fn check_rows(scope: Scope, answer: &Answer) {
     };
     let subject = Subject {
         instance_id: ID,
+        source_region: "cn-beijing",
+        engine: None,
         scope,
         backup_region: "",
         now: now(),
@@ -88,7 +90,7 @@ fn check_rows(scope: Scope, answer: &Answer) {
         };
         assert!(owner.is_none_or(|owner| owner == ID));
         let row = &whole["Result"]["Backups"][at];
-        if set.is_usable(now()) {
+        if set.is_sound(now()) {
             let is_called_whole =
                 word(row, "Status") == "Available" && word(row, "BackupType") == "Full";
             assert!(is_called_whole, "{row}");

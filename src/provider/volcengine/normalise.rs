@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::wire::BackupRow;
 use crate::backup::{Anomaly, BackupSet, BackupType, Scope, Status};
-use crate::provider::row::{Normalised, Oddities, Origin, Subject, VendorRow};
+use crate::provider::row::{Claim, Normalised, Oddities, Origin, Subject, VendorRow};
 
 impl VendorRow for BackupRow {
     /// The same point is copied to each target region under the same id.
@@ -57,19 +57,32 @@ fn normalise(row: &BackupRow, subject: &Subject<'_>) -> Normalised {
         Scope::CrossRegion => row.target_region.text(),
         Scope::Local => None,
     };
-    let set = BackupSet {
-        scope: subject.scope,
-        backup_region: named_region.map_or_else(|| subject.backup_region.into(), Into::into),
-        backup_type: backup_type.unwrap_or(BackupType::Full),
-        status: odd.status(status, backup_type, started, ended),
+    let region = named_region.as_deref().unwrap_or(subject.backup_region);
+    if subject.is_misplaced_in(region) {
+        odd.note(Anomaly::WrongRegion);
+        return odd.alone();
+    }
+    // Bytes, as the newest of the vendor's texts and the sample agree; older ones say MiB.
+    let size_bytes = odd.size(&row.size);
+    let claim = Claim {
+        backup_type,
         started,
         ended,
-        // Bytes, as the newest of the vendor's texts and the sample agree; older ones say MiB.
-        size_bytes: odd.size(&row.size),
+        size_bytes,
+    };
+    let set = BackupSet {
+        scope: subject.scope,
+        backup_region: region.into(),
+        backup_type: backup_type.unwrap_or(BackupType::Full),
+        status: odd.status(status, &claim),
+        started,
+        ended,
+        size_bytes,
         // The end of a copy includes the time of copying.
-        recovery_point: odd.recovery_point(Ok(None), started),
+        recovery_point: odd.recovery_point(Ok(None), started, ended),
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: Arc::default(),
         covers_until: None,
     };

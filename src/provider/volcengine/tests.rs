@@ -145,6 +145,29 @@ fn sorted(anomalies: &[Anomaly]) -> Vec<Anomaly> {
 }
 
 #[test]
+fn nothing_is_no_backup_although_it_is_called_available() {
+    let (set, anomalies) = read_row(&json!({"Size": 0}));
+    assert_eq!(
+        (set.status, anomalies),
+        (Status::Unknown, vec![Anomaly::BadSize])
+    );
+    let (set, anomalies) = read_row(&json!({"Size": 0, "Status": "Unavailable"}));
+    assert_eq!((set.status, anomalies), (Status::Failed, vec![]));
+}
+
+#[test]
+fn a_copy_in_the_instances_own_region_is_none() {
+    let body = page(&[row(&json!({"TargetRegion": HOME}))], 1);
+    let away = read(Away, body.clone()).unwrap();
+    assert_eq!(
+        (away.sets, away.anomalies),
+        (vec![], vec![Anomaly::WrongRegion])
+    );
+    // The local listing is about nothing else.
+    assert_eq!(read(AtHome, body).unwrap().sets.len(), 1);
+}
+
+#[test]
 fn each_sample_says_what_a_reader_of_the_page_would_name() {
     let copy = || BackupSet {
         scope: Scope::CrossRegion,
@@ -159,6 +182,7 @@ fn each_sample_says_what_a_reader_of_the_page_would_name() {
         // The days that it is kept are known, but not from when they count.
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: Arc::default(),
         covers_until: None,
     };

@@ -7,7 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::escape::Shown;
 use super::picture::{History, Promise, Scale};
-use crate::backup::{BackupSet, BackupType, ListingKind, Scope};
+use crate::backup::{BackupSet, BackupType, ListingKind, Scope, Usable};
 use crate::metrics::Assessed;
 use crate::posture::{Place, Posture, Trouble, Verdict};
 use crate::report::words::{exactly, since, size};
@@ -68,16 +68,17 @@ pub(super) fn lanes(instance: &Assessed, scale: Scale) -> Vec<Lane> {
         .into_iter()
         .map(|place| Lane::new(place, posture, instance))
         .collect();
+    let usable = instance.facts.usable(scale.now);
     for set in posture.history(&instance.facts) {
         let is_here = |lane: &&mut Lane| {
             (lane.place.scope, &*lane.place.backup_region) == (set.scope, &*set.backup_region)
         };
         if let Some(lane) = lanes.iter_mut().find(is_here) {
-            lane.history.add(set, scale);
+            lane.history.add(set, &usable, scale);
         }
     }
     for lane in &mut lanes {
-        lane.add_logs(instance, scale.now);
+        lane.add_logs(instance, &usable);
     }
     lanes
 }
@@ -140,7 +141,7 @@ impl Lane {
     }
 
     /// The band of the logs: from the newest usable set to where they carry it on.
-    fn add_logs(&mut self, Assessed { facts, posture }: &Assessed, now: DateTime<Utc>) {
+    fn add_logs(&mut self, Assessed { facts, posture }: &Assessed, usable: &Usable<'_>) {
         if self.place.scope == Scope::Local || !posture.log_gaps.contains_key(&self.place) {
             return;
         }
@@ -150,7 +151,7 @@ impl Lane {
         let sets = posture
             .history(facts)
             .filter(|set| set.backup_type != BackupType::Log);
-        let base = sets.filter(here).filter(|set| set.is_usable(now));
+        let base = sets.filter(here).filter(|set| usable.contains(set));
         let base = base.filter_map(|set| set.recovery_point).max();
         if let (Some(base), Some(newest)) = (base, self.newest)
             && base < newest

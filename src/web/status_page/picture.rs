@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use chrono::{DateTime, Utc};
 
 use super::escape::Shown;
-use crate::backup::{BackupSet, BackupType, Scope, Status};
+use crate::backup::{BackupSet, BackupType, Scope, Status, Usable};
 use crate::report::words::count;
 
 /// The look-back is so many units wide, whatever the width of the screen.
@@ -75,9 +75,11 @@ impl Scale {
 impl Mark {
     const ALL: [Self; 4] = [Self::Usable, Self::Doubtful, Self::Running, Self::Failed];
 
-    fn of(set: &BackupSet, now: DateTime<Utc>) -> Self {
+    fn of(set: &BackupSet, usable: &Usable<'_>) -> Self {
         match set.status {
-            Status::Completed if set.is_usable(now) => Self::Usable,
+            // Nobody waits for a part of the instance, and nothing is lost when it fails.
+            _ if set.backup_type == BackupType::Partial => Self::Doubtful,
+            Status::Completed if usable.contains(set) => Self::Usable,
             Status::Failed => Self::Failed,
             Status::Running => Self::Running,
             Status::Completed | Status::Deleting | Status::Unknown => Self::Doubtful,
@@ -105,13 +107,13 @@ impl Mark {
 
 impl History {
     /// Adds the mark of a set, and none for a log file: there is one every few minutes.
-    pub(super) fn add(&mut self, set: &BackupSet, scale: Scale) {
+    pub(super) fn add(&mut self, set: &BackupSet, usable: &Usable<'_>, scale: Scale) {
         let time = match set.scope {
             Scope::Local => set.finished(),
             Scope::CrossRegion => set.recovery_point.or(set.finished()),
         };
         if let Some(time) = time.filter(|_| set.backup_type != BackupType::Log) {
-            self.marks[Mark::of(set, scale.now) as usize].push(scale.x(time));
+            self.marks[Mark::of(set, usable) as usize].push(scale.x(time));
         }
     }
 
@@ -238,8 +240,9 @@ mod tests {
 
     fn history(sets: &[BackupSet]) -> History {
         let mut history = History::default();
+        let usable = Usable::among(sets, now());
         for set in sets {
-            history.add(set, scale());
+            history.add(set, &usable, scale());
         }
         history
     }

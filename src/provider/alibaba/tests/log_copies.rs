@@ -14,6 +14,7 @@ fn log(region: &str, began: &str, ended: Option<&str>) -> BackupSet {
         recovery_point: ended.map(utc),
         expires: None,
         available: true,
+        is_copied: true,
         restore_regions: Arc::default(),
         covers_until: ended.map(utc),
     }
