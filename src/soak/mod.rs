@@ -51,6 +51,14 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How often the oracle looks.
 const JUDGED_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// What of an instance is told beside a promise that the world contradicts.
+const TOLD: [&str; 4] = [
+    "cloud_backup_poll_success{",
+    "cloud_backup_instance_gone{",
+    "cloud_backup_instance_missing{",
+    "cloud_backup_instance_protected{",
+];
+
 /// So many problems are told before the soak gives up.
 const MOST_PROBLEMS: usize = 20;
 
@@ -559,7 +567,7 @@ impl Soak {
         let now = self.witness.true_time();
         self.cloud.clock().set(now);
         let page = self.exporter.site.scrape(Format::Text);
-        let mut shown = BTreeMap::new();
+        let (mut shown, mut pages) = (BTreeMap::new(), BTreeMap::new());
         for line in str::from_utf8(&page).unwrap().lines() {
             if let Some(labels) = line.strip_prefix("cloud_backup_objective_met{") {
                 let label = |name: &str| {
@@ -574,6 +582,22 @@ impl Soak {
                     label("instance_id"),
                 );
                 shown.insert((key, objective.unwrap()), line.ends_with(" 1"));
+            } else if TOLD.iter().any(|name| line.starts_with(name))
+                && let Some(id) = line.split("instance_id=\"").nth(1)
+            {
+                let id = id.split('"').next().unwrap().to_owned();
+                let name = line
+                    .split('{')
+                    .next()
+                    .unwrap()
+                    .trim_start_matches("cloud_backup_");
+                let listing = line.split("listing=\"").nth(1);
+                let listing = listing
+                    .and_then(|rest| rest.split('"').next())
+                    .unwrap_or_default();
+                let value = line.rsplit(' ').next().unwrap();
+                let page: &mut String = pages.entry(id).or_default();
+                write!(page, "{name} {listing} {value}, ").unwrap();
             }
         }
         let mut world = BTreeMap::new();
@@ -599,6 +623,7 @@ impl Soak {
             now,
             world,
             shown,
+            pages,
         });
     }
 
@@ -800,8 +825,8 @@ impl Soak {
             }
             4 => {
                 let length = chrono::Duration::minutes(i64::try_from(self.draw(120)).unwrap() + 5);
-                self.cloud
-                    .lose_logs(&id, true_time - length * 2, true_time - length);
+                // What was listed once is not lost in this way.
+                self.cloud.lose_logs(&id, true_time, true_time + length);
                 self.tell("log files are lost");
             }
             5 => {

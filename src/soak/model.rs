@@ -60,16 +60,15 @@ enum Content {
 }
 
 impl Content {
-    /// Whether an answer lacks all that could be restored from, or switches off what was on.
-    fn is_all_lost_in(&self, after: &Self) -> bool {
+    /// Whether an answer lacks all that could be restored from, some of it from after `latest`, or switches off what was on.
+    fn is_all_lost_in(&self, after: &Self, latest: Time) -> bool {
         let has_usable = |read: &SetsRead| {
             let mut sets = read.sets.iter().filter(|set| set.backup_type != "log");
-            sets.any(|set| set.is_usable_among(&read.sets))
+            sets.any(|set| set.dated() > Some(latest) && set.is_usable_among(&read.sets))
         };
         match (self, after) {
             (Self::Sets(before), Self::Sets(after)) => {
-                let is_natural = before.sets.len() < 3;
-                after.complete && has_usable(before) && after.sets.is_empty() && !is_natural
+                after.complete && has_usable(before) && after.sets.is_empty()
             }
             (Self::Policy(before), Self::Policy(after)) => {
                 before.protected == Some(true) && after.protected == Some(false)
@@ -752,6 +751,19 @@ impl Model {
             .is_none()
             .then(|| self.content(key, kind, now, ended_before));
         self.take_evidence(key, kind, content.as_ref(), failure, now);
+        // Who removes a set does so at some hour of its last day, and what is about to leave the look-back is no news.
+        let days = match self.watched[key].contents.get(&ListingKind::Policy) {
+            Some(Content::Policy(policy)) => policy
+                .switches
+                .iter()
+                .filter_map(|switch| switch.days)
+                .min(),
+            _ => None,
+        };
+        let days = days
+            .unwrap_or(self.plan.lookback_days)
+            .min(self.plan.lookback_days);
+        let latest = now - Duration::days(days.cast_signed()) + Duration::hours(25);
         let known = self.watched.get_mut(key).unwrap();
         known.claims.insert(
             kind,
@@ -766,7 +778,8 @@ impl Model {
         let was_doubted = known.doubted.remove(&kind).is_some();
         if let Some(content) = content {
             let before = known.contents.get(&kind);
-            if before.is_some_and(|before| before.is_all_lost_in(&content)) && !was_doubted {
+            if before.is_some_and(|before| before.is_all_lost_in(&content, latest)) && !was_doubted
+            {
                 known.doubted.insert(kind, Instant::now());
             }
             known.contents.insert(kind, content);
@@ -1027,7 +1040,7 @@ impl Model {
             let edge = self.edge(backup_type, now);
             back_to.map_or(edge, |(from, _)| from.min(edge))
         };
-        read.covered = self.covered(before, read, read_from("log"), now);
+        read.covered = self.covered(before, read, now);
         read.remembered = self.remembered(before, read, read_from("full"), now);
         if back_to.is_some() {
             let sets = std::mem::take(&mut read.sets);
@@ -1081,14 +1094,25 @@ impl Model {
             set.backup_type != "log"
                 && read.complete
                 && set.dated() > Some(read_from)
-                && !read
-                    .sets
-                    .iter()
-                    .filter(is_same)
-                    .any(|other| other.is_usable_among(&read.sets))
+                && !read.sets.iter().filter(is_same).any(Set::is_sound)
         };
-        let remembered = newest.into_values().cloned();
+        let is_base_of = |base: &&Set, set: &Set| {
+            base.backup_type == "full"
+                && base.is_sound()
+                && (base.scope, &base.region) == (set.scope, &set.region)
+                && base.dated() < set.dated()
+        };
+        // An incremental one without its base would be of no use.
+        let lacking = newest.values().filter(|set| {
+            set.backup_type == "incremental" && !newest.values().any(|base| is_base_of(base, set))
+        });
+        let bases = lacking.filter_map(|set| {
+            let bases = all().filter(|base| is_base_of(base, set));
+            bases.max_by_key(|base| base.dated())
+        });
+        let remembered: Vec<_> = newest.values().copied().chain(bases).cloned().collect();
         remembered
+            .into_iter()
             .map(|set| Set {
                 point: set.point.filter(|_| !is_denied(&set)),
                 ..set
@@ -1096,28 +1120,23 @@ impl Model {
             .collect()
     }
 
-    /// What log files hold: those of before up to where a whole listing begins, and those that it has.
-    fn covered(
-        &self,
-        before: &SetsRead,
-        read: &SetsRead,
-        read_from: Time,
-        now: Time,
-    ) -> Vec<Stretch> {
+    /// What log files hold: those of before up to where a whole listing usually begins, and those that it has.
+    fn covered(&self, before: &SetsRead, read: &SetsRead, now: Time) -> Vec<Stretch> {
+        let edge = self.edge("log", now);
         let mut pieces = Vec::new();
         for stretch in &before.covered {
             if !read.complete {
                 pieces.push(stretch.clone());
-            } else if stretch.from < read_from {
+            } else if stretch.from < edge {
                 pieces.push(Stretch {
-                    until: stretch.until.min(read_from),
-                    point: stretch.point.map(|point| point.min(read_from)),
+                    until: stretch.until.min(edge),
+                    point: stretch.point.map(|point| point.min(edge)),
                     ..stretch.clone()
                 });
             }
         }
         let left = before.sets.iter().chain(&before.remembered);
-        let left = left.filter(|set| set.dated() <= Some(read_from));
+        let left = left.filter(|set| set.dated() <= Some(edge));
         for log in left.chain(&read.sets) {
             if log.backup_type != "log" || !log.is_sound() {
                 continue;
@@ -1492,9 +1511,13 @@ impl<'a> Judged<'a> {
             .collect()
     }
 
+    /// What is remembered carries others only while it is known to be kept.
     fn is_usable(&self, set: &Set) -> bool {
-        let all = ListingKind::ALL.into_iter();
-        set.is_usable_among(all.flat_map(|kind| self.sets(kind)))
+        let read = ListingKind::ALL.into_iter();
+        let read: Vec<_> = read.filter_map(|kind| self.read(kind)).collect();
+        let listed = read.iter().flat_map(|read| &read.sets);
+        let remembered = read.iter().flat_map(|read| &read.remembered);
+        set.is_usable_among(listed.chain(remembered.filter(|set| self.is_kept(set))))
     }
 
     fn protected(&self) -> Option<bool> {
@@ -1867,8 +1890,11 @@ impl<'a> Judged<'a> {
         (points, gaps)
     }
 
-    /// Whether the policy says that a set is still kept.
+    /// Whether the policy says that a set is still kept, and no listing denied it.
     fn is_kept(&self, set: &Set) -> bool {
+        if set.point.is_none() {
+            return false;
+        }
         let switches = self
             .policy()
             .into_iter()

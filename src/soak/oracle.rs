@@ -45,6 +45,8 @@ struct Course {
     shown: Option<bool>,
     /// Since when it has been broken, and whether that has been shown.
     broken: Option<(Instant, bool)>,
+    /// When the oldest copy, which a retention goes by, ended, and since when there is none that is older.
+    oldest: (Option<Time>, Instant),
 }
 
 /// What is known of an instance over time.
@@ -68,7 +70,7 @@ pub(super) struct Findings {
     /// Green although broken for too long, and an honest answer was to be had.
     pub(super) false_green: u64,
     /// The same, but with no verdict at all.
-    pub(super) silent: u64,
+    silent: BTreeMap<&'static str, u64>,
     /// Green although broken, by what stood in the way.
     late_green: BTreeMap<&'static str, u64>,
     /// Red although kept, by cause.
@@ -99,6 +101,8 @@ pub(super) struct Look<'a> {
     pub(super) world: BTreeMap<String, Truth>,
     /// What the page says: account, region, id and promise, and whether it is kept.
     pub(super) shown: BTreeMap<(Key, &'static str), bool>,
+    /// What else it says, by id.
+    pub(super) pages: BTreeMap<String, String>,
 }
 
 /// Huawei's logs are asked for by the operation of the sets.
@@ -256,7 +260,13 @@ impl Oracle {
                 broken = Some((since, true));
             }
         }
+        let oldest = truth.and_then(|truth| truth.copies.iter().map(|(_, set)| set.end).min());
+        let oldest = match before {
+            Some(before) if before.oldest.0 == oldest => before.oldest,
+            _ => (oldest, now),
+        };
         let next = Course {
+            oldest,
             looked: now,
             world,
             shown,
@@ -297,11 +307,15 @@ impl Oracle {
                 };
                 *self.findings.false_red.entry(cause).or_default() += passed;
                 if cause == UNEXPLAINED {
-                    self.tell("red although kept", key, objective, look.now, truth);
+                    self.tell("red although kept", key, objective, look, truth);
                 }
             }
             (World::Broken | World::SwitchedOff, Some(true) | None) => {
-                let since = broken.map_or(now, |(since, _)| since);
+                let mut since = broken.map_or(now, |(since, _)| since);
+                if objective == "retention" {
+                    // A set that was old enough yesterday may have run out today, and the next one the day after.
+                    since = since.max(oldest.1);
+                }
                 let slow = world == World::SwitchedOff || truth.is_none();
                 let grace = grace(look.plan, slow);
                 let is_late = now - since > grace;
@@ -311,11 +325,14 @@ impl Oracle {
                 match (is_late && possible, shown) {
                     (true, Some(_)) => {
                         self.findings.false_green += passed;
-                        self.tell("green although broken", key, objective, look.now, truth);
+                        self.tell("green although broken", key, objective, look, truth);
                     }
                     (true, None) if truth.is_some_and(|truth| truth.is_there) => {
-                        self.findings.silent += passed;
-                        self.tell("broken, and no verdict", key, objective, look.now, truth);
+                        let cause = self.cause(look.plan, key, objective, promise);
+                        *self.findings.silent.entry(cause).or_default() += passed;
+                        if cause == UNEXPLAINED {
+                            self.tell("broken, and no verdict", key, objective, look, truth);
+                        }
                     }
                     (false, Some(_)) => {
                         let cause = if is_late {
@@ -414,9 +431,10 @@ impl Oracle {
         what: &'static str,
         key: &Key,
         objective: &str,
-        now: Time,
+        look: &Look<'_>,
         truth: Option<&Truth>,
     ) {
+        let (now, page) = (look.now, look.pages.get(&key.2));
         let examples = self.findings.examples.entry(what).or_default();
         let whose = format!("{key:?} {objective}");
         if examples.len() >= MOST_EXAMPLES || examples.iter().any(|told| told.starts_with(&whose)) {
@@ -442,7 +460,7 @@ impl Oracle {
                 truth.destinations, truth.engine, truth.engine_version)
         });
         examples.push(format!(
-            "{whose} at {now}: broken for {since:?} s, nothing in the way for {clear:?} s; {newest:?}"
+            "{whose} at {now}: broken for {since:?} s, nothing in the way for {clear:?} s; {newest:?}; page: {page:?}"
         ));
     }
 }
@@ -659,13 +677,13 @@ impl Findings {
             self.false_green
         )
         .unwrap();
-        writeln!(text, "broken as long, and no verdict: {} s", self.silent).unwrap();
         let mut told = |title: &str, rows: &BTreeMap<&'static str, u64>| {
             writeln!(text, "{title}: {} s", rows.values().sum::<u64>()).unwrap();
             for (name, seconds) in rows {
                 writeln!(text, "  {seconds:>10}  {name}").unwrap();
             }
         };
+        told("broken as long, and no verdict", &self.silent);
         told("green although broken, and excused", &self.late_green);
         told("red although kept", &self.false_red);
         let mut delays = self.delays.clone();
