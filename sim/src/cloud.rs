@@ -23,7 +23,7 @@ use crate::scenario::Scenario;
 use crate::server::{self, Shared};
 use crate::state::State;
 use crate::world::{
-    Account, CrossRegionSet, Destination, Instance, LocalSet, Quirk, SessionToken, Vendor,
+    Account, CrossRegionSet, Destination, Instance, LocalSet, Quirk, SessionToken, Truth, Vendor,
 };
 use crate::{alibaba, huawei, volcengine};
 
@@ -228,6 +228,20 @@ impl Cloud {
         self.shared.state().world.switch_policy_on(instance, now)
     }
 
+    /// Switches one destination of an instance off, while the others stay as they are.
+    pub fn switch_destination_off(&self, instance: &str, region: &str) -> bool {
+        let now = self.shared.clock.world();
+        let mut state = self.shared.state();
+        state.world.switch_destination_off(instance, region, now)
+    }
+
+    /// Switches one destination on again; what ended in between is never copied there.
+    pub fn switch_destination_on(&self, instance: &str, region: &str) -> bool {
+        let now = self.shared.clock.world();
+        let mut state = self.shared.state();
+        state.world.switch_destination_on(instance, region, now)
+    }
+
     /// What ended after `until` is no longer copied to a region, and the copies that are there stay. Policies go on naming
     /// it as switched off, or name it no more.
     pub fn leave_destination(
@@ -260,6 +274,12 @@ impl Cloud {
     /// newer; `None` ends that.
     pub fn set_idle(&self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
         self.shared.state().world.set_idle(instance, since)
+    }
+
+    /// What there really is of an instance now, whatever answers say; nothing of one that was removed.
+    pub fn truth(&self, instance: &str) -> Option<Truth> {
+        let now = self.shared.clock.world();
+        self.shared.state().world.truth(instance, now)
     }
 
     /// Answers one request without a socket, for tests whose time is simulated. It is counted and
@@ -300,6 +320,11 @@ impl Cloud {
     /// Puts a fault in force, after those that are.
     pub fn inject(&self, fault: Fault) {
         self.shared.state().faults.inject(fault);
+    }
+
+    /// Which fault, counted from 0, the last request used up; nothing where none had its last time.
+    pub fn spent_fault(&self) -> Option<usize> {
+        self.shared.state().faults.spent()
     }
 
     /// Ends all faults, those of the scenario too. An answer that is already held back stays so.

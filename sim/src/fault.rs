@@ -90,6 +90,9 @@ pub enum FaultKind {
     BrokenText,
     /// The right answer, said to be empty in this way.
     NoRows(NoRows),
+    /// The right answer with fewer rows than there are, and with a total that fits: nothing in it
+    /// tells it from the truth.
+    FewerRows(FewerRows),
     /// The session token is said to be expired.
     ExpiredToken,
     /// 200 with a page for people, as a captive portal answers.
@@ -138,6 +141,7 @@ impl FaultKind {
             | Self::NoRow
             | Self::BrokenText
             | Self::NoRows(_)
+            | Self::FewerRows(_)
             | Self::Huawei(_) => false,
         }
     }
@@ -155,6 +159,18 @@ pub enum NoRows {
     NullResult,
     /// What holds the list is absent.
     NoResult,
+}
+
+/// Which rows are left of an answer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum FewerRows {
+    /// None; a policy that is no list is said to be off.
+    None,
+    /// The first ones, so many.
+    First(usize),
+    /// All but those of these instances, as for a key that may not see them.
+    Without(Vec<String>),
 }
 
 /// Header in which a throttled client finds the wait.
@@ -274,6 +290,11 @@ impl Faults {
         self.0.clear();
     }
 
+    /// Which of them has had its times since it was last asked for one.
+    pub(crate) fn spent(&self) -> Option<usize> {
+        self.0.iter().position(|fault| fault.times == Some(0))
+    }
+
     /// The first fault that concerns the request; one with a number of times loses one.
     pub(crate) fn take(&mut self, subject: &Subject<'_>) -> Option<FaultKind> {
         self.0.retain(|fault| fault.times != Some(0));
@@ -311,7 +332,9 @@ mod tests {
         };
         assert_eq!(faults.take(&other), None);
         assert_eq!(faults.take(&subject), Some(FaultKind::Null));
+        assert_eq!(faults.spent(), None);
         assert_eq!(faults.take(&subject), Some(FaultKind::Null));
+        assert_eq!(faults.spent(), Some(0));
         assert_eq!(faults.take(&subject), Some(FaultKind::Reset));
         assert_eq!(faults.take(&subject), Some(FaultKind::Reset));
         faults.clear();

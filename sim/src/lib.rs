@@ -34,9 +34,9 @@ mod world;
 pub use clock::SimClock;
 pub use cloud::Cloud;
 pub use exchange::{Answer, RecordedRequest, Undelivered, Verdict};
-pub use fault::{Fault, FaultKind, NoRows, ThrottleHeader};
+pub use fault::{Fault, FaultKind, FewerRows, NoRows, ThrottleHeader};
 pub use scenario::{Scenario, ScenarioError};
 pub use world::{
-    Account, CrossRegionSet, Destination, Engine, Instance, IssuedKey, LocalSet, Logs,
-    MetadataMode, Project, Quirk, Schedule, SessionToken, Trouble, Vendor,
+    Account, CrossRegionSet, Destination, Engine, Instance, IssuedKey, LocalSet, LogFile, Logs,
+    MetadataMode, Project, Quirk, Restorable, Schedule, SessionToken, Trouble, Truth, Vendor,
 };

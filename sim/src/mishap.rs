@@ -1,10 +1,10 @@
 //! Faults that look the same at every vendor, because networks, gateways and captive portals make
 //! them. What a vendor says in its own words is in its face.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::exchange::{Delivery, Reply};
-use crate::fault::FaultKind;
+use crate::fault::{FaultKind, FewerRows};
 
 const GATEWAY_PAGE: &str = "<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n\
                             <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
@@ -129,7 +129,108 @@ pub(crate) fn deliver(
         | FaultKind::RepeatedRow
         | FaultKind::GrowingTotal
         | FaultKind::NoRows(_)
+        | FaultKind::FewerRows(_)
         | FaultKind::ExpiredToken
         | FaultKind::Huawei(_) => None,
+    }
+}
+
+/// The lists that answers have at any vendor, and what counts their rows.
+const LISTS: [&str; 9] = [
+    "Item",
+    "Backup",
+    "DBInstance",
+    "backups",
+    "instances",
+    "policy_para",
+    "restore_time",
+    "Backups",
+    "Instances",
+];
+const TOTALS: [&str; 5] = [
+    "TotalRecordCount",
+    "TotalRecords",
+    "total_count",
+    "Total",
+    "TotalInstancesNum",
+];
+/// The fields that say whose a row is.
+const OWNERS: [&str; 3] = ["DBInstanceId", "id", "InstanceId"];
+
+/// Takes rows out of an answer as if they had never been, wherever its list is.
+pub(crate) fn take_rows(answer: &mut Value, kept: &FewerRows) {
+    let holder = if answer["Items"].is_object() {
+        &mut answer["Items"]
+    } else {
+        &mut *answer
+    };
+    let mut lists = LISTS.into_iter();
+    let Some(name) = lists.find(|name| holder.get(name).is_some()) else {
+        if *kept == FewerRows::None && answer["Active"].is_boolean() {
+            answer["Active"] = json!(false);
+            answer["CrossBackupRegion"] = json!("");
+        }
+        return;
+    };
+    let mut rows = holder[name].as_array().cloned().unwrap_or_default();
+    match kept {
+        FewerRows::None => rows.clear(),
+        FewerRows::First(number) => rows.truncate(*number),
+        FewerRows::Without(ids) => rows.retain(|row| {
+            let mut owners = OWNERS.into_iter();
+            let owner = owners.find_map(|field| row[field].as_str());
+            owner.is_none_or(|owner| ids.iter().all(|id| id != owner))
+        }),
+    }
+    let left = rows.len();
+    holder[name] = json!(rows);
+    for name in TOTALS {
+        if let Some(total) = answer.get_mut(name) {
+            *total = if total.is_string() {
+                json!(left.to_string())
+            } else {
+                json!(left)
+            };
+        }
+    }
+    if let Some(fields) = answer.as_object_mut() {
+        fields.remove("NextToken");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_fewer_rows_has_a_total_that_fits() {
+        let taken = |mut answer: Value, kept: FewerRows| {
+            take_rows(&mut answer, &kept);
+            answer
+        };
+        let alibaba = json!({
+            "TotalRecordCount": "2",
+            "NextToken": "t",
+            "Items": { "DBInstance": [{ "DBInstanceId": "rm-1" }, { "DBInstanceId": "rm-2" }] },
+        });
+        assert_eq!(
+            taken(alibaba, FewerRows::Without(vec!["rm-1".to_owned()])),
+            json!({ "TotalRecordCount": "1", "Items": { "DBInstance": [{ "DBInstanceId": "rm-2" }] } })
+        );
+        let huawei = json!({ "total_count": 2, "instances": [{ "id": "a" }, { "id": "b" }] });
+        assert_eq!(
+            taken(huawei, FewerRows::First(1)),
+            json!({ "total_count": 1, "instances": [{ "id": "a" }] })
+        );
+        let volcengine = json!({ "Total": 1, "Backups": [{ "BackupPointId": "b" }] });
+        assert_eq!(
+            taken(volcengine, FewerRows::None),
+            json!({ "Total": 0, "Backups": [] })
+        );
+        let policy = json!({ "Active": true, "CrossBackupRegion": "cn-shanghai", "TTL": 7 });
+        assert_eq!(
+            taken(policy, FewerRows::None),
+            json!({ "Active": false, "CrossBackupRegion": "", "TTL": 7 })
+        );
     }
 }

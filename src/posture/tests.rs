@@ -4,7 +4,7 @@
 use super::*;
 use crate::backup::Listing;
 use crate::example::{
-    HOME, Instance, LOOKBACK, ago, copy_in, failed, instance, listing, local, now, with,
+    HOME, Instance, LOOKBACK, ago, copy_in, failed, instance, listing, local, log_in, now, with,
 };
 use crate::provider::error::Reason;
 
@@ -1230,6 +1230,19 @@ fn retention_holds_when_every_expected_region_reaches_back_far_enough() {
         let met = verdict(Objective::Retention, "7days", instance);
         assert_eq!(met, expected, "{case}");
     }
+}
+
+#[test]
+fn log_files_alone_reach_back_to_nothing() {
+    let met = |sets| {
+        let logs = vec![log_in("cn-shanghai", "100m", "90m")];
+        let instance = instance().expecting(&["cn-shanghai"]).with_logs();
+        let instance = instance.read(CrossRegionLog, logs);
+        verdict(Objective::Retention, "1h", instance.read(CrossRegion, sets))
+    };
+    assert_eq!(met(vec![copy_in("cn-shanghai", "30m")]), Some(false));
+    assert_eq!(met(vec![]), Some(false));
+    assert_eq!(met(vec![copy_in("cn-shanghai", "2h")]), Some(true));
 }
 
 #[test]

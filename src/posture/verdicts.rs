@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 
 use super::{Copy, Place, Uncopied, Verdict, View};
-use crate::backup::{ListingKind, Scope};
+use crate::backup::{BackupType, ListingKind, Scope};
 use crate::facts::Found;
 use crate::target::Objective;
 
@@ -44,13 +44,15 @@ impl View<'_> {
                     .all(|oldest| age(oldest) <= promise)
             }),
             Objective::Retention => self.judge_cross_region(|region| {
-                // Nothing can be older than the copying itself.
+                // Log files go back no further than the set that they continue, and nothing can be older than the copying
+                // itself.
                 let is_young = self
                     .protected_in_since(region)
                     .is_some_and(|since| age(since) < promise);
                 copies
                     .iter()
                     .filter(|copy| copy.place == Place::cross_region(region))
+                    .filter(|copy| copy.backup_type != BackupType::Log)
                     .filter_map(|copy| copy.oldest)
                     .min()
                     .is_some_and(|oldest| is_young || age(oldest) >= promise)

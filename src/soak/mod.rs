@@ -5,6 +5,7 @@
 //! Everything follows from one seed, but for what the exporter itself draws (nonces, jitter).
 
 mod model;
+mod oracle;
 mod plan;
 mod reading;
 mod witness;
@@ -21,15 +22,18 @@ use http_body_util::BodyExt;
 use hyper::Request;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use sim::{Cloud, Engine, Instance, Scenario, Schedule, Vendor};
+use sim::{
+    Cloud, Engine, Fault, FaultKind, FewerRows, Instance, NoRows, Quirk, Scenario, Schedule, Vendor,
+};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::model::{Model, Samples, series};
-use self::plan::{Account, Named, Plan};
-use self::witness::Witness;
+use self::oracle::{LOG_COPIES, Look, Oracle, Trouble};
+use self::plan::{Account, Named, OBJECTIVES, Plan};
+use self::witness::{Exchange, LIES, Lie, Verdict, Witness};
 use crate::backup::ListingKind;
 use crate::clock::Clock;
 use crate::config::{Config, Scratch};
@@ -43,6 +47,17 @@ use crate::web::{Settings, Site};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How often the oracle looks.
+const JUDGED_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// What of an instance is told beside a promise that the world contradicts.
+const TOLD: [&str; 4] = [
+    "cloud_backup_poll_success{",
+    "cloud_backup_instance_gone{",
+    "cloud_backup_instance_missing{",
+    "cloud_backup_instance_protected{",
+];
 
 /// So many problems are told before the soak gives up.
 const MOST_PROBLEMS: usize = 20;
@@ -174,6 +189,8 @@ enum Repair {
     Copies(String),
     Logs(String),
     Policy(String),
+    Destination(String, &'static str),
+    Quirk(String, Quirk),
     Writes(String),
     Right(String, String),
     Limit(String),
@@ -200,6 +217,7 @@ struct Soak {
     plan: Plan,
     exporter: Exporter,
     model: Model,
+    oracle: Oracle,
     random: StdRng,
     repairs: Vec<(Instant, Repair)>,
     instances: Vec<(Vendor, String)>,
@@ -215,6 +233,9 @@ fn regions(vendor: Vendor) -> ([&'static str; 2], &'static str) {
         Vendor::Volcengine => (["cn-beijing", "cn-guangzhou"], "cn-shanghai"),
     }
 }
+
+/// Where a few of Alibaba's instances are copied as well.
+const SECOND: &str = "cn-shenzhen";
 
 fn account(name: &str, vendor: Vendor) -> Account {
     Account {
@@ -256,11 +277,11 @@ impl Soak {
         // The same hour in every run, so that a seed tells the same tale.
         cloud.clock().set("2026-06-15T12:00:00Z".parse().unwrap());
         cloud.keep_requests(1);
-        let witness = Witness::new(Arc::clone(&cloud), seed);
+        let clock = Clock::set_by_hand(cloud.clock().now());
+        let witness = Witness::new(Arc::clone(&cloud), clock.clone(), seed);
         for account in &accounts {
             witness.know(&account.key.0, &account.name);
         }
-        let clock = Clock::set_by_hand(cloud.clock().now());
         let mut plan = Plan {
             accounts,
             interval_minutes: 10,
@@ -294,6 +315,7 @@ impl Soak {
             plan,
             exporter,
             model,
+            oracle: Oracle::default(),
             random: StdRng::seed_from_u64(seed ^ 0x5eed),
             repairs: Vec::new(),
             instances: Vec::new(),
@@ -339,6 +361,10 @@ impl Soak {
         if vendor != Vendor::Volcengine {
             schedule.full_every = [1, 1, 3][self.draw(3)];
         }
+        // Huawei has differential backups of SQL Server alone.
+        if vendor == Vendor::Huawei && engine != Engine::SqlServer {
+            schedule.full_every = 1;
+        }
         let mut instance = Instance::new(id, region)
             .account(account)
             .engine(engine, version)
@@ -346,6 +372,9 @@ impl Soak {
         instance.name = format!("name-{}", self.draw(1000));
         if self.draw(6) > 0 {
             instance = instance.copied_to(away, lag);
+            if vendor == Vendor::Alibaba && self.draw(3) == 0 {
+                instance = instance.copied_to(SECOND, lag);
+            }
         }
         instance.retention = DAY * [1, 2, 3, 5][self.draw(4)].try_into().unwrap();
         instance.logs.every = Duration::from_secs(60 * [5, 10, 30][self.draw(3)]);
@@ -394,6 +423,7 @@ impl Soak {
         let start = Instant::now();
         let mut next_event = start + HOUR;
         let mut next_look = start + Duration::from_secs(60);
+        let mut next_judgement = start + JUDGED_EVERY;
         let mut next_day = start + DAY;
         while start.elapsed() < time && self.model.problems.len() < MOST_PROBLEMS {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -401,12 +431,12 @@ impl Soak {
             for _ in 0..8 {
                 tokio::task::yield_now().await;
             }
-            let arrived = self.witness.arrived();
-            let now = self.clock.now();
-            let ground = &self.exporter.ground;
-            self.model
-                .observe(&arrived, (&ground.facts, &ground.tally), now);
+            self.observe();
             let instant = Instant::now();
+            if instant >= next_judgement {
+                self.judge();
+                next_judgement = instant + JUDGED_EVERY;
+            }
             if instant >= next_look {
                 self.compare().await;
                 next_look = instant + self.minutes(2, 25);
@@ -469,12 +499,174 @@ impl Soak {
     async fn compare(&mut self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let shown = self.shown().await;
-        let now = self.clock.now();
+        self.observe();
+        self.hold(shown);
+    }
+
+    /// Takes in what was answered during the last second.
+    fn observe(&mut self) {
         let arrived = self.witness.arrived();
+        let now = self.clock.now();
         let ground = &self.exporter.ground;
         self.model
             .observe(&arrived, (&ground.facts, &ground.tally), now);
-        self.hold(shown);
+        for exchange in &arrived {
+            self.tell_oracle(exchange);
+        }
+    }
+
+    fn tell_oracle(&mut self, exchange: &Exchange) {
+        let Some(account) = self
+            .plan
+            .accounts
+            .iter()
+            .find(|account| account.name == exchange.account)
+        else {
+            return;
+        };
+        let honest = matches!(exchange.verdict, Verdict::Good(_) | Verdict::Refused(_))
+            && exchange.fault.is_none()
+            && self.clock_is_right();
+        let name = account.name.clone();
+        let is_account_wide = account.vendor == Vendor::Volcengine && exchange.instances.is_empty();
+        let concerned: Vec<String> = if is_account_wide {
+            let of_vendor = self.instances.iter();
+            of_vendor
+                .filter(|(vendor, _)| *vendor == Vendor::Volcengine)
+                .map(|(_, id)| id.clone())
+                .collect()
+        } else {
+            exchange.instances.clone()
+        };
+        for id in concerned {
+            let Some(truth) = self.cloud.truth(&id) else {
+                continue;
+            };
+            if is_account_wide && truth.region != exchange.region {
+                continue;
+            }
+            let key = (name.clone(), truth.region, id);
+            let asked = if exchange.variety == "incremental" {
+                LOG_COPIES
+            } else {
+                &exchange.operation
+            };
+            self.oracle.note_answer(&key, asked, honest);
+        }
+    }
+
+    fn clock_is_right(&self) -> bool {
+        (self.clock.now() - self.witness.true_time())
+            .num_seconds()
+            .abs()
+            <= 2
+    }
+
+    /// Has the oracle look at the world and at the page.
+    fn judge(&mut self) {
+        let now = self.witness.true_time();
+        self.cloud.clock().set(now);
+        let page = self.exporter.site.scrape(Format::Text);
+        let (mut shown, mut pages) = (BTreeMap::new(), BTreeMap::new());
+        for line in str::from_utf8(&page).unwrap().lines() {
+            if let Some(labels) = line.strip_prefix("cloud_backup_objective_met{") {
+                let label = |name: &str| {
+                    let from = labels.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
+                    labels[from..].split('"').next().unwrap().to_owned()
+                };
+                let objective = label("objective");
+                let objective = OBJECTIVES.into_iter().find(|name| *name == objective);
+                let key = (
+                    label("account"),
+                    label("source_region"),
+                    label("instance_id"),
+                );
+                shown.insert((key, objective.unwrap()), line.ends_with(" 1"));
+            } else if TOLD.iter().any(|name| line.starts_with(name))
+                && let Some(id) = line.split("instance_id=\"").nth(1)
+            {
+                let id = id.split('"').next().unwrap().to_owned();
+                let name = line
+                    .split('{')
+                    .next()
+                    .unwrap()
+                    .trim_start_matches("cloud_backup_");
+                let listing = line.split("listing=\"").nth(1);
+                let listing = listing
+                    .and_then(|rest| rest.split('"').next())
+                    .unwrap_or_default();
+                let value = line.rsplit(' ').next().unwrap();
+                let page: &mut String = pages.entry(id).or_default();
+                write!(page, "{name} {listing} {value}, ").unwrap();
+            }
+        }
+        let mut world = BTreeMap::new();
+        for (_, id) in &self.instances {
+            if let Some(truth) = self.cloud.truth(id) {
+                world.insert(id.clone(), truth);
+            }
+        }
+        for (account, _, id) in shown.keys().map(|(key, _)| key) {
+            if let Some(truth) = self.cloud.truth(id)
+                && truth.account == *account
+            {
+                world.insert(id.clone(), truth);
+            }
+        }
+        for (id, truth) in &world {
+            let key = (truth.account.clone(), truth.region.clone(), id.clone());
+            let troubles = self.troubles(truth.vendor, &truth.account, id);
+            self.oracle.note_troubles(&key, &troubles);
+        }
+        self.oracle.look(&Look {
+            plan: &self.plan,
+            now,
+            world,
+            shown,
+            pages,
+        });
+    }
+
+    /// What keeps the exporter from knowing how an instance does.
+    fn troubles(&self, vendor: Vendor, account: &str, id: &str) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        let mut add = |name, blocks| troubles.push(Trouble { name, blocks });
+        let index = self.plan.accounts.iter().position(|of| of.name == account);
+        for (_, repair) in &self.repairs {
+            match repair {
+                Repair::Key(of, _) if Some(*of) == index => add("key is rotated", true),
+                Repair::Right(of, operation) if of == account => {
+                    add("right is taken away", operation != list_operation(vendor));
+                }
+                Repair::Limit(of) if of == account => add("limit is lowered", true),
+                Repair::Clock(_) => add("our clock is wrong", true),
+                Repair::Storm => add("storm of faults", true),
+                _ => {}
+            }
+        }
+        let now = Instant::now();
+        let weather = self.witness.weather();
+        for (of, operation, until) in &weather.outages {
+            if *of == vendor && *until > now {
+                let is_of_list = operation.as_deref() == Some(list_operation(vendor));
+                add("outage", !is_of_list);
+            }
+        }
+        for lie in &weather.lies {
+            let concerns =
+                lie.account == account && lie.instance.as_ref().is_none_or(|of| of == id);
+            if concerns && lie.until > now && lie.times != Some(0) {
+                add(
+                    lie.name,
+                    ["answer emptied", "policy said to be off"].contains(&lie.name),
+                );
+            }
+        }
+        drop(weather);
+        if !self.clock_is_right() {
+            add("our clock is wrong", true);
+        }
+        troubles
     }
 
     /// Compares a page with what the model says at this moment.
@@ -570,6 +762,10 @@ impl Soak {
                 Repair::Copies(id) => _ = self.cloud.resume_copies(&id),
                 Repair::Logs(id) => _ = self.cloud.resume_logs(&id),
                 Repair::Policy(id) => _ = self.cloud.switch_policy_on(&id),
+                Repair::Destination(id, region) => {
+                    _ = self.cloud.switch_destination_on(&id, region);
+                }
+                Repair::Quirk(id, quirk) => _ = self.cloud.end_quirk(&id, quirk),
                 Repair::Writes(id) => _ = self.cloud.set_idle(&id, None),
                 Repair::Right(account, operation) => self.cloud.allow(&account, &operation),
                 Repair::Limit(account) => self.cloud.set_rate_limit(&account, Some(100_000)),
@@ -587,6 +783,7 @@ impl Soak {
             .site
             .set_settings(settings(&config, &self.clock));
         self.model.reload(plan.clone(), self.clock.now());
+        self.oracle.begin_anew("reload");
         self.plan = plan;
         self.counters.clear();
         self.tell("reload");
@@ -597,12 +794,15 @@ impl Soak {
         self.cloud.clock().set(self.witness.true_time());
         let chosen = self.draw(self.instances.len());
         let (vendor, id) = self.instances[chosen].clone();
-        match self.draw(22) {
+        match self.draw(30) {
             event @ 0..=11 => self.happen_to_instance(event, id, chosen),
             event @ 12..=17 => self.happen_on_the_way(event, vendor),
             18 | 19 => self.reconfigure(),
             20 => self.restart().await,
-            _ => self.break_configuration(),
+            21 => self.break_configuration(),
+            22..=25 => self.lie(),
+            26 | 27 => self.make_odd(id),
+            _ => self.switch_about(id),
         }
     }
 
@@ -625,8 +825,8 @@ impl Soak {
             }
             4 => {
                 let length = chrono::Duration::minutes(i64::try_from(self.draw(120)).unwrap() + 5);
-                self.cloud
-                    .lose_logs(&id, true_time - length * 2, true_time - length);
+                // What was listed once is not lost in this way.
+                self.cloud.lose_logs(&id, true_time, true_time + length);
                 self.tell("log files are lost");
             }
             5 => {
@@ -728,6 +928,121 @@ impl Soak {
         }
     }
 
+    /// An answer is whole, and wrong, for a while.
+    fn lie(&mut self) {
+        let index = self.draw(3);
+        let account = self.plan.accounts[index].clone();
+        let vendor = account.vendor;
+        let (homes, _) = regions(vendor);
+        let region = homes[self.draw(2)];
+        let own: Vec<String> = {
+            let own = self.instances.iter().filter(|(of, _)| *of == vendor);
+            own.map(|(_, id)| id.clone()).collect()
+        };
+        let victim = own[self.draw(own.len())].clone();
+        let (name, _) = LIES[self.draw(LIES.len())];
+        let of_list = |kind| {
+            Fault::new(kind)
+                .operation(list_operation(vendor))
+                .region(region)
+        };
+        // Where one call asks about many instances, all of them are concerned.
+        let mut instance = Some(victim.clone());
+        let fault = match name {
+            "list of instances emptied" => of_list(match self.draw(4) {
+                0 => FaultKind::NoRows(NoRows::NoList),
+                1 => FaultKind::NoRows(NoRows::NullList),
+                _ => FaultKind::FewerRows(FewerRows::None),
+            }),
+            "list of instances cut" => {
+                of_list(FaultKind::FewerRows(FewerRows::First(self.draw(3) + 1)))
+            }
+            "list filtered by rights" => {
+                let hidden = FewerRows::Without(vec![victim.clone()]);
+                Fault::new(FaultKind::FewerRows(hidden)).operation(list_operation(vendor))
+            }
+            "discovery hangs" => of_list(FaultKind::Hang),
+            "policy said to be off" => {
+                let fault =
+                    Fault::new(FaultKind::FewerRows(FewerRows::None)).operation(match vendor {
+                        Vendor::Alibaba => "DescribeCrossRegionBackupDBInstance",
+                        Vendor::Huawei => "ShowOffSiteBackupPolicy",
+                        Vendor::Volcengine => "DescribeCrossRegionBackupPolicy",
+                    });
+                if vendor == Vendor::Alibaba {
+                    instance = None;
+                    fault.region(region)
+                } else {
+                    fault.instance(&victim)
+                }
+            }
+            _ => {
+                let operation = match (vendor, self.draw(2)) {
+                    (Vendor::Huawei, 0) => "ListBackups",
+                    (Vendor::Huawei, _) => "ListOffSiteBackups",
+                    (_, 0) => "DescribeBackups",
+                    (_, _) => "DescribeCrossRegionBackups",
+                };
+                let fault = Fault::new(FaultKind::FewerRows(FewerRows::None)).operation(operation);
+                if vendor == Vendor::Volcengine {
+                    instance = None;
+                    fault.region(region)
+                } else {
+                    fault.instance(&victim)
+                }
+            }
+        };
+        if name.starts_with("list of") || name == "discovery hangs" {
+            instance = None;
+        }
+        let is_of_list = !["answer emptied", "policy said to be off"].contains(&name);
+        let times = (!is_of_list && self.draw(2) == 0).then_some(1);
+        let lasts = if is_of_list {
+            self.minutes(10, 700)
+        } else {
+            self.minutes(5, 150)
+        };
+        self.witness.weather().lies.push(Lie {
+            name,
+            fault: fault.access_key(&account.key.0),
+            account: account.name,
+            instance,
+            until: Instant::now() + lasts,
+            times,
+        });
+        self.tell(name);
+    }
+
+    /// What an instance's next backups, or its last ones, are worth less than they look.
+    fn make_odd(&mut self, id: String) {
+        let (quirk, event) = [
+            (Quirk::Empty, "backups hold nothing"),
+            (Quirk::OneDatabase, "backups hold one database"),
+            (Quirk::FullsLost, "full backups are lost"),
+            (Quirk::ConsistentLate, "consistent times are after the end"),
+            (Quirk::CopiedHome, "copies stay in the source region"),
+        ][self.draw(5)];
+        let back = chrono::Duration::hours(i64::try_from(self.draw(2) * self.draw(60)).unwrap());
+        let from = self.witness.true_time() - back;
+        self.cloud.begin_quirk(&id, quirk, from);
+        self.later(60, 3000, Repair::Quirk(id, quirk));
+        self.tell(event);
+    }
+
+    /// A policy is switched off and soon on again, or in one half alone.
+    fn switch_about(&mut self, id: String) {
+        if self.draw(2) == 0 {
+            self.cloud.switch_policy_off(&id);
+            self.later(2, 30, Repair::Policy(id));
+            self.tell("policy is toggled");
+        } else {
+            let region = [SECOND, "cn-shanghai"][self.draw(2)];
+            self.cloud.switch_destination_off(&id, region);
+            self.later(60, 3000, Repair::Destination(id, region));
+            self.tell("a destination is switched off");
+        }
+    }
+
     fn reconfigure(&mut self) {
         let mut plan = self.plan.clone();
         match self.draw(6) {
@@ -784,6 +1099,7 @@ impl Soak {
         before.stop().await;
         self.witness.forget();
         self.model.restart(self.clock.now());
+        self.oracle.begin_anew("restart");
         self.counters.clear();
         self.tell("restart");
     }
@@ -795,10 +1111,7 @@ impl Soak {
         let poller = std::mem::replace(&mut self.exporter.poller, idle);
         poller.stop(Duration::ZERO).await;
         self.exporter.pages.abort();
-        let now = self.clock.now();
-        let arrived = self.witness.arrived();
-        self.model
-            .observe(&arrived, (&ground.facts, &ground.tally), now);
+        self.observe();
         let scratch = Scratch::new("soak");
         let folder = scratch.path("");
         // There is no file yet, so that nothing is taken back into what is known already.
@@ -811,10 +1124,19 @@ impl Soak {
         let stored = Some(&*folder);
         self.exporter = Exporter::start(&self.plan, &self.clock, &self.witness, stored);
         self.model.restart_with_store(self.clock.now());
+        self.oracle.begin_anew("restart");
         self.counters.clear();
         let page = self.exporter.site.scrape(Format::Text);
         self.hold(parse(str::from_utf8(&page).unwrap()));
         self.tell("restart with what was stored");
+    }
+}
+
+/// What lists the instances.
+fn list_operation(vendor: Vendor) -> &'static str {
+    match vendor {
+        Vendor::Huawei => "ListInstances",
+        Vendor::Alibaba | Vendor::Volcengine => "DescribeDBInstances",
     }
 }
 
@@ -931,7 +1253,13 @@ async fn soak(seed: u64, time: Duration) {
         "{}",
         summary(seed, time, &tale, &injected, model, problems.len())
     );
+    let findings = &soak.oracle.findings;
+    println!("{}", findings.summary());
     assert!(problems.is_empty(), "seed {seed}:\n{}", problems.join("\n"));
+    assert_eq!(
+        findings.false_green, 0,
+        "seed {seed}: green although broken"
+    );
     soak.exporter.stop().await;
     for _ in 0..100 {
         tokio::task::yield_now().await;

@@ -37,6 +37,8 @@ struct Run {
     refused: Option<String>,
     arrived: Instant,
     was_touched: bool,
+    /// From when on it was asked for, and when that was.
+    asked: Option<(Time, Time)>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,20 +59,41 @@ enum Content {
     Windows(Vec<Window>),
 }
 
+impl Content {
+    /// Whether an answer lacks all that could be restored from, some of it from after `latest`, or switches off what was on.
+    fn is_all_lost_in(&self, after: &Self, latest: Time) -> bool {
+        let has_usable = |read: &SetsRead| {
+            let mut sets = read.sets.iter().filter(|set| set.backup_type != "log");
+            sets.any(|set| set.dated() > Some(latest) && set.is_usable_among(&read.sets))
+        };
+        match (self, after) {
+            (Self::Sets(before), Self::Sets(after)) => {
+                after.complete && has_usable(before) && after.sets.is_empty()
+            }
+            (Self::Policy(before), Self::Policy(after)) => {
+                before.protected == Some(true) && after.protected == Some(false)
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct SetsRead {
     sets: Vec<Set>,
     remembered: Vec<Set>,
-    holes: Vec<Hole>,
+    covered: Vec<Stretch>,
     complete: bool,
     described: Described,
 }
 
-#[derive(Debug, Clone, PartialEq, PartialOrd)]
-struct Hole {
+/// A stretch of time that log files of one region hold without a break.
+#[derive(Debug, Clone)]
+struct Stretch {
     region: String,
     from: Time,
     until: Time,
+    point: Option<Time>,
 }
 
 /// An instance as the model knows it.
@@ -78,17 +101,83 @@ struct Hole {
 struct Watched {
     named: Option<Named>,
     described: Described,
-    gone_since: Option<Time>,
+    presence: Presence,
+    /// The listings whose last answer took all away that there was, and when: bad news is asked for twice.
+    doubted: BTreeMap<ListingKind, Instant>,
     listings: Vec<ListingKind>,
     claims: BTreeMap<ListingKind, Claim>,
     contents: BTreeMap<ListingKind, Content>,
 }
 
+/// What speaks for and against the existence of an instance.
+#[derive(Debug, Clone, Default)]
+struct Presence {
+    was_listed: bool,
+    missing: Option<Missing>,
+    /// How often in a row its own listing denied it, or showed nothing usable while it was missing.
+    denials: u32,
+    bare: u32,
+    gone_since: Option<Time>,
+}
+
+/// Since when lists lack an instance, and how many of them were plausible.
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    since: Time,
+    searches: u32,
+}
+
+/// An instance in the lists of its region.
+#[derive(Debug, Clone)]
+struct InRegion {
+    listed: Listed,
+    missing: Option<Missing>,
+    /// The last list said less of it, which the next one has to say as well.
+    is_doubted: bool,
+}
+
 #[derive(Debug, Default)]
 struct Region {
     claim: Option<Claim>,
-    instances: BTreeMap<String, (Listed, Option<Time>)>,
+    instances: BTreeMap<String, InRegion>,
 }
+
+/// Searches that lack an instance before it is gone, and from then on before it is forgotten.
+const SEARCHES: u32 = 6;
+
+impl Presence {
+    /// The lists of instances have it, or lack it.
+    fn listed(&mut self, missing: Option<Missing>, now: Time) {
+        if missing.is_none() {
+            self.bare = 0;
+            if self.missing.is_some() {
+                self.denials = 0;
+            }
+        }
+        self.was_listed = true;
+        self.missing = missing;
+        self.judge(true, now);
+    }
+
+    /// Gone is what denies itself twice, what shows nothing twice while it is missing, and what six lists lack that can be
+    /// believed. What was never seen has nothing to lose, and what is gone stays so for as long as one of these is left.
+    fn judge(&mut self, was_seen: bool, now: Time) {
+        let denials = if was_seen && self.gone_since.is_none() {
+            2
+        } else {
+            1
+        };
+        let is_gone = self.denials >= denials
+            || self.bare >= 2
+            || self
+                .missing
+                .is_some_and(|missing| missing.searches >= SEARCHES);
+        self.gone_since = is_gone.then(|| self.gone_since.unwrap_or(now));
+    }
+}
+
+/// Between two log files that follow each other lies no more than this.
+const LOG_BREAK: Duration = Duration::minutes(2);
 
 /// See the top.
 #[derive(Debug)]
@@ -105,6 +194,8 @@ pub(super) struct Model {
     /// Requests whose account was taken off while they were on their way: nobody counts those.
     pub(super) lost: u64,
     reload: (bool, Time),
+    /// When the configuration in force was loaded.
+    begun: Instant,
     /// The accounts whose instances changed, when that was, and how many attempts of each listing may be unseen.
     changed: BTreeMap<String, (Time, BTreeMap<ListingKind, u64>)>,
     /// The facts as they were a second ago.
@@ -181,6 +272,7 @@ impl Model {
             poll_failures: BTreeMap::new(),
             lost: 0,
             reload: (true, now),
+            begun: Instant::now(),
             bad_policies: Vec::new(),
             had: BTreeMap::new(),
             changed: BTreeMap::new(),
@@ -191,7 +283,7 @@ impl Model {
             failed_attempts: 0,
             unseen_failures: 0,
         };
-        model.muster();
+        model.muster(now);
         model
     }
 
@@ -224,6 +316,7 @@ impl Model {
     /// Another configuration is in force.
     pub(super) fn reload(&mut self, plan: Plan, now: Time) {
         self.reload = (true, now);
+        self.begun = Instant::now();
         self.looked_at.clear();
         let is_kept = |account: &str| plan.accounts.iter().any(|kept| kept.name == account);
         self.regions.retain(|(_, account, region), _| {
@@ -239,11 +332,11 @@ impl Model {
             .retain(|(account, ..), _| is_kept(account));
         self.watched.retain(|(_, account, ..), _| is_kept(account));
         self.plan = plan;
-        self.muster();
+        self.muster(now);
     }
 
     /// Who is watched: those that the configuration names, and those that were found and have backups.
-    fn muster(&mut self) {
+    fn muster(&mut self, now: Time) {
         let mut before = std::mem::take(&mut self.watched);
         for account in &self.plan.accounts {
             let had = self.had.entry(account.name.clone()).or_default();
@@ -256,7 +349,6 @@ impl Model {
                 let mut watched = before
                     .remove(&of(named.region, &named.id))
                     .unwrap_or_default();
-                watched.gone_since = None;
                 watched.described = Described::default();
                 watched.named = Some(named.clone());
                 self.watched.insert(of(named.region, &named.id), watched);
@@ -264,15 +356,16 @@ impl Model {
             for region in &account.regions {
                 let key = (account.vendor, account.name.clone(), (*region).to_owned());
                 let found = self.regions.entry(key).or_default();
-                for (id, (listed, gone_since)) in &found.instances {
+                for (id, found) in &found.instances {
                     let key = of(region, id);
                     if let Some(named) = self.watched.get_mut(&key) {
-                        named.described = listed.described.clone();
-                    } else if listed.has_backups {
+                        named.described = found.listed.described.clone();
+                        named.presence.listed(found.missing, now);
+                    } else if found.listed.has_backups {
                         let mut watched = before.remove(&key).unwrap_or_default();
                         watched.named = None;
-                        watched.described = listed.described.clone();
-                        watched.gone_since = *gone_since;
+                        watched.described = found.listed.described.clone();
+                        watched.presence.listed(found.missing, now);
                         self.watched.insert(key, watched);
                     }
                 }
@@ -454,12 +547,14 @@ impl Model {
                 refused: None,
                 arrived: exchange.arrives,
                 was_touched,
+                asked: exchange.asked,
             }),
             (Verdict::Refused(code), true) => runs.push(Run {
                 pages: Vec::new(),
                 refused: Some(code.clone()),
                 arrived: exchange.arrives,
                 was_touched,
+                asked: exchange.asked,
             }),
             (Verdict::Refused(_) | Verdict::Bad, _) => {}
         }
@@ -546,23 +641,62 @@ impl Model {
             ended_before,
         );
         let mut found = BTreeMap::new();
-        let mut complete = true;
+        let (mut complete, mut is_counted, mut rows_read) = (true, true, 0);
         for (_, run) in runs.iter().filter(|(_, run)| run.refused.is_none()) {
             let rows = reading::rows(key.0, &run.pages);
             complete &= rows.complete;
+            is_counted &= rows.is_counted;
+            rows_read += rows.rows.len();
             found.extend(reading::instances(key.0, &rows.rows));
         }
-        let grace = Duration::minutes(self.plan.discovery_minutes().cast_signed() * 6);
-        let region = self.regions.get_mut(key).unwrap();
         if complete {
-            region
-                .instances
-                .retain(|_, (_, gone_since)| now - *gone_since.get_or_insert(now) < grace);
+            self.miss(key, &found, is_counted && rows_read > 0, now);
         }
+        let region = self.regions.get_mut(key).unwrap();
         for (id, listed) in found {
-            region.instances.insert(id, (listed, None));
+            let before = region.instances.get(&id);
+            let doubted =
+                before.filter(|before| !before.is_doubted && before.listed.loses(&listed));
+            let is_doubted = doubted.is_some();
+            let listed = doubted.map_or(listed, |before| before.listed.clone());
+            let found = InRegion {
+                listed,
+                missing: None,
+                is_doubted,
+            };
+            region.instances.insert(id, found);
         }
-        self.muster();
+        self.muster(now);
+    }
+
+    /// What a whole list lacks is missing: it is believed only of a few at a time, and only of a list that has any.
+    fn miss(&mut self, key: &RegionKey, found: &BTreeMap<String, Listed>, tells: bool, now: Time) {
+        let grace =
+            Duration::minutes(self.plan.discovery_minutes().cast_signed()) * SEARCHES.cast_signed();
+        let of = |id: &String| (key.0, key.1.clone(), key.2.clone(), id.clone());
+        let watched = &self.watched;
+        let gone_since = |id: &String| watched.get(&of(id))?.presence.gone_since;
+        let region = self.regions.get_mut(key).unwrap();
+        let known = region.instances.keys();
+        let known: Vec<_> = known.filter(|id| gone_since(id).is_none()).collect();
+        let lacking = known.iter().filter(|id| !found.contains_key(**id)).count();
+        let is_plausible = tells && lacking <= (known.len() / 5).max(1);
+        region.instances.retain(|id, instance| {
+            if found.contains_key(id) {
+                return true;
+            }
+            let missing = instance.missing.get_or_insert(Missing {
+                since: now,
+                searches: 0,
+            });
+            missing.searches += u32::from(is_plausible);
+            let since = match watched.get(&of(id)) {
+                None => Some(missing.since),
+                Some(watched) if watched.named.is_some() => None,
+                Some(watched) => watched.presence.gone_since,
+            };
+            since.is_none_or(|since| now - since < grace)
+        });
     }
 
     fn look_at_listing(
@@ -616,6 +750,20 @@ impl Model {
         let content = failure
             .is_none()
             .then(|| self.content(key, kind, now, ended_before));
+        self.take_evidence(key, kind, content.as_ref(), failure, now);
+        // Who removes a set does so at some hour of its last day, and what is about to leave the look-back is no news.
+        let days = match self.watched[key].contents.get(&ListingKind::Policy) {
+            Some(Content::Policy(policy)) => policy
+                .switches
+                .iter()
+                .filter_map(|switch| switch.days)
+                .min(),
+            _ => None,
+        };
+        let days = days
+            .unwrap_or(self.plan.lookback_days)
+            .min(self.plan.lookback_days);
+        let latest = now - Duration::days(days.cast_signed()) + Duration::hours(25);
         let known = self.watched.get_mut(key).unwrap();
         known.claims.insert(
             kind,
@@ -626,9 +774,51 @@ impl Model {
                 read,
             },
         );
+        // Whatever the second attempt says, it was made.
+        let was_doubted = known.doubted.remove(&kind).is_some();
         if let Some(content) = content {
+            let before = known.contents.get(&kind);
+            if before.is_some_and(|before| before.is_all_lost_in(&content, latest)) && !was_doubted
+            {
+                known.doubted.insert(kind, Instant::now());
+            }
             known.contents.insert(kind, content);
         }
+    }
+
+    /// What an attempt at the instance's own listing says of its existence.
+    fn take_evidence(
+        &mut self,
+        key: &Key,
+        kind: ListingKind,
+        content: Option<&Content>,
+        failure: Option<(Reason, bool)>,
+        now: Time,
+    ) {
+        let known = self.watched.get_mut(key).unwrap();
+        let own = [ListingKind::Local, ListingKind::CrossRegion];
+        let own = own.into_iter().find(|kind| known.listings.contains(kind));
+        if own.or(known.listings.first().copied()) != Some(kind) {
+            return;
+        }
+        let claim = known.claims.get(&kind);
+        let was_seen = claim.is_some_and(|claim| claim.read.is_some());
+        let presence = &mut known.presence;
+        match (content, failure) {
+            (None, Some((_, true))) => presence.denials += 1,
+            (None, _) => return,
+            (Some(Content::Sets(read)), _)
+                if kind == ListingKind::Local
+                    && read.complete
+                    && !read.sets.iter().any(|set| set.is_usable_among(&read.sets)) =>
+            {
+                presence.denials = 0;
+                presence.bare = presence.missing.map_or(0, |_| presence.bare + 1);
+            }
+            (Some(_), _) => (presence.denials, presence.bare) = (0, 0),
+        }
+        let was_seen = was_seen || presence.was_listed;
+        presence.judge(was_seen, now);
     }
 
     /// A failed attempt ends with a bad answer, or was held back because the keys or the pace forbade it.
@@ -812,25 +1002,53 @@ impl Model {
                     }
                     read.described.name = read.described.name.or(described.name);
                 }
-                read.sets.push(reading::set(key.0, kind, row, keeper, now));
+                let places = (key.2.as_str(), keeper);
+                read.sets
+                    .extend(reading::set(key.0, kind, row, places, now));
             }
         }
         if key.0 == Vendor::Huawei && kind == ListingKind::CrossRegionLog {
             reading::cover_huawei_logs(&mut read.sets);
         }
-        if let Some(Content::Sets(before)) = self.watched[key].contents.get(&kind) {
-            read.remembered = self.remembered(before, now);
-        }
         let before = match self.watched[key].contents.get(&kind) {
             Some(Content::Sets(before)) => before.clone(),
             _ => SetsRead::default(),
         };
-        read.holes = if read.complete {
-            self.holes(&before, &read.sets, now)
-        } else {
-            before.holes
-        };
+        let asked = runs.iter().find_map(|(_, run)| run.asked);
+        self.follow(&before, &mut read, kind, asked, now);
         Content::Sets(read)
+    }
+
+    /// Adds what is known from before.
+    fn follow(
+        &self,
+        before: &SetsRead,
+        read: &mut SetsRead,
+        kind: ListingKind,
+        asked: Option<(Time, Time)>,
+        now: Time,
+    ) {
+        let length = |backup_type| now - self.edge(backup_type, now);
+        let usual = if kind == ListingKind::CrossRegionLog {
+            length("log")
+        } else {
+            length("full")
+        };
+        // Some ask for whole minutes.
+        let back_to = asked.filter(|(from, at)| *at - *from > usual + Duration::seconds(61));
+        let read_from = |backup_type| {
+            let edge = self.edge(backup_type, now);
+            back_to.map_or(edge, |(from, _)| from.min(edge))
+        };
+        read.covered = self.covered(before, read, now);
+        read.remembered = self.remembered(before, read, read_from("full"), now);
+        if back_to.is_some() {
+            let sets = std::mem::take(&mut read.sets);
+            let kept = sets.into_iter();
+            read.sets = kept
+                .filter(|set| set.backup_type != "log" || self.in_lookback(set, now))
+                .collect();
+        }
     }
 
     fn edge(&self, backup_type: &str, now: Time) -> Time {
@@ -846,11 +1064,20 @@ impl Model {
         dated.is_some_and(|dated| dated > self.edge(set.backup_type, now))
     }
 
-    /// Of what was known before: for each copy the newest usable set that has left the look-back.
-    fn remembered(&self, before: &SetsRead, now: Time) -> Vec<Set> {
+    /// Of what was known before: for each copy the newest usable set that has left the look-back. Of one that the listing
+    /// should have shown and did not nothing can be restored.
+    fn remembered(
+        &self,
+        before: &SetsRead,
+        read: &SetsRead,
+        read_from: Time,
+        now: Time,
+    ) -> Vec<Set> {
         let mut newest: BTreeMap<(&str, &str, &str), &Set> = BTreeMap::new();
-        for set in before.sets.iter().chain(&before.remembered) {
-            if set.is_usable() && !self.in_lookback(set, now) {
+        let all = || before.sets.iter().chain(&before.remembered);
+        let logs = read.sets.iter().filter(|set| set.backup_type == "log");
+        for set in all().chain(logs) {
+            if set.is_usable_among(all()) && !self.in_lookback(set, now) {
                 let copy = (set.scope, set.region.as_str(), set.backup_type);
                 let known = newest.get(&copy).and_then(|known| known.finished());
                 if set.finished() > known {
@@ -858,43 +1085,86 @@ impl Model {
                 }
             }
         }
-        newest.into_values().cloned().collect()
+        let is_denied = |set: &Set| {
+            let is_same = |other: &&Set| {
+                (other.scope, &other.region, other.backup_type)
+                    == (set.scope, &set.region, set.backup_type)
+                    && other.dated() == set.dated()
+            };
+            set.backup_type != "log"
+                && read.complete
+                && set.dated() > Some(read_from)
+                && !read.sets.iter().filter(is_same).any(Set::is_sound)
+        };
+        let is_base_of = |base: &&Set, set: &Set| {
+            base.backup_type == "full"
+                && base.is_sound()
+                && (base.scope, &base.region) == (set.scope, &set.region)
+                && base.dated() < set.dated()
+        };
+        // An incremental one without its base would be of no use.
+        let lacking = newest.values().filter(|set| {
+            set.backup_type == "incremental" && !newest.values().any(|base| is_base_of(base, set))
+        });
+        let bases = lacking.filter_map(|set| {
+            let bases = all().filter(|base| is_base_of(base, set));
+            bases.max_by_key(|base| base.dated())
+        });
+        let remembered: Vec<_> = newest.values().copied().chain(bases).cloned().collect();
+        remembered
+            .into_iter()
+            .map(|set| Set {
+                point: set.point.filter(|_| !is_denied(&set)),
+                ..set
+            })
+            .collect()
     }
 
-    fn holes(&self, before: &SetsRead, listed: &[Set], now: Time) -> Vec<Hole> {
+    /// What log files hold: those of before up to where a whole listing usually begins, and those that it has.
+    fn covered(&self, before: &SetsRead, read: &SetsRead, now: Time) -> Vec<Stretch> {
         let edge = self.edge("log", now);
-        let oldest = self.edge("full", now);
-        let mut holes: Vec<Hole> = before.holes.clone();
-        holes.retain(|hole| hole.from < edge && hole.until > oldest);
-        let left = before.sets.iter().chain(&before.remembered);
-        let left = left.filter(|set| !self.in_lookback(set, now));
-        let mut logs: Vec<&Set> = left
-            .chain(listed)
-            .filter(|set| set.backup_type == "log" && set.is_usable())
-            .collect();
-        logs.sort_by_key(|log| log.start.or(log.end));
-        let regions: BTreeSet<&str> = logs.iter().map(|log| log.region.as_str()).collect();
-        for region in regions {
-            let mut covered: Option<Time> = None;
-            for log in logs.iter().filter(|log| log.region == region) {
-                let begins = log.start.or(log.end).unwrap();
-                let ends = log.covers_until.or(log.finished()).unwrap();
-                if let Some(from) = covered
-                    && begins - from > Duration::minutes(2)
-                    && from >= edge
-                {
-                    holes.push(Hole {
-                        region: region.to_owned(),
-                        from,
-                        until: begins,
-                    });
-                }
-                covered = covered.max(Some(ends));
+        let mut pieces = Vec::new();
+        for stretch in &before.covered {
+            if !read.complete {
+                pieces.push(stretch.clone());
+            } else if stretch.from < edge {
+                pieces.push(Stretch {
+                    until: stretch.until.min(edge),
+                    point: stretch.point.map(|point| point.min(edge)),
+                    ..stretch.clone()
+                });
             }
         }
-        holes.sort_by_key(|hole| hole.until);
-        holes.dedup();
-        holes
+        let left = before.sets.iter().chain(&before.remembered);
+        let left = left.filter(|set| set.dated() <= Some(edge));
+        for log in left.chain(&read.sets) {
+            if log.backup_type != "log" || !log.is_sound() {
+                continue;
+            }
+            let from = log.dated().unwrap();
+            let until = log.covers_until.or(log.finished()).unwrap();
+            pieces.push(Stretch {
+                region: log.region.clone(),
+                from,
+                until: until.max(from),
+                point: log.point,
+            });
+        }
+        pieces.sort_by(|one, other| (&one.region, one.from).cmp(&(&other.region, other.from)));
+        let mut covered: Vec<Stretch> = Vec::new();
+        for piece in pieces {
+            match covered.last_mut() {
+                Some(last)
+                    if last.region == piece.region && piece.from - last.until <= LOG_BREAK =>
+                {
+                    last.until = last.until.max(piece.until);
+                    last.point = last.point.max(piece.point);
+                }
+                _ => covered.push(piece),
+            }
+        }
+        covered.retain(|stretch| stretch.until > self.edge("full", now));
+        covered
     }
 
     fn promises(&self, watched: &Watched) -> Vec<(&'static str, u64)> {
@@ -983,30 +1253,32 @@ impl Model {
     }
 
     fn write_states(&self, samples: &mut Samples) {
-        let mut states: BTreeMap<RegionKey, (u64, u64, Option<u64>)> = BTreeMap::new();
+        let mut states: BTreeMap<RegionKey, (u64, u64, u64, Option<u64>)> = BTreeMap::new();
         for (key, watched) in &self.watched {
             let state = states
                 .entry((key.0, key.1.clone(), key.2.clone()))
                 .or_default();
             if watched.is_gone() {
-                state.1 += 1;
+                state.2 += 1;
             } else {
                 state.0 += 1;
+                state.1 += u64::from(watched.is_missing());
             }
         }
         for (key, found) in &self.regions {
             if found.claim.as_ref().and_then(|claim| claim.read).is_none() {
                 continue;
             }
-            let others = found.instances.iter().filter(|(id, (_, gone_since))| {
+            let others = found.instances.iter().filter(|(id, instance)| {
                 let watched = (key.0, key.1.clone(), key.2.clone(), (*id).clone());
-                gone_since.is_none() && !self.watched.contains_key(&watched)
+                instance.missing.is_none() && !self.watched.contains_key(&watched)
             });
-            states.entry(key.clone()).or_default().2 = Some(others.count() as u64);
+            states.entry(key.clone()).or_default().3 = Some(others.count() as u64);
         }
-        for ((vendor, account, region), (monitored, gone, unmonitored)) in states {
+        for ((vendor, account, region), (monitored, missing, gone, unmonitored)) in states {
             let values = [
                 ("monitored", Some(monitored)),
+                ("missing", Some(missing)),
                 ("gone", Some(gone)),
                 ("unmonitored", unmonitored),
             ];
@@ -1073,25 +1345,32 @@ impl Model {
         looked_at
     }
 
-    /// Whatever is said to have been read last was read lately: nothing stops without being seen.
+    /// No listing goes unasked for longer than its longest interval, whatever happened to its instance meanwhile, and what
+    /// took something away is asked for again soon. An attempt may take a while to come to its end.
     pub(super) fn check_staleness(&mut self) {
+        let minutes = |minutes: u64| std::time::Duration::from_secs(60 * minutes);
+        let slack = minutes(2 * self.plan.interval_minutes + 10);
         let now = Instant::now();
         for (key, watched) in &self.watched {
             for (kind, claim) in &watched.claims {
-                let minutes = if kind.is_slow() {
-                    self.plan.policy_minutes()
+                let longest = if kind.is_slow() {
+                    self.plan.policy_minutes().max(self.plan.at_most_minutes())
                 } else {
                     self.plan.at_most_minutes()
                 };
-                let limit = std::time::Duration::from_secs(60 * (minutes * 3 + 30));
-                let (Some((_, read)), None) = (claim.read, claim.failure) else {
-                    continue;
-                };
-                let is_asked = watched.gone_since.is_none() || *kind == ListingKind::CrossRegion;
-                if is_asked && now - read > limit {
-                    let age = now - read;
+                // Other intervals hold from the reload on.
+                let ago = now - claim.ended.max(self.begun);
+                if ago > minutes(longest) + slack {
                     self.problems
-                        .push(format!("{key:?} {kind:?} succeeded last, {age:?} ago"));
+                        .push(format!("{key:?} {kind:?} was attempted last, {ago:?} ago"));
+                }
+            }
+            for (kind, since) in &watched.doubted {
+                let ago = now - (*since).max(self.begun);
+                if ago > slack {
+                    self.problems.push(format!(
+                        "{key:?} {kind:?} lost all it had, and was not asked again for {ago:?}"
+                    ));
                 }
             }
         }
@@ -1108,14 +1387,11 @@ impl Model {
 
 impl Watched {
     fn is_gone(&self) -> bool {
-        let is_missing = |claim: &Claim| claim.failure.is_some_and(|(_, missing)| missing);
-        let all_attempted = self.claims.len() == self.listings.len();
-        let mut often = self.claims.iter().filter(|(kind, _)| !kind.is_slow());
-        let by_listing = match self.claims.get(&ListingKind::Local) {
-            Some(local) => is_missing(local),
-            None => often.all(|(_, claim)| is_missing(claim)),
-        };
-        self.gone_since.is_some() || all_attempted && by_listing
+        self.presence.gone_since.is_some()
+    }
+
+    fn is_missing(&self) -> bool {
+        self.presence.missing.is_some() && !self.is_gone()
     }
 }
 
@@ -1176,6 +1452,7 @@ impl<'a> Judged<'a> {
         if judged.regions.is_empty() {
             let copies = judged.sets(ListingKind::CrossRegion).into_iter();
             judged.regions = copies
+                .filter(|set| set.backup_type != "partial")
                 .map(|set| set.region.clone())
                 .filter(|region| !region.is_empty())
                 .collect();
@@ -1232,6 +1509,15 @@ impl<'a> Judged<'a> {
         read.into_iter()
             .flat_map(|read| read.sets.iter().chain(&read.remembered))
             .collect()
+    }
+
+    /// What is remembered carries others only while it is known to be kept.
+    fn is_usable(&self, set: &Set) -> bool {
+        let read = ListingKind::ALL.into_iter();
+        let read: Vec<_> = read.filter_map(|kind| self.read(kind)).collect();
+        let listed = read.iter().flat_map(|read| &read.sets);
+        let remembered = read.iter().flat_map(|read| &read.remembered);
+        set.is_usable_among(listed.chain(remembered.filter(|set| self.is_kept(set))))
     }
 
     fn protected(&self) -> Option<bool> {
@@ -1308,10 +1594,8 @@ impl<'a> Judged<'a> {
             add("instance_created_timestamp_seconds", &[], unix(created));
         }
         add("instance_gone", &[], truth(self.watched.is_gone()));
+        add("instance_missing", &[], truth(self.watched.is_missing()));
         for (kind, claim) in &self.watched.claims {
-            if self.watched.gone_since.is_some() && *kind != ListingKind::CrossRegion {
-                continue;
-            }
             let more = [("listing", kind.label())];
             add("poll_success", &more, truth(claim.failure.is_none()));
             if let Some((read, _)) = claim.read {
@@ -1428,8 +1712,22 @@ impl<'a> Judged<'a> {
                 .iter()
                 .filter(|set| self.model.in_lookback(set, self.now))
                 .collect();
+            let mut statuses = BTreeMap::from([("completed", 0), ("failed", 0)]);
+            for set in &counted {
+                *statuses.entry(set.status).or_default() += 1;
+            }
+            for (status, sets) in statuses {
+                add(
+                    "sets",
+                    &[&labels[..], &[("status", status)]].concat(),
+                    whole(sets),
+                );
+            }
+            if backup_type == "partial" {
+                continue;
+            }
             let mut newest: Option<&Set> = None;
-            for set in sets.iter().filter(|set| set.is_usable()) {
+            for set in sets.iter().filter(|set| self.is_usable(set)) {
                 if newest.is_none_or(|newest| set.finished() >= newest.finished()) {
                     newest = Some(set);
                 }
@@ -1467,18 +1765,7 @@ impl<'a> Judged<'a> {
                 .filter(|set| set.finished() > succeeded)
                 .count();
             add("consecutive_failures", &labels, whole(in_a_row as u64));
-            let mut statuses = BTreeMap::from([("completed", 0), ("failed", 0)]);
-            for set in &counted {
-                *statuses.entry(set.status).or_default() += 1;
-            }
-            for (status, sets) in statuses {
-                add(
-                    "sets",
-                    &[&labels[..], &[("status", status)]].concat(),
-                    whole(sets),
-                );
-            }
-            let usable: Vec<_> = counted.iter().filter(|set| set.is_usable()).collect();
+            let usable: Vec<_> = counted.iter().filter(|set| self.is_usable(set)).collect();
             add(
                 "stored_bytes",
                 &labels,
@@ -1494,7 +1781,7 @@ impl<'a> Judged<'a> {
         }
         let mut restorable: BTreeMap<&str, u64> = BTreeMap::new();
         for set in self.sets(ListingKind::CrossRegion) {
-            if set.is_usable() && self.model.in_lookback(set, self.now) {
+            if self.is_usable(set) && self.model.in_lookback(set, self.now) {
                 for region in set.restore_to.iter().collect::<BTreeSet<_>>() {
                     *restorable.entry(region).or_default() += 1;
                 }
@@ -1570,66 +1857,84 @@ impl<'a> Judged<'a> {
 
     fn recovery_points(&self) -> (BTreeMap<Place, Time>, BTreeMap<Place, u64>) {
         let mut points: BTreeMap<Place, Time> = BTreeMap::new();
-        let mut logs: BTreeMap<Place, Vec<&Set>> = BTreeMap::new();
-        for set in ListingKind::ALL
-            .into_iter()
-            .flat_map(|kind| self.sets(kind))
-        {
-            let place = (set.scope, set.region.clone());
-            if set.backup_type == "log" {
-                logs.entry(place).or_default().push(set);
-            } else if let (Some(point), true) = (set.point, set.is_usable()) {
-                let newest = points.entry(place).or_insert(point);
+        // What log files may continue: not what has left the look-back and may be gone by now.
+        let mut bases: BTreeMap<Place, Time> = BTreeMap::new();
+        let mut with_logs: BTreeSet<Place> = BTreeSet::new();
+        for kind in ListingKind::ALL {
+            let listed = self.read(kind).map_or(0, |read| read.sets.len());
+            for (number, set) in self.sets(kind).into_iter().enumerate() {
+                let place = (set.scope, set.region.clone());
+                if set.backup_type == "log" {
+                    with_logs.insert(place);
+                    continue;
+                }
+                let Some(point) = set.point.filter(|_| self.is_usable(set)) else {
+                    continue;
+                };
+                let newest = points.entry(place.clone()).or_insert(point);
                 *newest = point.max(*newest);
+                if number < listed || self.is_kept(set) {
+                    let newest = bases.entry(place).or_insert(point);
+                    *newest = point.max(*newest);
+                }
             }
         }
         let mut gaps = BTreeMap::new();
-        for (place, mut logs) in logs {
-            logs.retain(|log| log.is_usable());
-            logs.sort_by_key(|log| log.start.or(log.end));
-            let (newest, found) = self.reach(&place, points.get(&place).copied(), &logs);
-            gaps.insert(place.clone(), found);
-            if let Some(newest) = newest {
-                points.insert(place, newest);
+        for place in with_logs {
+            let (newest, found) = self.reach(&place, bases.get(&place).copied());
+            if newest > points.get(&place).copied() {
+                points.extend(newest.map(|newest| (place.clone(), newest)));
             }
+            gaps.insert(place, found);
         }
         (points, gaps)
     }
 
-    /// How far log files continue a set, and the holes after it.
-    fn reach(&self, place: &Place, base: Option<Time>, logs: &[&Set]) -> (Option<Time>, u64) {
-        let tolerance = Duration::minutes(2);
-        let holes = self
-            .read(ListingKind::CrossRegionLog)
-            .map(|read| read.holes.clone())
-            .unwrap_or_default();
-        let holes: Vec<_> = holes
-            .into_iter()
-            .filter(|hole| hole.region == place.1)
-            .collect();
-        let Some(base) = base else {
-            return (None, holes.len() as u64);
-        };
-        let after: Vec<_> = holes
-            .iter()
-            .filter(|hole| hole.until > base + tolerance)
-            .collect();
-        let claim = self.watched.claims.get(&ListingKind::CrossRegionLog);
-        let read = claim
-            .and_then(|claim| claim.read)
-            .map_or(self.now, |(at, _)| at);
-        let listed_from = self.model.edge("log", read);
-        let first = logs.first().and_then(|log| log.start.or(log.end));
-        if base >= listed_from && first.is_some_and(|first| first > base + tolerance) {
-            return (None, after.len() as u64 + 1);
+    /// Whether the policy says that a set is still kept, and no listing denied it.
+    fn is_kept(&self, set: &Set) -> bool {
+        if set.point.is_none() {
+            return false;
         }
-        let until = after.iter().map(|hole| hole.from).min();
-        let newest = logs
-            .iter()
-            .filter(|log| until.is_none_or(|until| log.start.or(log.end) < Some(until)))
-            .filter_map(|log| log.point)
-            .max();
-        (newest.filter(|newest| *newest > base), after.len() as u64)
+        let switches = self
+            .policy()
+            .into_iter()
+            .flat_map(|policy| &policy.switches);
+        let days = switches
+            .filter(|switch| {
+                switch.scope == set.scope
+                    && switch.backup_type == "full"
+                    && (switch.region.is_empty() || switch.region == set.region)
+            })
+            .filter_map(|switch| switch.days)
+            .min();
+        let kept = days.map(|days| Duration::days(days.cast_signed()));
+        kept.zip(set.dated())
+            .is_some_and(|(kept, dated)| dated + kept > self.now)
+    }
+
+    /// How far log files continue a set, and the breaks after it.
+    fn reach(&self, place: &Place, base: Option<Time>) -> (Option<Time>, u64) {
+        let kinds: &[ListingKind] = if place.0 == "local" {
+            &[ListingKind::Local]
+        } else {
+            &[ListingKind::CrossRegionLog, ListingKind::CrossRegion]
+        };
+        let (mut newest, mut gaps) = (None, 0);
+        for read in kinds.iter().filter_map(|kind| self.read(*kind)) {
+            let here = read.covered.iter();
+            let here: Vec<_> = here.filter(|stretch| stretch.region == place.1).collect();
+            let Some(base) = base else {
+                gaps += (here.len() as u64).saturating_sub(1);
+                continue;
+            };
+            let (upon, after): (Vec<_>, Vec<_>) = here
+                .into_iter()
+                .partition(|stretch| stretch.from <= base + LOG_BREAK);
+            let point = upon.last().and_then(|stretch| stretch.point);
+            newest = newest.max(point.filter(|point| *point > base));
+            gaps += after.len() as u64;
+        }
+        (newest, gaps)
     }
 
     fn uncopied(&self) -> BTreeMap<String, (u64, Option<Time>)> {
@@ -1642,14 +1947,14 @@ impl<'a> Judged<'a> {
             let since = self.since(region);
             let mut copied: Option<Time> = None;
             for set in self.sets(ListingKind::CrossRegion) {
-                if set.backup_type == "full" && set.is_usable() && set.region == *region {
+                if set.backup_type == "full" && set.is_sound() && set.region == *region {
                     copied = copied.max(set.point);
                 }
             }
             let mut ends: Vec<Time> = Vec::new();
             for set in self.sets(ListingKind::Local) {
                 let is_counted = set.backup_type == "full"
-                    && set.is_usable()
+                    && set.is_sound()
                     && self.model.in_lookback(set, self.now);
                 let point = set.point.or(set.finished());
                 let is_newer = match copied {
@@ -1726,7 +2031,7 @@ impl<'a> Judged<'a> {
                     .filter(|(((scope, _), _), _)| *scope == "local");
                 let usable = local
                     .flat_map(|(_, sets)| sets)
-                    .filter(|set| set.is_usable());
+                    .filter(|set| self.is_usable(set));
                 Some(usable.filter_map(Set::finished).max().is_some_and(is_young))
             }
             "copy_delay" => {
@@ -1743,8 +2048,9 @@ impl<'a> Judged<'a> {
                 let here =
                     copies.filter(|((place, _), _)| *place == ("cross_region", region.to_owned()));
                 let oldest = here
+                    .filter(|((_, backup_type), _)| *backup_type != "log")
                     .flat_map(|(_, sets)| sets)
-                    .filter(|set| set.is_usable() && self.model.in_lookback(set, self.now))
+                    .filter(|set| self.is_usable(set) && self.model.in_lookback(set, self.now))
                     .filter_map(Set::finished)
                     .min();
                 oldest.is_some_and(|oldest| {

@@ -12,6 +12,9 @@ pub(super) type Time = DateTime<Utc>;
 /// Times that lie further ahead of the exporter's clock are not believed.
 const AHEAD: Duration = Duration::minutes(5);
 
+/// Data that is consistent later than this after its end is not believed to be.
+const LATE: Duration = Duration::minutes(10);
+
 /// A backup set or a log file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Set {
@@ -32,8 +35,30 @@ impl Set {
         self.end.or(self.start)
     }
 
-    pub(super) fn is_usable(&self) -> bool {
+    /// Nothing is wrong with it by itself.
+    pub(super) fn is_sound(&self) -> bool {
         self.status == "completed" && self.finished().is_some()
+    }
+
+    pub(super) fn dated(&self) -> Option<Time> {
+        self.start.or(self.end)
+    }
+
+    /// Whether one could restore from it, beside these others: what is incremental needs a full one before it.
+    pub(super) fn is_usable_among<'a>(&self, all: impl IntoIterator<Item = &'a Self>) -> bool {
+        let is_base = |base: &Self| {
+            base.backup_type == "full"
+                && base.is_sound()
+                && (base.scope, &base.region) == (self.scope, &self.region)
+                && base.dated().is_some()
+                && base.dated() < self.dated()
+        };
+        self.is_sound()
+            && match self.backup_type {
+                "incremental" => all.into_iter().any(is_base),
+                "partial" => false,
+                _ => true,
+            }
     }
 }
 
@@ -43,6 +68,8 @@ pub(super) struct Rows {
     pub(super) rows: Vec<Value>,
     /// Whether there are as many as the vendor counts, and no page came twice.
     pub(super) complete: bool,
+    /// Whether the vendor counts them at all.
+    pub(super) is_counted: bool,
 }
 
 fn count(value: &Value) -> Option<u64> {
@@ -58,12 +85,18 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn time(value: &Value) -> Option<Time> {
-    let text = value.as_str()?;
+    time_in(value.as_str()?)
+}
+
+/// A time in any of the spellings that are asked for or answered.
+pub(super) fn time_in(text: &str) -> Option<Time> {
     let with_offset = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%z");
+    let minutes = || text.strip_suffix('Z').map(|start| format!("{start}:00Z"));
     with_offset
         .ok()
         .map(|time| time.to_utc())
         .or_else(|| text.parse().ok())
+        .or_else(|| minutes()?.parse().ok())
 }
 
 /// The pages of one answer as one list, each row once.
@@ -91,6 +124,7 @@ pub(super) fn rows(vendor: Vendor, pages: &[Value]) -> Rows {
         all.complete &= list.is_empty() || new > 0;
     }
     all.complete &= total.is_none_or(|total| total == read);
+    all.is_counted = total.is_some();
     all
 }
 
@@ -149,8 +183,15 @@ pub(super) fn owner(vendor: Vendor, row: &Value) -> Option<String> {
     )
 }
 
-/// The set that a row stands for; `keeper` is the region that was asked, `now` what the exporter's clock shows.
-pub(super) fn set(vendor: Vendor, kind: ListingKind, row: &Value, keeper: &str, now: Time) -> Set {
+/// The set that a row stands for, unless it is no copy at all; `home` is the instance's region, `keeper` the region that
+/// was asked, `now` what the exporter's clock shows.
+pub(super) fn set(
+    vendor: Vendor,
+    kind: ListingKind,
+    row: &Value,
+    (home, keeper): (&str, &str),
+    now: Time,
+) -> Option<Set> {
     let mut set = match vendor {
         Vendor::Alibaba => alibaba_set(kind, row, keeper),
         Vendor::Huawei => huawei_set(kind, row, keeper),
@@ -170,7 +211,17 @@ pub(super) fn set(vendor: Vendor, kind: ListingKind, row: &Value, keeper: &str, 
             set.covers_until = None;
         }
     }
-    set
+    if set.backup_type != "log" {
+        // Nothing holds what was written after its end, and what holds nothing is no success.
+        let is_late = |end: Time| set.point.is_some_and(|point| point - end > LATE);
+        if set.end.is_some_and(is_late) {
+            set.point = set.start;
+        }
+        if set.status == "completed" && set.size == Some(0) {
+            set.status = "unknown";
+        }
+    }
+    (set.scope == "local" || set.region != home).then_some(set)
 }
 
 fn scope_of(kind: ListingKind) -> &'static str {
@@ -202,8 +253,16 @@ fn alibaba_set(kind: ListingKind, row: &Value, keeper: &str) -> Set {
         };
     }
     let is_local = kind == ListingKind::Local;
-    let backup_type = match row["BackupType"].as_str() {
-        Some("I" | "IncrementalBackup") => "incremental",
+    let scale = text(
+        &row[if is_local {
+            "BackupScale"
+        } else {
+            "BackupSetScale"
+        }],
+    );
+    let backup_type = match (scale.as_deref(), row["BackupType"].as_str()) {
+        (Some("1" | "DataBase" | "DBTable"), _) => "partial",
+        (_, Some("I" | "IncrementalBackup")) => "incremental",
         _ => "full",
     };
     let (start, end) = (time(&row["BackupStartTime"]), time(&row["BackupEndTime"]));
@@ -255,6 +314,7 @@ fn huawei_set(kind: ListingKind, row: &Value, keeper: &str) -> Set {
     let backup_type = match row["type"].as_str() {
         Some("incremental") => "log",
         Some("fragment") => "incremental",
+        Some("manual") if row["databases"][0].is_object() => "partial",
         _ => "full",
     };
     let (start, end) = (time(&row["begin_time"]), time(&row["end_time"]));
@@ -400,7 +460,7 @@ fn switch(
 
 /// Alibaba's policy of one instance, out of all pages of the list.
 pub(super) fn alibaba_policy(id: &str, pages: &[Value], now: Time) -> Policy {
-    let Rows { rows, complete } = rows(Vendor::Alibaba, pages);
+    let Rows { rows, complete, .. } = rows(Vendor::Alibaba, pages);
     let mut policy = Policy {
         complete,
         ..Policy::default()
@@ -556,6 +616,14 @@ pub(super) fn windows(
 pub(super) struct Listed {
     pub(super) described: Described,
     pub(super) has_backups: bool,
+}
+
+impl Listed {
+    /// Whether this says less of the same instance.
+    pub(super) fn loses(&self, to: &Self) -> bool {
+        self.has_backups && !to.has_backups
+            || self.described.name.is_some() && to.described.name.is_none()
+    }
 }
 
 /// The instances in a list of instances.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -13,6 +14,8 @@ use serde_json::Value;
 use sim::{Cloud, Fault, FaultKind, NoRows, ThrottleHeader, Undelivered, Vendor};
 use tokio::time::Instant;
 
+use super::reading;
+use crate::clock::Clock;
 use crate::provider::error::Reason;
 use crate::provider::http::{Answer, Arrival, NoAnswer, Outgoing};
 
@@ -32,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) instances: Vec<String>,
     /// What else tells this question from others of its operation.
     pub(super) variety: String,
+    /// From when on it asks for what there is, and what the exporter's clock showed then.
+    pub(super) asked: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Whether this is the first page of an answer.
     pub(super) is_first_page: bool,
     pub(super) fault: Option<&'static str>,
@@ -55,16 +60,34 @@ pub(super) struct Weather {
     random: StdRng,
     /// One request in so many is spoiled.
     pub(super) one_in: u32,
+    /// What is answered well and wrongly.
+    pub(super) lies: Vec<Lie>,
     /// Until when nothing of a vendor, or of one of its operations, gets through.
     pub(super) outages: Vec<(Vendor, Option<String>, Instant)>,
     pub(super) injected: BTreeMap<&'static str, u64>,
+}
+
+/// Answers that look like good ones.
+#[derive(Debug, Clone)]
+pub(super) struct Lie {
+    pub(super) name: &'static str,
+    /// Which questions are answered so, and how.
+    pub(super) fault: Fault,
+    pub(super) account: String,
+    /// Whose promises it concerns; of all of the account without it.
+    pub(super) instance: Option<String>,
+    pub(super) until: Instant,
+    /// It is told only so many times.
+    pub(super) times: Option<u32>,
 }
 
 #[derive(Debug)]
 pub(super) struct Witness {
     cloud: Arc<Cloud>,
     start: Instant,
-    begun: chrono::DateTime<chrono::Utc>,
+    begun: DateTime<Utc>,
+    /// The exporter's.
+    clock: Clock,
     weather: Mutex<Weather>,
     seen: Mutex<Vec<Exchange>>,
     accounts: Mutex<BTreeMap<String, String>>,
@@ -126,21 +149,34 @@ const FAULTS: [(&str, &[Reason]); 24] = [
     ("no rows", &[]),
 ];
 
+/// The lies, in the same way: whoever believes them reads well.
+pub(super) const LIES: [(&str, &[Reason]); 6] = [
+    ("list of instances emptied", &[]),
+    ("list of instances cut", &[]),
+    ("list filtered by rights", &[]),
+    ("answer emptied", &[]),
+    ("policy said to be off", &[]),
+    ("discovery hangs", &[Reason::Timeout]),
+];
+
 /// The reasons that fit a fault; none where an attempt may well succeed.
 pub(super) fn reasons(fault: &str) -> &'static [Reason] {
-    let named = FAULTS.iter().find(|(name, _)| *name == fault);
+    let mut all = FAULTS.iter().chain(&LIES);
+    let named = all.find(|(name, _)| *name == fault);
     named.map_or(&[], |(_, reasons)| reasons)
 }
 
 impl Witness {
-    pub(super) fn new(cloud: Arc<Cloud>, seed: u64) -> Arc<Self> {
+    pub(super) fn new(cloud: Arc<Cloud>, clock: Clock, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             begun: cloud.clock().now(),
             cloud,
+            clock,
             start: Instant::now(),
             weather: Mutex::new(Weather {
                 random: StdRng::seed_from_u64(seed),
                 one_in: 40,
+                lies: Vec::new(),
                 outages: Vec::new(),
                 injected: BTreeMap::new(),
             }),
@@ -150,7 +186,7 @@ impl Witness {
     }
 
     /// What the clouds' clocks show.
-    pub(super) fn true_time(&self) -> chrono::DateTime<chrono::Utc> {
+    pub(super) fn true_time(&self) -> DateTime<Utc> {
         self.begun + self.start.elapsed()
     }
 
@@ -201,6 +237,10 @@ impl Witness {
         self.cloud.clock().set(self.true_time());
         if let Some(kind) = fault.and_then(kind_of) {
             self.cloud.inject(Fault::new(kind).times(1));
+        } else if fault.is_none() {
+            for lie in &self.weather().lies {
+                self.cloud.inject(lie.fault.clone().times(1));
+            }
         }
         let mut headers: Vec<_> = outgoing
             .headers
@@ -212,6 +252,7 @@ impl Witness {
         let told = self
             .cloud
             .ask(vendor, method, path, &headers, outgoing.body.as_bytes());
+        let fault = fault.or_else(|| self.told_lie());
         // A request that was refused before a fault could take it would leave it to the next.
         self.cloud.clear_faults();
         let arrival = match (fault, told) {
@@ -242,10 +283,24 @@ impl Witness {
         arrival
     }
 
+    /// The lie that the last question was answered with.
+    fn told_lie(&self) -> Option<&'static str> {
+        let told = self.cloud.spent_fault()?;
+        let mut weather = self.weather();
+        let lie = &mut weather.lies[told];
+        lie.times = lie.times.map(|times| times - 1);
+        let name = lie.name;
+        *weather.injected.entry(name).or_default() += 1;
+        Some(name)
+    }
+
     fn draw_fault(&self, vendor: Vendor, outgoing: &Outgoing) -> Option<&'static str> {
         let now = Instant::now();
         let mut weather = self.weather();
         weather.outages.retain(|(_, _, until)| *until > now);
+        weather
+            .lies
+            .retain(|lie| lie.until > now && lie.times != Some(0));
         let mut outages = weather.outages.iter();
         let is_out = outages.any(|(of, operation, _)| {
             let named = |operation: &String| {
@@ -292,7 +347,12 @@ impl Witness {
         } else {
             verdict
         };
-        let key = record.access_key_id.unwrap_or_default();
+        let from = ["StartTime", "begin_time"]
+            .into_iter()
+            .find_map(parameter)
+            .or_else(|| in_body("StartTime"));
+        let from = from.and_then(|from| reading::time_in(&from));
+        let key = record.access_key_id.clone().unwrap_or_default();
         let exchange = Exchange {
             arrives: Instant::now() + wait.min(TIMEOUT),
             account: self
@@ -311,6 +371,7 @@ impl Witness {
                 .find_map(parameter)
                 .or_else(|| in_body("ServiceType"))
                 .unwrap_or_default(),
+            asked: from.map(|from| (from, self.clock.now())),
             is_first_page: page.is_none_or(|page| page == "1") && offset == "0",
             fault,
             verdict,

@@ -238,7 +238,7 @@ fn named<'a>(
 fn policy_row(holding: &Holding, destination: &Destination) -> Value {
     let instance = &holding.instance;
     let switch = |on: bool| if on { "Enable" } else { "Disable" };
-    let on = holding.is_protected() && destination.is_in_use();
+    let on = holding.is_protected() && holding.copies_to(destination);
     let enabled_at = holding.policy().enabled_at();
     let since = enabled_at.map_or_else(|| ALWAYS.to_owned(), spell);
     let logs = instance.logs.copied && !instance.logs.every.is_zero();

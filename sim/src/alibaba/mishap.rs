@@ -36,6 +36,11 @@ pub(super) fn deliver(
             return (Delivery::Whole(reply), Some(code.clone()));
         }
         FaultKind::NoRows(shape) => empty(&mut outcome, *shape),
+        FaultKind::FewerRows(kept) => {
+            if let Ok(answer) = &mut outcome {
+                mishap::take_rows(answer, kept);
+            }
+        }
         FaultKind::WrongTotal(total) => change_total(&mut outcome, |_| json!(total)),
         FaultKind::TotalAsString => change_total(&mut outcome, |total| json!(plain(total))),
         FaultKind::GrowingTotal => {

@@ -52,6 +52,11 @@ pub(super) fn deliver(
             };
             return (Delivery::Whole(reply), None);
         }
+        FaultKind::FewerRows(kept) => {
+            if let Some(answer) = fields(&mut outcome) {
+                mishap::take_rows(answer, kept);
+            }
+        }
         FaultKind::WrongTotal(total) => change_total(&mut outcome, |_| json!(total)),
         FaultKind::TotalAsString => {
             change_total(&mut outcome, |total| json!(total.to_string()));

@@ -27,7 +27,7 @@ pub(super) fn off_site(site: &Site<'_>, id: &str) -> Result<Value, Refusal> {
         if !destination.is_in_use() && !destination.is_named {
             continue;
         }
-        let days = if destination.is_in_use() {
+        let days = if holding.copies_to(destination) {
             keep_days(instance)
         } else {
             0

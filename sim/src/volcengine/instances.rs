@@ -112,7 +112,7 @@ pub(super) fn cross_region_policy(
     let destination = instance
         .destinations
         .iter()
-        .find(|destination| destination.is_in_use())
+        .find(|destination| holding.copies_to(destination))
         .filter(|_| holding.is_protected());
     Ok(json!({
         "InstanceId": instance.id,

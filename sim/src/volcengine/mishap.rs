@@ -51,6 +51,11 @@ pub(super) fn deliver(
             let reply = call.json(200, &without_rows(*shape, call, &outcome));
             return (Delivery::Whole(reply), None);
         }
+        FaultKind::FewerRows(kept) => {
+            if let Ok(answer) = &mut outcome {
+                mishap::take_rows(answer, kept);
+            }
+        }
         FaultKind::WrongTotal(total) => change_total(&mut outcome, |_| json!(total)),
         FaultKind::TotalAsString => change_total(&mut outcome, |total| json!(total.to_string())),
         FaultKind::GrowingTotal => {

@@ -63,6 +63,8 @@ pub(crate) struct Mishaps {
     failed_slots: Vec<i64>,
     /// Backups that end in one of these are not copied.
     stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// Backups that end in one of these are not copied to this region: it is switched off.
+    destinations_off: Vec<(String, (DateTime<Utc>, Option<DateTime<Utc>>))>,
     /// Copies of backups that end after this take longer.
     slowed: Vec<(DateTime<Utc>, Duration)>,
     /// Backups that start in one of these are like this.
@@ -135,6 +137,33 @@ impl Mishaps {
         }
     }
 
+    /// What ends from now on is not copied to a region, while others may still get it.
+    pub(super) fn switch_destination_off(&mut self, region: &str, now: DateTime<Utc>) {
+        if self.copies_to(region) {
+            self.destinations_off.push((region.to_owned(), (now, None)));
+        }
+    }
+
+    /// What ends from now on is copied to a region again.
+    pub(super) fn switch_destination_on(&mut self, region: &str, now: DateTime<Utc>) {
+        for (_, (_, until)) in self
+            .destinations_off
+            .iter_mut()
+            .filter(|(off, _)| off == region)
+        {
+            until.get_or_insert(now);
+        }
+    }
+
+    /// A region has not been switched off by itself.
+    pub(super) fn copies_to(&self, region: &str) -> bool {
+        let mut off = self
+            .destinations_off
+            .iter()
+            .filter(|(off, _)| off == region);
+        off.all(|(_, (_, until))| until.is_some())
+    }
+
     /// Backups that start from then on are like this.
     pub(super) fn begin_quirk(&mut self, quirk: Quirk, from: DateTime<Utc>) {
         self.quirks.push((quirk, (from, None)));
@@ -191,8 +220,10 @@ impl Mishaps {
         end: DateTime<Utc>,
         destination: &Destination,
     ) -> Option<DateTime<Utc>> {
+        let mut off = self.destinations_off.iter();
         let stopped = self.stopped.iter().any(|period| contains(*period, end))
-            || destination.until.is_some_and(|until| end > until);
+            || destination.until.is_some_and(|until| end > until)
+            || off.any(|(off, period)| *off == destination.region && contains(*period, end));
         (!stopped && self.policy.covers(end)).then(|| end + self.lag(end, destination))
     }
 
@@ -509,6 +540,19 @@ mod tests {
         mishaps.resume_copies(noon() + DAY * 2);
         let later = copies(&instance, &mishaps, noon() + DAY * 4);
         assert_eq!(later.len(), 29, "two of the 31 nights are missing");
+    }
+
+    #[test]
+    fn a_destination_can_be_switched_off_by_itself() {
+        let instance = daily().copied_to("cn-beijing", Duration::from_secs(7200));
+        let mut mishaps = Mishaps::default();
+        mishaps.switch_destination_off("cn-beijing", noon());
+        assert!(!mishaps.copies_to("cn-beijing") && mishaps.copies_to("cn-shanghai"));
+        mishaps.switch_destination_on("cn-beijing", noon() + DAY * 2);
+        assert!(mishaps.copies_to("cn-beijing"));
+        let later = copies(&instance, &mishaps, noon() + DAY * 4);
+        let of = |region: &str| later.iter().filter(|copy| copy.region == region).count();
+        assert_eq!((of("cn-shanghai"), of("cn-beijing")), (31, 29));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod key;
 mod logs;
 mod policy;
 mod stated;
+mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -28,6 +29,7 @@ pub(crate) use key::{Key, Signer, TokenVerdict};
 pub(crate) use logs::{Log, chains, windows};
 pub(crate) use policy::Policy;
 pub use stated::{CrossRegionSet, LocalSet};
+pub use truth::{LogFile, Restorable, Truth};
 
 use history::Mishaps;
 
@@ -95,6 +97,11 @@ impl Holding {
     /// When the instance was copied to other regions, and when not.
     pub(crate) fn policy(&self) -> &Policy {
         &self.mishaps.policy
+    }
+
+    /// A destination has neither been left nor been switched off by itself.
+    pub(crate) fn copies_to(&self, destination: &Destination) -> bool {
+        destination.is_in_use() && self.mishaps.copies_to(&destination.region)
     }
 
     /// The instance is or was copied to other regions.
@@ -522,6 +529,24 @@ impl World {
 
     pub(crate) fn set_idle(&mut self, instance: &str, since: Option<DateTime<Utc>>) -> bool {
         self.change(instance, |mishaps| mishaps.idle_since = since)
+    }
+
+    pub(crate) fn switch_destination_off(
+        &mut self,
+        id: &str,
+        region: &str,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.change(id, |mishaps| mishaps.switch_destination_off(region, now))
+    }
+
+    pub(crate) fn switch_destination_on(
+        &mut self,
+        id: &str,
+        region: &str,
+        now: DateTime<Utc>,
+    ) -> bool {
+        self.change(id, |mishaps| mishaps.switch_destination_on(region, now))
     }
 
     pub(crate) fn begin_quirk(&mut self, id: &str, quirk: Quirk, from: DateTime<Utc>) -> bool {
