@@ -17,6 +17,7 @@
     reason = "a test's configuration is changed for its words, not for its speed"
 )]
 
+mod absence;
 mod accounts;
 mod command_line;
 mod coverage;
