@@ -554,7 +554,7 @@ mod tests {
         let parts = || sets(every(DAYS, 9, DAYS - 30)).into_iter().map(part);
         let running = part(with(Status::Running, local("5m")));
         assert_eq!(minutes(&parts().collect::<Vec<_>>(), &[]), 59);
-        assert_eq!(minutes(&[running.clone()], &[]), 59);
+        assert_eq!(minutes(std::slice::from_ref(&running), &[]), 59);
         // They change nothing about when the others are due, and nothing waits to be copied.
         let whole = sets(every(DAYS, 9, DAYS - 30));
         let mixed: Vec<_> = parts().chain(whole.clone()).chain([running]).collect();
