@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, Utc};
 
 use crate::backup::{
-    BackupSet, BackupType, Description, Edges, ListingKind, Lookback, Policy, Scope, Status, Usable,
+    Anomaly, BackupSet, BackupType, Description, Edges, ListingKind, Lookback, Policy, Scope,
+    Status, Usable,
 };
 use crate::facts::{Failure, Found, InstanceFacts, ListingFacts, Sets};
 use crate::target::Objective;
@@ -438,7 +439,7 @@ impl ListingPosture {
                 Found::Sets(sets) => Some(sets.listing.complete),
                 Found::Policy(policy) => Some(policy.complete),
                 // There are no pages of them.
-                Found::Windows(_) => Some(true),
+                Found::Windows(windows) => Some(!windows.anomalies.contains(&Anomaly::BadRow)),
                 Found::Nothing | Found::Unsupported => None,
             }),
             last_attempt: facts.map(|facts| facts.last_attempt.at),

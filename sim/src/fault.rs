@@ -83,6 +83,11 @@ pub enum FaultKind {
     RepeatedRow,
     /// Each page states a total that is one higher than the page before.
     GrowingTotal,
+    /// The right answer with something that is no row in place of the first one.
+    NoRow,
+    /// The right answer with a name in its first row that is no text: half of a pair of surrogates, a
+    /// tab that is not escaped, and a byte that is not UTF-8.
+    BrokenText,
     /// The right answer, said to be empty in this way.
     NoRows(NoRows),
     /// The right answer with fewer rows than there are, and with a total that fits: nothing in it
@@ -133,6 +138,8 @@ impl FaultKind {
             | Self::PageLoop
             | Self::RepeatedRow
             | Self::GrowingTotal
+            | Self::NoRow
+            | Self::BrokenText
             | Self::NoRows(_)
             | Self::FewerRows(_)
             | Self::Huawei(_) => false,

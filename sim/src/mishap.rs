@@ -13,6 +13,44 @@ pub(crate) const GATEWAY_XML: &str =
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>ServiceUnavailable</Code></Error>";
 const PORTAL_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Welcome to this network</form></body></html>";
 
+const MARK: &str = "@@BROKEN@@";
+const BROKEN_TEXT: &[u8] = b"orders \\ud83d\t\xe9";
+
+/// Changes the first row of an answer that is a page of rows.
+fn change_first_row(reply: &mut Reply, change: impl FnOnce(&mut Value)) {
+    let Ok(mut answer) = serde_json::from_slice::<Value>(&reply.body) else {
+        return;
+    };
+    if let Some(row) = first_row(&mut answer) {
+        change(row);
+        reply.body = answer.to_string().into();
+    }
+}
+
+/// The first object in the first list of objects.
+fn first_row(value: &mut Value) -> Option<&mut Value> {
+    match value {
+        Value::Array(rows) => rows.first_mut().filter(|row| row.is_object()),
+        Value::Object(fields) => fields.values_mut().find_map(first_row),
+        _ => None,
+    }
+}
+
+fn replaced_everywhere(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(next) = rest.first() {
+        if let Some(after) = rest.strip_prefix(old) {
+            replaced.extend_from_slice(new);
+            rest = after;
+        } else {
+            replaced.push(*next);
+            rest = &rest[1..];
+        }
+    }
+    replaced
+}
+
 /// What becomes of `reply`, which holds the error code `code`, and the code in what is sent
 /// instead; nothing if the fault is for the vendor to word.
 pub(crate) fn deliver(
@@ -55,6 +93,27 @@ pub(crate) fn deliver(
         FaultKind::TruncatedJson => {
             let mut reply = reply.clone();
             reply.body.truncate(reply.body.len() / 2);
+            spoiled(Delivery::Whole(reply))
+        }
+        FaultKind::NoRow => {
+            let mut reply = reply.clone();
+            change_first_row(&mut reply, |row| *row = Value::from(7));
+            spoiled(Delivery::Whole(reply))
+        }
+        FaultKind::BrokenText => {
+            let mut reply = reply.clone();
+            change_first_row(&mut reply, |row| {
+                let fields = row.as_object_mut().into_iter().flatten();
+                for (name, value) in fields {
+                    if ["name", "description"]
+                        .iter()
+                        .any(|end| name.to_lowercase().ends_with(end))
+                    {
+                        *value = Value::from(MARK);
+                    }
+                }
+            });
+            reply.body = replaced_everywhere(&reply.body, MARK.as_bytes(), BROKEN_TEXT).into();
             spoiled(Delivery::Whole(reply))
         }
         FaultKind::Slow(wait) => spoiled(Delivery::Late(reply.clone(), *wait)),

@@ -516,7 +516,7 @@ pub const CATALOGUE: &[Row] = &[
         name: "cloud_backup_listing_complete",
         metric_type: MetricType::Gauge,
         labels: Labels::Instance(&["listing"]),
-        help: "0: not all rows were read, because the page cap was reached or the provider's total disagrees with the rows.",
+        help: "0: not all rows were read, because the page cap was reached, the provider's total disagrees with the rows, or something in the list is no row.",
         samples: Samples::Instance(|instance, family| {
             each_listing(instance, family, |listing| listing.complete.map(truth));
         }),

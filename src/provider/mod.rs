@@ -11,6 +11,7 @@ mod damage;
 pub mod error;
 pub mod http;
 pub mod huawei;
+mod json;
 pub mod page;
 pub mod pages;
 mod remembered;

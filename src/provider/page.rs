@@ -19,6 +19,7 @@ pub struct Paging {
     rows: u64,
     total: Option<u64>,
     cut: bool,
+    spoiled: bool,
     seen: HashSet<String>,
 }
 
@@ -55,6 +56,7 @@ impl Paging {
             rows: 0,
             total: None,
             cut: false,
+            spoiled: false,
             seen: HashSet::new(),
         }
     }
@@ -91,6 +93,11 @@ impl Paging {
         identity.is_none_or(|identity| self.seen.insert(identity))
     }
 
+    /// There was something that cannot be read as a row: whatever it was, it is missing.
+    pub fn miss_a_row(&mut self) {
+        self.spoiled = true;
+    }
+
     /// Takes note of a page and decides whether there is another.
     ///
     /// A total alone never keeps us going over pages without new rows, because samples of the vendors' have totals of
@@ -124,9 +131,9 @@ impl Paging {
         self.total.is_some()
     }
 
-    /// Whether everything was read, as far as the provider's total tells.
+    /// Whether everything was read, as far as the rows and the provider's total tell.
     pub fn is_complete(&self) -> bool {
-        !self.cut && self.total.is_none_or(|total| total == self.rows)
+        !self.cut && !self.spoiled && self.total.is_none_or(|total| total == self.rows)
     }
 }
 

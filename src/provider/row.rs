@@ -229,7 +229,7 @@ impl Oddities {
     }
 }
 
-/// A page of rows, of which some may be no objects.
+/// A page of rows, of which some may not be readable.
 #[derive(Debug)]
 pub struct Page<R> {
     /// The rows.
@@ -266,7 +266,10 @@ pub fn gather<R: VendorRow>(
         new_rows += 1;
         match row {
             Some(row) => take(listing, row, subject),
-            None => listing.anomalies.push(Anomaly::UnknownStatus),
+            None => {
+                listing.anomalies.push(Anomaly::BadRow);
+                paging.miss_a_row();
+            }
         }
     }
     paging.read(PageRead {

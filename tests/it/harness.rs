@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Ends what hangs. Nothing that works comes near it, however busy the machine is.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for an event.
 pub(crate) async fn patiently<F: Future>(what: &str, event: F) -> F::Output {

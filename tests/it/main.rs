@@ -30,6 +30,7 @@ mod huawei;
 mod listings;
 mod logging;
 mod network;
+mod outage;
 mod pace;
 mod project;
 mod reload;

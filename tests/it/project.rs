@@ -48,7 +48,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
         "metrics",
         &["backup", "facts", "posture", "shard", "tally", "target"],
     ),
-    ("report", &["facts", "metrics", "posture"]),
+    ("report", &["facts", "metrics", "posture", "shard"]),
     (
         "web",
         &[

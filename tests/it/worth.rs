@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sim::{Cloud, CrossRegionSet, Engine, Instance, LocalSet, Quirk, Vendor};
+use sim::{Cloud, CrossRegionSet, Engine, Fault, FaultKind, Instance, LocalSet, Quirk, Vendor};
 
 use super::harness::{
     Configuration, Exporter, Scrape, account_of, away_of, bare_at, clouds, home_of, hourly_at,
@@ -471,5 +471,78 @@ async fn one_database_a_day_keeps_no_promise_of_any_vendor_that_has_such_sets() 
         assert!(sets(&scrape, "cross_region", "partial", "completed") > 700.0);
         is_silent_about_parts(&scrape);
         assert_eq!(cloud.unexpected(), Vec::<String>::new());
+    }
+}
+
+/// The operations that list local sets and instances.
+const fn lists_of(vendor: Vendor) -> [&'static str; 2] {
+    match vendor {
+        Vendor::Alibaba => ["DescribeBackups", "DescribeDBInstances"],
+        Vendor::Huawei => ["ListBackups", "ListInstances"],
+        Vendor::Volcengine => ["DescribeBackups", "DescribeDBInstances"],
+    }
+}
+
+#[tokio::test]
+async fn something_that_is_no_row_is_missed_and_its_neighbours_are_read() {
+    for vendor in Vendor::ALL {
+        let cloud = clouds().await;
+        cloud.add_instance(hourly_at(vendor, "db-1"));
+        let [sets_of, _] = lists_of(vendor);
+        cloud.inject(Fault::new(FaultKind::NoRow).operation(sets_of));
+        let scrape = scrape(&watched(vendor, &cloud, "db-1")).await;
+        assert_eq!(
+            scrape.poll_success("db-1", "local"),
+            Some(1.0),
+            "{vendor:?}"
+        );
+        assert!(anomalies(&scrape, "local", "bad_row") >= 1.0, "{vendor:?}");
+        assert!(
+            sets(&scrape, "local", "full", "completed") > 700.0,
+            "{vendor:?}"
+        );
+        let complete =
+            |listing| scrape.value("cloud_backup_listing_complete", &[("listing", listing)]);
+        assert_eq!(complete("local"), Some(0.0), "{vendor:?}");
+        assert_eq!(complete("cross_region"), Some(1.0), "{vendor:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_text_hides_no_instance() {
+    for vendor in Vendor::ALL {
+        let cloud = clouds().await;
+        let ids = ["db-1", "db-2", "db-3"];
+        for id in ids {
+            cloud.add_instance(bare_at(vendor, id));
+        }
+        let [_, instances_of] = lists_of(vendor);
+        for operation in [instances_of, "DescribeCrossRegionBackupDBInstance"] {
+            cloud.inject(Fault::new(FaultKind::BrokenText).operation(operation));
+        }
+        let configuration = Configuration::searching(vendor, &cloud, "");
+        let exporter = Exporter::start(&configuration).await;
+        let found = |scrape: &Scrape| {
+            let local = [("listing", "local")];
+            let read = scrape.all("cloud_backup_poll_success", &local);
+            read.filter(|sample| sample.value == 1.0).count() == ids.len()
+        };
+        let scrape = exporter.until("all three are read", found).await;
+        let monitored = [("state", "monitored")];
+        assert_eq!(
+            scrape.value("cloud_backup_instances", &monitored),
+            Some(3.0),
+            "{vendor:?}"
+        );
+        let infos = scrape.all("cloud_backup_instance_info", &[]);
+        let broken = infos.filter(|info| info.labels["name"] == "orders \u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(broken.count(), 1, "{vendor:?}");
+        let unread = scrape.all("cloud_backup_poll_success", &[]);
+        assert_eq!(
+            unread.filter(|sample| sample.value != 1.0).count(),
+            0,
+            "{vendor:?}"
+        );
+        exporter.stop().await;
     }
 }

@@ -7,6 +7,7 @@ use super::requested_pause;
 use crate::provider::Call;
 use crate::provider::error::{ListError, VendorWord, status_in_words};
 use crate::provider::http::Answer;
+use crate::provider::json;
 use crate::provider::row::Page;
 use crate::provider::scalar::{Row, Scalar};
 
@@ -37,7 +38,7 @@ pub(super) fn read_object<P: Default + DeserializeOwned, T>(
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
-    let object = serde_json::from_slice::<Row<P>>(&answer.body);
+    let object = json::read::<Row<P>>(&answer.body);
     match object.map(|Row(object)| parts(object.unwrap_or_default())) {
         Ok(Some(read)) => Ok(read),
         // Some gateways put an error into a 200, as JSON or as XML.

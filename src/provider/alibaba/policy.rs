@@ -148,6 +148,8 @@ pub(super) struct Told {
     instances: Vec<(Arc<str>, Items)>,
     /// Items that name nobody.
     nameless: usize,
+    /// Items that cannot be read.
+    unreadable: usize,
 }
 
 /// What the items of one instance tell.
@@ -165,6 +167,7 @@ impl Told {
         Self {
             instances: ids.map(|id| (Arc::clone(id), Items::default())).collect(),
             nameless: 0,
+            unreadable: 0,
         }
     }
 
@@ -178,7 +181,11 @@ impl Told {
         let rows = page.rows.len();
         let mut new_rows = 0;
         for Row(row) in page.rows {
-            let row = row.unwrap_or_default();
+            let Some(row) = row else {
+                self.unreadable += 1;
+                new_rows += 1;
+                continue;
+            };
             let id = row.db_instance_id.text();
             let region = row.cross_backup_region.text().unwrap_or_default();
             // An instance may have an item for each region that it is copied to.
@@ -205,11 +212,13 @@ impl Told {
     /// What it comes to, in the order of the instances, if all items were read or not.
     pub(super) fn policies(self, all_read: bool) -> Vec<Policy> {
         // An item that names nobody may be anybody's.
-        let all_read = all_read && self.nameless == 0;
+        let all_read = all_read && self.nameless + self.unreadable == 0;
         let items = self.instances.into_iter();
         let mut policies: Vec<_> = items.map(|(_, items)| items.policy(all_read)).collect();
         if let Some(first) = policies.first_mut() {
             let anomalies = std::iter::repeat_n(Anomaly::UnknownStatus, self.nameless);
+            first.anomalies.extend(anomalies);
+            let anomalies = std::iter::repeat_n(Anomaly::BadRow, self.unreadable);
             first.anomalies.extend(anomalies);
         }
         policies

@@ -3,6 +3,7 @@
 //! Codes are read before the status, because Alibaba answers throttling with 400 and a lack of rights with 403 or 404.
 
 use crate::provider::error::{Reason, Repeat, VendorWord, by_status};
+use crate::provider::json;
 use crate::provider::scalar::Row;
 
 /// What a vendor's error body says.
@@ -19,7 +20,7 @@ pub(super) struct Refusal {
 impl Refusal {
     /// Reads a JSON or XML error body; HTML of a gateway tells nothing.
     pub(super) fn read(body: &[u8]) -> Self {
-        if let Ok(Row(envelope)) = serde_json::from_slice::<Row<super::wire::ErrorEnvelope>>(body) {
+        if let Ok(Row(envelope)) = json::read::<Row<super::wire::ErrorEnvelope>>(body) {
             let envelope = envelope.unwrap_or_default();
             return Self {
                 code: envelope.code.word(),

@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use crate::provider::json::rows;
 use crate::provider::scalar::{Names, Row, Scalar};
 
 /// One page of `DescribeCrossRegionBackups`, or an error in its place.
@@ -17,7 +18,7 @@ pub(super) struct CrossRegionPage {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct CrossRegionItems {
-    #[serde(rename = "Item")]
+    #[serde(rename = "Item", default, deserialize_with = "rows")]
     pub rows: Option<Vec<Row<CrossRegionRow>>>,
 }
 
@@ -50,7 +51,7 @@ pub(super) struct LocalPage {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct LocalItems {
-    #[serde(rename = "Backup")]
+    #[serde(rename = "Backup", default, deserialize_with = "rows")]
     pub rows: Option<Vec<Row<LocalRow>>>,
 }
 
@@ -84,7 +85,7 @@ pub(super) struct LogPage {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct LogItems {
-    #[serde(rename = "Item")]
+    #[serde(rename = "Item", default, deserialize_with = "rows")]
     pub rows: Option<Vec<Row<LogRow>>>,
 }
 
@@ -111,7 +112,7 @@ pub(super) struct PoliciesPage {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PolicyItems {
-    #[serde(rename = "Item")]
+    #[serde(rename = "Item", default, deserialize_with = "rows")]
     pub rows: Option<Vec<Row<PolicyRow>>>,
 }
 
@@ -156,7 +157,7 @@ pub(super) struct InstancesPage {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct InstanceItems {
-    #[serde(rename = "DBInstance")]
+    #[serde(rename = "DBInstance", default, deserialize_with = "rows")]
     pub rows: Option<Vec<Row<InstanceRow>>>,
 }
 

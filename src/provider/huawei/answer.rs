@@ -12,6 +12,7 @@ use super::wire::{
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::Answer;
+use crate::provider::json;
 use crate::provider::row::Page;
 use crate::provider::scalar::{Row, Scalar};
 
@@ -23,7 +24,7 @@ pub(super) fn read_object<T: DeserializeOwned + Default>(
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
-    let Row(object) = serde_json::from_slice::<Row<T>>(&answer.body)
+    let Row(object) = json::read::<Row<T>>(&answer.body)
         .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
     Ok(object.unwrap_or_default())
 }

@@ -541,6 +541,10 @@ pub(super) fn gather_new<R, T>(
     let mut new_rows = 0;
     for Row(row) in page.rows {
         let instance = row.as_ref().and_then(&read);
+        if instance.is_none() {
+            // It may be anybody's: then who is missing is not gone.
+            paging.miss_a_row();
+        }
         let identity = instance.as_ref().map(|instance| id(instance).to_owned());
         if paging.is_new(identity) {
             new_rows += 1;

@@ -64,13 +64,18 @@ pub(super) fn read_policy(call: &Call, answer: &Answer) -> Result<Told, ListErro
     let mut told = Told::default();
     for Row(row) in rows {
         let Some(row) = row else {
-            return Err(ListError::no_listing(call, answer.status, "no policy"));
+            told.anomalies.push(Anomaly::BadRow);
+            continue;
         };
         let part = part(&row, &mut told.anomalies).ok_or_else(|| {
             let why = "the policy is on and names no destination";
             ListError::no_listing(call, answer.status, why)
         })?;
         told.parts.push(part);
+    }
+    // What cannot be read may be what is copied.
+    if !told.is_whole() && told.destinations().is_empty() {
+        return Err(ListError::no_listing(call, answer.status, "no policy"));
     }
     Ok(told)
 }
@@ -126,6 +131,11 @@ pub(super) fn destination(
 }
 
 impl Told {
+    /// Whether each part of it could be read.
+    fn is_whole(&self) -> bool {
+        !self.anomalies.contains(&Anomaly::BadRow)
+    }
+
     /// The regions to which it copies; none while it is off.
     pub(super) fn destinations(&self) -> Vec<Destination> {
         let on = self.parts.iter().filter(|part| part.is_on);
@@ -180,7 +190,7 @@ impl Told {
                 .flat_map(|backup_type| self.switches(backup_type))
                 .collect(),
             anomalies: self.anomalies.clone(),
-            complete: true,
+            complete: self.is_whole(),
             ..Policy::default()
         }
     }

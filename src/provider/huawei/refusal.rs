@@ -5,13 +5,13 @@ use super::wire::ErrorEnvelope;
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
 use crate::provider::http::Answer;
+use crate::provider::json;
 use crate::provider::scalar::Row;
 
 /// The error that an answer stands for. The message is not repeated: for a wrong signature the gateway echoes all that
 /// was signed, token included.
 pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {
-    let Row(envelope) =
-        serde_json::from_slice::<Row<ErrorEnvelope>>(&answer.body).unwrap_or_default();
+    let Row(envelope) = json::read::<Row<ErrorEnvelope>>(&answer.body).unwrap_or_default();
     let envelope = envelope.unwrap_or_default();
     let nested = envelope.error.0.unwrap_or_default();
     let code = envelope.error_code.word().or_else(|| nested.code.word());

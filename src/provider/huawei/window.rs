@@ -94,7 +94,7 @@ fn has_no_backup(error: &ListError) -> bool {
 /// Takes one answer's windows, in the vendor's order.
 pub(super) fn gather(found: &mut RestoreWindows, rows: Vec<Row<RestoreTime>>, keeper: &Keeper<'_>) {
     for Row(row) in rows {
-        match window(&row.unwrap_or_default(), keeper) {
+        match row.map_or(Err(Anomaly::BadRow), |row| window(&row, keeper)) {
             Ok(window) => found.windows.push(window),
             Err(anomaly) => found.anomalies.push(anomaly),
         }

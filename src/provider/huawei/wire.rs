@@ -1,15 +1,18 @@
 //! The fields that we read of Huawei's answers, and nothing else. Everything is optional, unknown fields are ignored.
 
 use serde::Deserialize;
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use crate::provider::json::{self, rows};
 use crate::provider::scalar::{Names, Row, Scalar};
 
 /// One page of `offsite-backups` or `backups`. Both are answered in the same shape.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct BackupsPage {
+    #[serde(deserialize_with = "rows")]
     pub backups: Option<Vec<Row<BackupRow>>>,
     pub total_count: Scalar,
 }
@@ -53,16 +56,15 @@ pub(super) struct OneOrMany(pub Vec<Row<PolicyPart>>);
 
 impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Shape {
-            Many(Vec<Row<PolicyPart>>),
-            One(PolicyPart),
-        }
-        Ok(Self(match Shape::deserialize(deserializer)? {
-            Shape::Many(parts) => parts,
-            Shape::One(part) => vec![Row(Some(part))],
-        }))
+        let para = Box::<RawValue>::deserialize(deserializer)?;
+        let many = rows(&mut serde_json::Deserializer::from_str(para.get()));
+        many.map(Option::unwrap_or_default)
+            .or_else(|_| match json::read(para.get().as_bytes())? {
+                Row(Some(part)) => Ok(vec![Row(Some(part))]),
+                Row(None) => Err(serde_json::Error::custom("no policy")),
+            })
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -88,9 +90,7 @@ pub(super) struct RestoreTimes {
 fn null_is_empty<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<Row<RestoreTime>>>, D::Error> {
-    Option::deserialize(deserializer)
-        .map(Option::unwrap_or_default)
-        .map(Some)
+    rows(deserializer).map(Option::unwrap_or_default).map(Some)
 }
 
 /// A stretch of time, in milliseconds of the Unix epoch.
@@ -105,6 +105,7 @@ pub(super) struct RestoreTime {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct InstancesPage {
+    #[serde(deserialize_with = "rows")]
     pub instances: Option<Vec<Row<InstanceRow>>>,
     pub total_count: Scalar,
 }
@@ -125,7 +126,9 @@ pub(super) struct InstanceRow {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct OffSiteInstancesPage {
+    #[serde(deserialize_with = "rows")]
     pub offsite_backup_instances: Option<Vec<Row<OffSiteInstanceRow>>>,
+    #[serde(deserialize_with = "rows")]
     pub offsite_backup_instance: Option<Vec<Row<OffSiteInstanceRow>>>,
     pub total_count: Scalar,
 }
@@ -146,6 +149,7 @@ pub(super) struct OffSiteInstanceRow {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Projects {
+    #[serde(deserialize_with = "rows")]
     pub projects: Option<Vec<Row<Project>>>,
 }
 

@@ -7,6 +7,7 @@ use super::wire::{BackupRow, BackupsPage, Envelope, InstanceRow, InstancesPage};
 use crate::provider::Call;
 use crate::provider::error::ListError;
 use crate::provider::http::Answer;
+use crate::provider::json;
 use crate::provider::row::Page;
 use crate::provider::scalar::Row;
 
@@ -19,7 +20,7 @@ pub(super) fn read_result<T: DeserializeOwned + Default>(
     if answer.status != 200 {
         return Err(refused(call, answer));
     }
-    let Row(envelope) = serde_json::from_slice::<Row<Envelope<T>>>(&answer.body)
+    let Row(envelope) = json::read::<Row<Envelope<T>>>(&answer.body)
         .map_err(|error| ListError::unreadable(call, answer.status, &error))?;
     let envelope = envelope.unwrap_or_default();
     let metadata = envelope.response_metadata.0.as_ref();

@@ -39,6 +39,10 @@ impl<'a> Gathering<'a> {
         for Row(row) in page.rows {
             let row = row.unwrap_or_default();
             let id = row.instance_id.text();
+            if id.is_none() {
+                // It may be anybody's: then who is missing is not gone.
+                paging.miss_a_row();
+            }
             new_rows += usize::from(paging.is_new(id.clone()));
             let is_elsewhere = row
                 .region_id
@@ -47,8 +51,6 @@ impl<'a> Gathering<'a> {
             if is_elsewhere {
                 continue;
             }
-            // A row that names nobody may be anybody's: then nothing is missing.
-            self.inventory.complete &= id.is_some();
             if let Some(id) = id.filter(|id| self.ids.insert(id.clone())) {
                 self.inventory.instances.push(found(id, &row));
             }

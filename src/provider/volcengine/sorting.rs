@@ -42,9 +42,12 @@ impl<'a> Sorting<'a> {
             let identity = row.as_ref().and_then(VendorRow::identity);
             let is_new = paging.is_new(identity);
             new_rows += usize::from(is_new);
-            let Some((row, owner)) =
-                row.and_then(|row| row.instance_id.text().map(|owner| (row, owner)))
-            else {
+            let Some(row) = row else {
+                self.anomalies.push(Anomaly::BadRow);
+                paging.miss_a_row();
+                continue;
+            };
+            let Some(owner) = row.instance_id.text() else {
                 self.anomalies.push(Anomaly::UnknownStatus);
                 continue;
             };

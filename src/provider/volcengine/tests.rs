@@ -518,14 +518,14 @@ fn rows_that_are_none_and_rows_of_others_are_counted_and_dropped() {
         row(&json!({"BackupPointId": ""})),
     ];
     let mut anomalies = vec![Anomaly::ForeignInstance];
-    anomalies.extend([Anomaly::UnknownStatus; 5]);
+    anomalies.extend([Anomaly::BadRow; 5]);
     anomalies.push(Anomaly::Duplicate);
     for listing in [Away, AtHome] {
         let listing = read(listing, page(&rows, 11)).unwrap();
         assert_eq!(listing.sets.len(), 4);
         assert_eq!(listing.anomalies, anomalies);
-        // All rows were read, whatever became of them.
-        assert!(listing.complete);
+        // Nobody knows what the five were.
+        assert!(!listing.complete);
     }
 }
 
@@ -801,10 +801,11 @@ fn rows_of_a_region_are_sorted_by_their_instances() {
         assert_eq!(
             told(&together),
             [
-                // Rows that cannot be told whose they are have to be counted somewhere.
-                ("a", 2, vec![unknown; 3], true),
-                ("b", 2, vec![Anomaly::Duplicate], true),
-                ("c", 1, vec![], true),
+                // Rows that cannot be told whose they are have to be counted somewhere, and one that is none may be
+                // anybody's.
+                ("a", 2, vec![unknown, unknown, Anomaly::BadRow], false),
+                ("b", 2, vec![Anomaly::Duplicate], false),
+                ("c", 1, vec![], false),
             ]
         );
         assert_eq!(ids(&together.one_by_one), Vec::<&str>::new());

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::provider::json::rows;
 use crate::provider::scalar::{Row, Scalar};
 
 /// Any answer: what was asked, and what came of it.
@@ -33,6 +34,7 @@ pub(super) struct Failure {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct BackupsPage {
     pub total: Scalar,
+    #[serde(deserialize_with = "rows")]
     pub backups: Option<Vec<Row<BackupRow>>>,
 }
 
@@ -93,6 +95,7 @@ pub(super) struct TimeWindow {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct InstancesPage {
     pub total_instances_num: Scalar,
+    #[serde(deserialize_with = "rows")]
     pub instances: Option<Vec<Row<InstanceRow>>>,
 }
 

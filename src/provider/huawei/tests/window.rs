@@ -114,7 +114,7 @@ fn the_policy_says_whether_anybody_is_asked_for_windows_of_copies() {
 
 #[test]
 fn a_window_that_makes_no_sense_is_counted_and_dropped() {
-    use Anomaly::{BadTime, FutureTime};
+    use Anomaly::{BadRow, BadTime, FutureTime};
     // Noon of the day, in milliseconds; five minutes ahead are believed.
     let noon = now().timestamp_millis();
     let whole = |start: Value, end: Value| json!({"start_time": start, "end_time": end});
@@ -137,9 +137,9 @@ fn a_window_that_makes_no_sense_is_counted_and_dropped() {
             Some(BadTime),
         ),
         (json!({}), Some(BadTime)),
-        (json!(null), Some(BadTime)),
-        (json!([1, 2]), Some(BadTime)),
-        (json!("now"), Some(BadTime)),
+        (json!(null), Some(BadRow)),
+        (json!([1, 2]), Some(BadRow)),
+        (json!("now"), Some(BadRow)),
     ] {
         let good = whole(json!(1000), json!(2000));
         let answers = [times(&json!([row, good])), times(&json!([]))];
