@@ -16,7 +16,10 @@ LISTING = "provider, account, source_region, instance_id, listing"
 # Every replica asks the same listings, and here the worse answer counts: one that fails beside one that does not endangers
 # nothing yet, and is what this dashboard is for. Requests are summed instead: each replica really sends its own, and all
 # of them come off the same limit of the vendor.
-POLL_SUCCESS = f"min by ({LISTING}) (cloud_backup_poll_success{{{CHOSEN}}})"
+# Of what is gone nothing can be read, which is no failure, as on the status page.
+GONE = f"(min by (provider, account, source_region, instance_id) (cloud_backup_instance_gone{{{CHOSEN}}}) == 1)"
+NOT_GONE = f"unless on (provider, account, source_region, instance_id) {GONE}"
+POLL_SUCCESS = f"(min by ({LISTING}) (cloud_backup_poll_success{{{CHOSEN}}}) {NOT_GONE})"
 # Policies and restore windows have an interval of their own.
 SELDOM = "policy|restore_window"
 
@@ -29,7 +32,7 @@ def age_as_share(matcher, unread):
     return f"""
         (time() - min by ({LISTING}) (
             cloud_backup_last_poll_success_timestamp_seconds{{{CHOSEN}, listing{matcher}"{SELDOM}"}}
-        )) / on ({ACCOUNT}) group_left () ({unread})
+        ) {NOT_GONE}) / on ({ACCOUNT}) group_left () ({unread})
     """
 
 
@@ -49,7 +52,8 @@ UP = stat(
 )
 FAILING = stat(
     "Listings failing",
-    """Listings whose last attempt failed, in any replica. The table below names them.""",
+    """Listings whose last attempt failed, in any replica, without those of instances that are gone. The table below names
+    them.""",
     [query(f"count({POLL_SUCCESS} == 0) or vector(0)")],
     steps=NONE_IS_BEST,
 )
@@ -63,9 +67,13 @@ OVERDUE = stat(
 )
 SEARCHES = stat(
     "Searches failing",
-    """Regions whose last search for instances failed: what is new there is not seen.""",
-    [query(f"""count(min by ({ACCOUNT}, source_region) (cloud_backup_discovery_success{{{CHOSEN}}}) == 0)
-        or vector(0)""")],
+    """Regions whose last search for instances failed, or in which none has succeeded for three intervals: what is new there
+    is not seen.""",
+    [query(f"""count(
+            min by ({ACCOUNT}, source_region) (cloud_backup_discovery_success{{{CHOSEN}}}) == 0
+            or time() - min by ({ACCOUNT}, source_region) (cloud_backup_last_discovery_success_timestamp_seconds{{{CHOSEN}}})
+                > on ({ACCOUNT}) group_left () 3 * {configured("discovery")}
+        ) or vector(0)""")],
     steps=NONE_IS_BEST,
     links=[runbook("CloudBackupDiscoveryFailing")],
 )

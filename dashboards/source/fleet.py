@@ -22,8 +22,10 @@ INSTANCE = "provider, account, source_region, instance_id"
 # Each is one series for each instance, however many replicas of the exporter are scraped. Where they disagree, the newest
 # facts and the better verdict count, since the others are about to learn of them; but a switch that one of them has seen
 # off is off, and a gap that one of them has seen is there. The alerting rules judge in the same way.
+# Of what is gone nothing is asked, promised or missed any more, as on the status page; all replicas have to say so.
+GONE = f"(min by ({INSTANCE}) (cloud_backup_instance_gone{{{CHOSEN}}}) == 1)"
 INFO = f"max by ({INSTANCE}) (cloud_backup_instance_info{{{CHOSEN}}})"
-PROTECTED = f"min by ({INSTANCE}) (cloud_backup_instance_protected{{{CHOSEN}}})"
+PROTECTED = f"(min by ({INSTANCE}) (cloud_backup_instance_protected{{{CHOSEN}}}) unless on ({INSTANCE}) {GONE})"
 OBJECTIVE_MET = f"max by ({INSTANCE}, objective) (cloud_backup_objective_met{{{CHOSEN}}})"
 EVERY_OBJECTIVE_MET = f"min by ({INSTANCE}) ({OBJECTIVE_MET})"
 RECOVERY_POINT_OBJECTIVE = f'max by ({INSTANCE}) (cloud_backup_objective_seconds{{{CHOSEN}, objective="recovery_point"}})'
@@ -44,9 +46,15 @@ WITHOUT_COPY = f"""
     (
         max by ({INSTANCE}) (cloud_backup_last_poll_success_timestamp_seconds{{{CHOSEN}, listing="cross_region"}})
         unless on ({INSTANCE}) {REMOTE_AGE}
+        unless on ({INSTANCE}) {GONE}
     )
 """
-LISTINGS_FAILING = f"(max by ({INSTANCE}, listing) (cloud_backup_poll_success{{{CHOSEN}}}) == 0)"
+LISTINGS_FAILING = f"""
+    (
+        max by ({INSTANCE}, listing) (cloud_backup_poll_success{{{CHOSEN}}}) == 0
+        unless on ({INSTANCE}) {GONE}
+    )
+"""
 
 # The name for people: the id where there is no other. Of two names at once, which two replicas can tell while one of them
 # starts, one is taken, since a join with both would be an error.
@@ -61,14 +69,16 @@ STATES = {
     0: ("met", GREEN),
     1: ("near limit", ORANGE),
     2: ("no verdict", GREY),
-    3: ("broken", RED),
-    4: ("copying off", RED),
-    5: ("no copy", RED),
+    3: ("gone", GREY),
+    4: ("broken", RED),
+    5: ("copying off", RED),
+    6: ("no copy", RED),
 }
 STATE = f"""
-    {WITHOUT_COPY} * 0 + 5
-    or ({PROTECTED} == 0) + 4
-    or ({EVERY_OBJECTIVE_MET} == 0) + 3
+    {GONE} * 0 + 3
+    or {WITHOUT_COPY} * 0 + 6
+    or ({PROTECTED} == 0) + 5
+    or ({EVERY_OBJECTIVE_MET} == 0) + 4
     or ({OBJECTIVE_USED} > 0.8) * 0 + 1
     or ({EVERY_OBJECTIVE_MET} == 1) * 0
     or {INFO} * 0 + 2
@@ -128,8 +138,8 @@ COPYING_OFF = stat(
 )
 LISTINGS = stat(
     "Listings failing",
-    """Listings whose last attempt failed, in every replica. The facts behind them are the last known ones and grow
-    older; the exporter's dashboard says why.""",
+    """Listings whose last attempt failed, in every replica, without those of instances that are gone. The facts behind
+    them are the last known ones and grow older; the exporter's dashboard says why.""",
     [query(f"count({LISTINGS_FAILING}) or vector(0)")],
     steps=NONE_IS_BEST,
     links=[runbook("CloudBackupListingUnread")],
@@ -162,7 +172,7 @@ OBJECTIVES_BROKEN = stat(
 INSTANCES = stat(
     "Instances",
     """By state. monitored: polled; unmonitored: found, and left out by a filter or without backups of its own, such as a
-    read-only replica; gone: watched, and no longer known to the provider.""",
+    read-only replica; missing: monitored too, but not in the last list; gone: its own listing says that it does not exist.""",
     [query(
         sum_over_shards(
             "sum by (state)", "provider, account, source_region, state", f"cloud_backup_instances{{{CHOSEN}}}", JOB

@@ -585,8 +585,9 @@ mod tests {
         story.reads("90m", &[copy("3d"), incremental("2d")]);
         // The base is lost, and with it the use of what is still there.
         story.reads("1h", &[incremental("2d")]);
+        story.reads("50m", &[incremental("2d")]);
         assert_eq!(story.counted(), (3, 0, 1));
-        story.reads("1m", &[]);
+        story.reads("2m", &[]).reads("1m", &[]);
         assert_eq!(story.counted().2, 1);
     }
 

@@ -12,6 +12,9 @@ use crate::log_chain::{Coverage, LogReading};
 /// A set that will leave the look-back so soon is asked for as if it had: a question may stand in line for a while.
 const SOON: Duration = Duration::hours(1);
 
+/// So far beyond the look-back a set is asked for, or twice the look-back back where that is longer.
+const BEYOND: Duration = Duration::days(31);
+
 /// Sets are asked for from a little before the one that is meant.
 const SLACK: Duration = Duration::minutes(1);
 
@@ -246,12 +249,11 @@ impl InstanceFacts {
                 *known = dated.max(*known);
             }
         }
-        // No more than twice the look-back is ever read.
-        let length = now - edge;
+        let beyond = BEYOND.max(now - edge);
         let oldest = newest
             .into_iter()
             .filter(|(region, dated)| {
-                places.contains(region) && *dated < edge + SOON && *dated > edge - length
+                places.contains(region) && *dated < edge + SOON && *dated > edge - beyond
             })
             .map(|(_, dated)| dated - SLACK)
             .min()?;
@@ -406,6 +408,35 @@ mod tests {
         // A newer one is enough.
         story.reads(CrossRegion, "6m", &[copy("1d")]);
         assert_eq!(story.reads_back_to(CrossRegion), None);
+    }
+
+    #[test]
+    fn a_short_look_back_hides_no_deletion() {
+        let lookback = Lookback {
+            sets: std::time::Duration::from_secs(60),
+            ..LOOKBACK
+        };
+        let story = Story::new();
+        story
+            .told(Some(90))
+            .reads(CrossRegionLog, "1m", &[log("70m", "1m")]);
+        let reads = |when, back_to, sets: &[BackupSet]| {
+            let listing = Listing {
+                back_to,
+                ..listing(sets.to_vec())
+            };
+            let read = Ok(listing.into());
+            story
+                .0
+                .record(&Story::key(), CrossRegion, ago(when), lookback, read);
+            story.facts().reads_back_to(CrossRegion, lookback, now())
+        };
+        let from = Some(ago("71m"));
+        assert_eq!(reads("60m", None, &[copy("60m")]), from);
+        assert_eq!(reads("2m", from, &[copy("60m")]), from);
+        assert_eq!(story.base(), Some(ago("60m")));
+        assert_eq!(reads("1m", from, &[]), from);
+        assert_eq!(story.base(), None);
     }
 
     #[test]

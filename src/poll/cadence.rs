@@ -545,6 +545,29 @@ mod tests {
     const DAYS: i64 = 24 * 60;
 
     #[test]
+    fn nobody_waits_for_a_part_of_the_instance() {
+        let part = |set: BackupSet| BackupSet {
+            backup_type: BackupType::Partial,
+            ..set
+        };
+        // As full sets they would be due within minutes, by their rhythm or because one is being made.
+        let parts = || sets(every(DAYS, 9, DAYS - 30)).into_iter().map(part);
+        let running = part(with(Status::Running, local("5m")));
+        assert_eq!(minutes(&parts().collect::<Vec<_>>(), &[]), 59);
+        assert_eq!(minutes(&[running.clone()], &[]), 59);
+        // They change nothing about when the others are due, and nothing waits to be copied.
+        let whole = sets(every(DAYS, 9, DAYS - 30));
+        let mixed: Vec<_> = parts().chain(whole.clone()).chain([running]).collect();
+        assert_eq!(minutes(&mixed, &[]), minutes(&whole, &[]));
+        let copies: Vec<_> = every(DAYS, 9, DAYS)
+            .into_iter()
+            .map(|ended| copy_in("cn-shanghai", &format!("{ended}m")))
+            .collect();
+        let originals: Vec<_> = parts().collect();
+        assert_eq!(minutes(&copies, &originals), minutes(&copies, &[]));
+    }
+
+    #[test]
     fn a_listing_is_due_soon_after_the_next_set() {
         // Sets take ten minutes, and are looked for since they may have failed: ten minutes after each may have begun.
         let check = |what: &str, ended: Vec<i64>, expected: i64| {

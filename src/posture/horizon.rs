@@ -8,13 +8,19 @@ use crate::target::Objective;
 
 impl View<'_> {
     /// The next instant at which something in this judgement may become different, but for ages, by the mere passing of
-    /// time: a set leaves the look-back or expires, or something becomes as old as was promised.
+    /// time: a set leaves the look-back, expires or outlives its retention, or something becomes as old as was promised.
     pub(super) fn holds_until(&self, posture: &Posture) -> Option<DateTime<Utc>> {
         let sets = ListingKind::ALL
             .into_iter()
             .flat_map(|kind| self.sets(kind))
             .flat_map(|set| [set.expires, self.leaves_lookback(set)])
             .flatten();
+        // Until then logs continue it.
+        let remembered = ListingKind::ALL
+            .into_iter()
+            .filter_map(|kind| self.read(kind));
+        let remembered = remembered.flat_map(|sets| &sets.remembered);
+        let kept = remembered.filter_map(|set| self.facts.kept_until(set));
         let promises = posture.verdicts.iter().flat_map(|verdict| {
             // Copying is in time up to the last instant and including it; the others up to it.
             let beyond =
@@ -24,7 +30,8 @@ impl View<'_> {
                 time.checked_add_signed(promise)?.checked_add_signed(beyond)
             })
         });
-        sets.chain(promises).filter(|time| *time > self.now).min()
+        let all = sets.chain(kept).chain(promises);
+        all.filter(|time| *time > self.now).min()
     }
 
     /// When a set will have left the look-back.

@@ -31,9 +31,10 @@ fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<Whence>) {
         let is_of_no_use = match set.backup_type {
             BackupType::Full | BackupType::Log => false,
             BackupType::Partial => true,
-            BackupType::Incremental => !bases.iter().any(|(base, _)| {
+            BackupType::Incremental => !bases.iter().any(|(base, (_, is_listed))| {
                 base.backup_type == BackupType::Full
                     && is_usable(base)
+                    && (*is_listed || is_kept(base))
                     && (base.scope, &base.backup_region) == (set.scope, &set.backup_region)
                     && base.started.or(base.ended) < set.started.or(set.ended)
             }),
@@ -43,6 +44,11 @@ fn every_set(facts: &InstanceFacts) -> (Vec<BackupSet>, Vec<Whence>) {
         }
     }
     all.into_iter().unzip()
+}
+
+/// Nobody has a policy here, so that only a set of a known end is known to be kept once it is no longer listed.
+fn is_kept(set: &BackupSet) -> bool {
+    set.recovery_point.is_some() && set.expires.is_some_and(|expires| expires > now())
 }
 
 fn is_usable(set: &BackupSet) -> bool {
@@ -91,7 +97,7 @@ fn last_success(sets: &[BackupSet]) -> Option<DateTime<Utc>> {
 /// The newest recovery point of each place: that of the newest usable set, or of a log file that continues it.
 fn recovery_points(sets: &[BackupSet], whence: &[Whence]) -> BTreeMap<Place, DateTime<Utc>> {
     let mut newest = BTreeMap::new();
-    // Nobody says how long remembered sets are kept, so that logs continue listed ones alone.
+    // Logs continue those that are listed, and those that say themselves that they are still kept.
     let mut bases = BTreeMap::new();
     for (set, (_, is_listed)) in sets.iter().zip(whence) {
         let Some(point) = set.recovery_point else {
@@ -102,7 +108,7 @@ fn recovery_points(sets: &[BackupSet], whence: &[Whence]) -> BTreeMap<Place, Dat
         }
         let known = newest.entry(place_of(set)).or_insert(point);
         *known = point.max(*known);
-        if *is_listed {
+        if *is_listed || set.expires.is_some() {
             let known = bases.entry(place_of(set)).or_insert(point);
             *known = point.max(*known);
         }

@@ -394,7 +394,7 @@ fn logs_that_were_not_read_back_to_the_set_are_not_taken_for_granted() {
 
 #[test]
 fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
-    let logs = || vec![log_in(AWAY, "90m", "5m")];
+    let logs = || vec![log_in(AWAY, "3h", "5m")];
     let remembered = |set: BackupSet| {
         let sets = Sets {
             remembered: vec![set],
@@ -438,6 +438,14 @@ fn a_remembered_set_carries_logs_only_while_it_is_known_to_be_kept() {
         let instance = remembered(set).with_policy(policy);
         let (point, gaps) = reached(&instance);
         assert_eq!((point, gaps), (reaches, Some(0)), "{case}");
+        let carries = reaches == Some(ago("5m"));
+        let holds_until = judged(&instance).holds_until;
+        let day = Some(now() + Duration::days(1));
+        assert_eq!(
+            carries,
+            holds_until.is_some_and(|until| Some(until) <= day),
+            "{case}"
+        );
         // It is the newest success all the same.
         let posture = judged(&instance);
         let full = posture

@@ -9,7 +9,7 @@ use crate::backup::{BackupType, ListingKind, Scope};
 use crate::facts::Found;
 use crate::log_chain::Reach;
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// The newest instant to which each place restores, and the holes in its logs. A log file counts only if it continues a
     /// usable set: there is nothing to replay it on otherwise.
     pub(super) fn recovery_points(&self) -> (BTreeMap<Place, DateTime<Utc>>, BTreeMap<Place, u64>) {

@@ -264,12 +264,11 @@ pub fn gather<R: VendorRow>(
             continue;
         }
         new_rows += 1;
-        match row {
-            Some(row) => take(listing, row, subject),
-            None => {
-                listing.anomalies.push(Anomaly::BadRow);
-                paging.miss_a_row();
-            }
+        if let Some(row) = row {
+            take(listing, row, subject);
+        } else {
+            listing.anomalies.push(Anomaly::BadRow);
+            paging.miss_a_row();
         }
     }
     paging.read(PageRead {

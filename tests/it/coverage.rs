@@ -17,7 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Polls these instances, everything about them once a second.
 fn eager(vendor: Vendor, cloud: &sim::Cloud, ids: &[&str]) -> Configuration {
     let mut configuration = Configuration::at(vendor, cloud, ids);
-    configuration.poll = "interval: 1s, policy_interval: 1s, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1s, policy_interval: 1s, timeout: 5m".to_owned();
     configuration
 }
 

@@ -124,7 +124,7 @@ async fn come_and_go(vendor: Vendor) {
     assert_eq!(states(&scrape, vendor)[0], Some(1.0), "{vendor:?}");
     assert!(is_known(&scrape, "db-new"), "{vendor:?}");
     let log = exporter.stop().await;
-    assert!(log.contains("instances are gone"), "{log}");
+    assert!(log.contains("the instance is gone"), "{log}");
 }
 
 #[tokio::test]

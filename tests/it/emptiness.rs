@@ -89,8 +89,7 @@ async fn page_and_readiness_say_why_they_are_empty_and_stop_saying_it() {
     cloud.add_instance(bare_at(vendor, "rr-replica").read_replica_of("rm-orders"));
     // Until the first answer, nobody knows.
     cloud.inject(Fault::new(FaultKind::Hang).operation("DescribeDBInstances"));
-    let mut configuration = Configuration::searching(vendor, &cloud, "");
-    configuration.poll.push_str(", mode: fixed");
+    let configuration = Configuration::searching(vendor, &cloud, "");
     let exporter = Exporter::start(&configuration).await;
     let ready = exporter.get("/-/ready").await;
     assert_eq!(ready.status(), 503);
@@ -105,8 +104,10 @@ async fn page_and_readiness_say_why_they_are_empty_and_stop_saying_it() {
     says(&exporter, why).await;
 
     // The search is refused.
+    drop(exporter);
     cloud.clear_faults();
     cloud.deny("test", "DescribeDBInstances");
+    let exporter = Exporter::start(&configuration).await;
     let is_refused = |page: &str| page.contains("permission");
     let page = until(&exporter, is_refused).await;
     let why = "Account test cannot be searched for instances in cn-hangzhou: DescribeDBInstances of all instances";

@@ -256,7 +256,7 @@ async fn a_throttled_call_waits_as_long_as_the_gateway_says() {
         .times(1),
     );
     let mut configuration = Configuration::at(Vendor::Huawei, &cloud, &["i1in01"]);
-    configuration.poll = "interval: 20s, timeout: 2m".to_owned();
+    configuration.poll = "interval: 20s, timeout: 5m".to_owned();
     configuration.instances[0].2 = format!("backup_regions: [{AWAY}]");
     let exporter = Exporter::start(&configuration).await;
     let scrape = exporter.ready().await;
@@ -281,7 +281,7 @@ async fn a_wrong_secret_costs_one_signature_where_six_would_lock_the_key() {
     let (key_id, secret) = key_of(Vendor::Huawei);
     cloud.set_secret(key_id, "another");
     let mut configuration = Configuration::at(Vendor::Huawei, &cloud, &ids);
-    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1h, timeout: 5m".to_owned();
     let exporter = Exporter::start(&configuration).await;
     let scrape = exporter.ready().await;
     // Fifteen listings wanted to be read; one signature was tried.

@@ -87,7 +87,7 @@ async fn divide(vendor: Vendor) {
     let exclude = ", exclude: ['-test$']";
     let mut configuration = Configuration::searching(vendor, &cloud, exclude);
     configuration.poll =
-        "interval: 1h, policy_interval: 1h, discovery_interval: 1h, timeout: 2m".to_owned();
+        "interval: 1h, policy_interval: 1h, discovery_interval: 1h, timeout: 5m".to_owned();
     // Named as well: one that is found, one that is left out of what is found, and two that do not exist.
     configuration.instances = ["db-3", "db-4-test", "db-misspelt", "db-mistaken"]
         .map(|id| {
@@ -170,7 +170,7 @@ async fn a_shard_knows_itself_by_the_name_of_its_pod_and_a_new_one_takes_only_it
     }
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     let mut configuration = Configuration::of(&cloud, &ids).reading("cross_region, local");
-    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1h, timeout: 5m".to_owned();
     let folder = Folder::new();
     let file = folder.write("exporter.yml", &configuration.yaml());
     let file = format!("--config.file={}", file.display());

@@ -44,7 +44,7 @@ async fn a_restart_serves_the_last_known_facts_at_once_also_when_the_clouds_are_
             &Configuration::at(vendor, &cloud, &[vendor.name()]).account();
     }
     // One poll, so that nothing changes between the last scrape and the end.
-    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1h, timeout: 5m".to_owned();
     let path = folder.path("made/when/missing");
     let exporter = start_in(&path, &configuration).await;
     let before = exporter.ready().await;
@@ -122,7 +122,7 @@ async fn a_restart_with_another_count_of_shards_takes_back_its_own_instances_alo
     }
     let exclude = ", exclude: ['-test$']";
     let mut configuration = Configuration::searching(Vendor::Alibaba, &cloud, exclude);
-    configuration.poll = "interval: 1h, discovery_interval: 1h, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1h, discovery_interval: 1h, timeout: 5m".to_owned();
     let ids = |scrape: &Scrape, name| -> BTreeSet<String> {
         let series = scrape.all(name, &[]);
         series

@@ -44,7 +44,7 @@ async fn one_call_a_page_lists_every_instance_of_a_region() {
     let (cloud, mut configuration) = with_instances(&ids).await;
     // Somebody else's instance is on the same pages.
     cloud.add_instance(daily("redis-unwatched"));
-    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1h, timeout: 5m".to_owned();
     let exporter = Exporter::start(&configuration).await;
     let scrape = exporter.ready().await;
 
@@ -216,7 +216,7 @@ async fn an_error_is_classified_by_its_code_before_its_status() {
 #[tokio::test]
 async fn a_400_that_passes_by_itself_is_mended_by_asking_again() {
     let (cloud, mut configuration) = with_instances(&["redis-1"]).await;
-    configuration.poll = "interval: 30s, timeout: 2m".to_owned();
+    configuration.poll = "interval: 30s, timeout: 5m".to_owned();
     cloud.inject(Fault::new(error(400, "InternalError")).times(1));
     let exporter = Exporter::start(&configuration).await;
     let scrape = exporter.ready().await;
@@ -261,7 +261,7 @@ async fn no_list_is_an_empty_one() {
 #[tokio::test]
 async fn a_wrong_secret_costs_one_call_an_interval() {
     let (cloud, mut configuration) = with_instances(&["redis-1", "redis-2"]).await;
-    configuration.poll = "interval: 1h, timeout: 2m".to_owned();
+    configuration.poll = "interval: 1h, timeout: 5m".to_owned();
     cloud.set_secret(key_of(Vendor::Volcengine).0, "another");
     let exporter = Exporter::start(&configuration).await;
     let scrape = exporter.ready().await;

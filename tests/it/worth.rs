@@ -477,9 +477,8 @@ async fn one_database_a_day_keeps_no_promise_of_any_vendor_that_has_such_sets() 
 /// The operations that list local sets and instances.
 const fn lists_of(vendor: Vendor) -> [&'static str; 2] {
     match vendor {
-        Vendor::Alibaba => ["DescribeBackups", "DescribeDBInstances"],
+        Vendor::Alibaba | Vendor::Volcengine => ["DescribeBackups", "DescribeDBInstances"],
         Vendor::Huawei => ["ListBackups", "ListInstances"],
-        Vendor::Volcengine => ["DescribeBackups", "DescribeDBInstances"],
     }
 }
 

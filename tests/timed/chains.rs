@@ -213,19 +213,15 @@ async fn every_source_of_alibabas_chain_is_good_for_a_poll() {
         .set("ALIBABA_CLOUD_CREDENTIALS_URI", url);
 
     let metadata = ["metadata-token", "metadata-credentials"];
-    for reading in [
-        check(environment, "the environment", &[]),
-        check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]),
-        check(keys, "mode AK", &[]),
-        check(by_role, "mode RamRoleArn", &["AssumeRole"]),
-        check(chained, "mode ChainableRamRoleArn", &["AssumeRole"]),
-        check(of_machine, "mode EcsRamRole", &metadata),
-        check(ini, "type access_key", &[]),
-        check(machine, "metadata", &metadata),
-        check(uri, "ALIBABA_CLOUD_CREDENTIALS_URI", &["credentials-uri"]),
-    ] {
-        reading.await;
-    }
+    check(environment, "the environment", &[]).await;
+    check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]).await;
+    check(keys, "mode AK", &[]).await;
+    check(by_role, "mode RamRoleArn", &["AssumeRole"]).await;
+    check(chained, "mode ChainableRamRoleArn", &["AssumeRole"]).await;
+    check(of_machine, "mode EcsRamRole", &metadata).await;
+    check(ini, "type access_key", &[]).await;
+    check(machine, "metadata", &metadata).await;
+    check(uri, "ALIBABA_CLOUD_CREDENTIALS_URI", &["credentials-uri"]).await;
 }
 
 async fn huawei() -> Machine {
@@ -289,24 +285,22 @@ async fn every_source_of_huaweis_chain_is_good_for_a_poll() {
     pod.set("HC_CONTAINER_CREDENTIALS_FULL_URI", url)
         .set("HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", token);
 
-    for reading in [
-        check(oidc, "OIDC token file", &["AssumeAgencyWithOIDC"]),
-        check(environment, "the environment", &[]),
-        check(
-            federated,
-            "for provider sim-test-huawei",
-            &["CreateTokenWithIdToken", "CreateTemporaryAccessKeyByToken"],
-        ),
-        check(profile, "section \"basic\" of", &[]),
-        check(
-            machine,
-            "metadata",
-            &["CreateMetadataToken", "GetSecurityKey"],
-        ),
-        check(pod, "metadata", &["GetPodIdentityCredentials"]),
-    ] {
-        reading.await;
-    }
+    check(oidc, "OIDC token file", &["AssumeAgencyWithOIDC"]).await;
+    check(environment, "the environment", &[]).await;
+    check(
+        federated,
+        "for provider sim-test-huawei",
+        &["CreateTokenWithIdToken", "CreateTemporaryAccessKeyByToken"],
+    )
+    .await;
+    check(profile, "section \"basic\" of", &[]).await;
+    check(
+        machine,
+        "metadata",
+        &["CreateMetadataToken", "GetSecurityKey"],
+    )
+    .await;
+    check(pod, "metadata", &["GetPodIdentityCredentials"]).await;
 }
 
 async fn volcengine() -> Machine {
@@ -350,19 +344,16 @@ async fn every_source_of_volcengines_chain_is_good_for_a_poll() {
     let machine = volcengine().await;
     machine.cloud.attach_role(Vendor::Volcengine, ROLE);
 
-    for reading in [
-        check(environment, "the environment", &[]),
-        check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]),
-        check(keys, "mode AK", &[]),
-        check(by_role, "mode RamRoleArn", &["AssumeRole"]),
-        check(
-            machine,
-            "metadata",
-            &["metadata-token", "metadata-credentials"],
-        ),
-    ] {
-        reading.await;
-    }
+    check(environment, "the environment", &[]).await;
+    check(oidc, "OIDC token file", &["AssumeRoleWithOIDC"]).await;
+    check(keys, "mode AK", &[]).await;
+    check(by_role, "mode RamRoleArn", &["AssumeRole"]).await;
+    check(
+        machine,
+        "metadata",
+        &["metadata-token", "metadata-credentials"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -323,7 +323,6 @@ pub(super) fn manual(instance: &Instance, number: usize, start: DateTime<Utc>) -
         consistent: start,
         full: true,
         one_database: false,
-        copied_home: false,
         failed: false,
         size_bytes: size,
     }

@@ -29,8 +29,6 @@ pub(crate) struct Backup {
     pub(crate) full: bool,
     /// It holds one database of several.
     pub(crate) one_database: bool,
-    /// Its copies are said to be kept in the region of the instance.
-    pub(crate) copied_home: bool,
     pub(crate) failed: bool,
     pub(crate) size_bytes: u64,
 }
@@ -42,12 +40,17 @@ pub(crate) struct Copy {
     pub(crate) region: String,
     /// When the copy was complete, and listed.
     pub(crate) end: DateTime<Utc>,
+    /// It is said to be kept in the region of the instance.
+    pub(crate) at_home: bool,
 }
+
+/// From then until then, the end excluded, or for ever.
+type Period = (DateTime<Utc>, Option<DateTime<Utc>>);
 
 impl Copy {
     /// The region that is said to keep it.
     pub(crate) fn told_region<'a>(&'a self, instance: &'a Instance) -> &'a str {
-        if self.backup.copied_home {
+        if self.at_home {
             &instance.region
         } else {
             &self.region
@@ -312,6 +315,7 @@ pub(crate) fn copies(instance: &Instance, mishaps: &Mishaps, now: DateTime<Utc>)
             };
             if !backup.failed && end <= now && end > now - instance.retention {
                 copies.push(Copy {
+                    at_home: mishaps.has(Quirk::CopiedHome, backup.start),
                     backup,
                     region: destination.region.clone(),
                     end,
@@ -366,7 +370,6 @@ fn backup(instance: &Instance, schedule: &Schedule, mishaps: &Mishaps, slot: i64
         },
         full,
         one_database: mishaps.has(Quirk::OneDatabase, start),
-        copied_home: mishaps.has(Quirk::CopiedHome, start),
         failed,
         size_bytes: if failed || mishaps.has(Quirk::Empty, start) {
             0
@@ -523,8 +526,10 @@ mod tests {
         let sets = backups(&instance, &mishaps, noon());
         let odd: Vec<_> = sets.iter().filter(|set| set.size_bytes == 0).collect();
         assert_eq!((sets.len(), odd.len()), (31, 2));
-        assert!(odd.iter().all(|set| set.one_database && set.copied_home));
+        assert!(odd.iter().all(|set| set.one_database));
         assert!(odd.iter().all(|set| set.consistent > set.end + DAY));
+        let at_home = copies(&instance, &mishaps, noon());
+        assert_eq!(at_home.iter().filter(|copy| copy.at_home).count(), 2);
         mishaps.begin_quirk(Quirk::FullsLost, noon() - DAY * 10);
         let sets = backups(&instance, &mishaps, noon());
         let lost = |set: &Backup| set.full && set.start >= noon() - DAY * 10;

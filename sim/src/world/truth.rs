@@ -130,7 +130,7 @@ fn copies(holding: &Holding, vendor: Vendor, now: DateTime<Utc>) -> Vec<(String,
     }
     let mut copies = Vec::new();
     for copy in holding.copies(now) {
-        let is_elsewhere = !copy.backup.copied_home || vendor == Vendor::Huawei;
+        let is_elsewhere = !copy.at_home || vendor == Vendor::Huawei;
         // Huawei's differential backups stay at home.
         let is_copied = copy.backup.full || vendor != Vendor::Huawei;
         if let Some(set) = restorable(vendor, instance, &copy.backup)

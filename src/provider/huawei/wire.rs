@@ -56,10 +56,10 @@ pub(super) struct OneOrMany(pub Vec<Row<PolicyPart>>);
 
 impl<'de> Deserialize<'de> for OneOrMany {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let para = Box::<RawValue>::deserialize(deserializer)?;
-        let many = rows(&mut serde_json::Deserializer::from_str(para.get()));
+        let policy = Box::<RawValue>::deserialize(deserializer)?;
+        let many = rows(&mut serde_json::Deserializer::from_str(policy.get()));
         many.map(Option::unwrap_or_default)
-            .or_else(|_| match json::read(para.get().as_bytes())? {
+            .or_else(|_| match json::read(policy.get().as_bytes())? {
                 Row(Some(part)) => Ok(vec![Row(Some(part))]),
                 Row(None) => Err(serde_json::Error::custom("no policy")),
             })

@@ -269,6 +269,23 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_instance_is_shown_as_of_no_use_whatever_became_of_it() {
+        let part = |set| BackupSet {
+            backup_type: BackupType::Partial,
+            ..set
+        };
+        let parts = [part(local("1d")), part(failed(local("2d")))];
+        assert_eq!(history(&parts).words(), "2 sets not usable");
+        let incremental = |ended| BackupSet {
+            backup_type: BackupType::Incremental,
+            ..local(ended)
+        };
+        assert_eq!(history(&[incremental("1d")]).words(), "1 set not usable");
+        let both = [incremental("1d"), local("2d")];
+        assert_eq!(history(&both).words(), "2 sets usable");
+    }
+
+    #[test]
     fn each_kind_of_mark_is_one_path() {
         let unavailable = BackupSet {
             available: false,
