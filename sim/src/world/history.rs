@@ -9,15 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::instance::{Destination, Instance, Quirk, Schedule, Trouble};
 use super::policy::Policy;
 
-/// From when until when; the end is excluded, and may be open.
-type Period = (DateTime<Utc>, Option<DateTime<Utc>>);
-
 /// A finished local backup.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and any of them goes with any other"
-)]
 pub(crate) struct Backup {
     /// Number of the slot, unique within the instance.
     pub(crate) slot: i64,
