@@ -3,6 +3,8 @@
 //! Pure. What the files cover is kept by `facts` from one reading to the next, as only the newest files are listed each
 //! time; `posture` asks how far the logs reach.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Duration, Utc};
 
 use crate::backup::{BackupSet, BackupType};
@@ -144,12 +146,21 @@ impl Coverage {
             DateTime::<Utc>::MAX_UTC
         };
         let is_log = |set: &&BackupSet| set.backup_type == BackupType::Log && set.is_sound(now);
-        let left = left.into_iter().filter(|set| set.dated() <= Some(edge));
-        let files = left.chain(listed).filter(is_log);
+        let before: Vec<_> = left.into_iter().filter(is_log).collect();
+        let listed: Vec<_> = listed.into_iter().filter(is_log).collect();
+        let deleted = if is_whole {
+            deleted(&before, &listed, edge, now)
+        } else {
+            BTreeSet::new()
+        };
+        let is_left = |region: &str| !deleted.contains(region);
+        let left = before.iter().filter(|set| set.dated() <= Some(edge));
+        let left = left.filter(|set| is_left(&set.backup_region));
         let known = self.stretches.iter();
         let mut pieces: Vec<_> = known
+            .filter(|stretch| is_left(&stretch.backup_region))
             .filter_map(|stretch| stretch.before(end))
-            .chain(files.filter_map(Stretch::of))
+            .chain(left.chain(&listed).filter_map(|set| Stretch::of(set)))
             .collect();
         pieces.sort_by(|one, other| {
             (&one.backup_region, one.from).cmp(&(&other.backup_region, other.from))
@@ -174,7 +185,10 @@ impl Coverage {
         forget_the_oldest(&mut stretches);
         Self {
             stretches,
-            read_from: if is_whole {
+            read_from: if !deleted.is_empty() {
+                // What is left of them is read once more.
+                Some(from)
+            } else if is_whole {
                 Some(self.read_from.map_or(from, |read| read.min(from)))
             } else {
                 self.read_from
@@ -276,6 +290,28 @@ impl Coverage {
     }
 }
 
+/// The regions of which no file is left that was listed before and should be: somebody deletes them there, as Huawei does
+/// when copying is switched off, and nobody knows what is left of older ones.
+fn deleted<'a>(
+    before: &[&'a BackupSet],
+    listed: &[&BackupSet],
+    edge: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> BTreeSet<&'a str> {
+    let is_same = |one: &BackupSet, other: &BackupSet| {
+        (&one.backup_region, one.dated()) == (&other.backup_region, other.dated())
+    };
+    let mut regions: BTreeMap<&str, bool> = BTreeMap::new();
+    for log in before {
+        if log.dated() > Some(edge + TOLERANCE) && log.finished() <= Some(now) {
+            let is_there = listed.iter().any(|listed| is_same(log, listed));
+            *regions.entry(&log.backup_region).or_default() |= is_there;
+        }
+    }
+    let gone = regions.into_iter().filter(|(_, is_there)| !is_there);
+    gone.map(|(region, _)| region).collect()
+}
+
 /// Whatever their region.
 fn forget_the_oldest(stretches: &mut Vec<Stretch>) {
     let too_many = stretches.len().saturating_sub(MOST_STRETCHES);
@@ -375,6 +411,31 @@ mod tests {
     fn reach(coverage: &Coverage, base: Option<i64>) -> (Option<i64>, u64) {
         let Reach { newest, gaps } = coverage.reach(REGION, base.map(minutes_ago));
         (newest.map(|newest| (now() - newest).num_minutes()), gaps)
+    }
+
+    #[test]
+    fn where_every_file_was_deleted_older_ones_count_no_longer_and_are_read_once_more() {
+        let day = read(&Coverage::default(), &[], &logs(110, 0));
+        assert_eq!(day.stretches.len(), 1);
+        // An hour later there are other files: of those that were listed none is left.
+        let later = |listed: &[BackupSet]| read(&day, &logs(110, 0), listed);
+        let none = later(&[]);
+        assert_eq!(none.stretches, []);
+        let lookback = std::time::Duration::from_secs(7200);
+        let back = |known: &Coverage| known.reads_back_to(minutes_ago(600), lookback, now());
+        assert!(back(&none).is_some());
+        // One that is left vouches for those before it.
+        assert_eq!(later(&logs(10, 0)).stretches.len(), 1);
+        let other = log_in("cn-beijing", 50, 40);
+        let elsewhere = read(&day, &[other.clone()], &[logs(110, 0), vec![]].concat());
+        assert_eq!(elsewhere.stretches, day.stretches, "only its own region");
+        // A part of an answer shows nothing about what is missing.
+        let part = LogReading {
+            is_whole: false,
+            ..reading(120)
+        };
+        let part = day.followed_by(&logs(110, 0), &[], part);
+        assert_eq!(part.stretches, day.stretches);
     }
 
     #[test]

@@ -425,7 +425,9 @@ impl Soak {
         let mut next_look = start + Duration::from_secs(60);
         let mut next_judgement = start + JUDGED_EVERY;
         let mut next_day = start + DAY;
-        while start.elapsed() < time && self.model.problems.len() < MOST_PROBLEMS {
+        let (begun, limit) = (std::time::Instant::now(), most_real_time());
+        let is_in_time = || begun.elapsed() < limit;
+        while start.elapsed() < time && self.model.problems.len() < MOST_PROBLEMS && is_in_time() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             // Whatever else is due at this instant comes first.
             for _ in 0..8 {
@@ -467,6 +469,12 @@ impl Soak {
             .days
             .push((day, resident, descriptors, tasks, instances));
         self.model.tidy();
+        println!(
+            "day {day}: {} comparisons, {} mismatches, {} s of false green",
+            self.tale.comparisons,
+            self.model.problems.len(),
+            self.oracle.findings.false_green
+        );
     }
 
     /// What a client gets, which has to be what one would write from the beginning, within a second at the latest.
@@ -1208,8 +1216,9 @@ fn summary(
     problems: usize,
 ) -> String {
     let mut text = format!(
-        "seed {seed}, {} simulated hours\n\n",
-        time.as_secs() / HOUR.as_secs()
+        "seed {seed}, {} of {} simulated days\n\n",
+        tale.days.last().map_or(0, |(day, ..)| *day),
+        time.as_secs() / DAY.as_secs()
     );
     let mut told = |title: &str, rows: &BTreeMap<&'static str, u64>| {
         writeln!(text, "{title}: {}", rows.values().sum::<u64>()).unwrap();
@@ -1241,6 +1250,15 @@ fn summary(
         .unwrap();
     }
     text
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// After so long what was simulated has to do.
+fn most_real_time() -> Duration {
+    Duration::from_secs(60 * number("SOAK_MINUTES", 24 * 60))
 }
 
 async fn soak(seed: u64, time: Duration) {
@@ -1283,8 +1301,6 @@ async fn hours_of_hostile_weather_are_told_as_a_plain_model_tells_them() {
 #[tokio::test(start_paused = true)]
 #[ignore = "a simulated month takes minutes; tests/soak/run does it"]
 async fn a_month_of_hostile_weather_is_told_as_a_plain_model_tells_it() {
-    let number =
-        |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
     let days: u32 = number("SOAK_DAYS", 30).try_into().unwrap();
     soak(number("SOAK_SEED", 1), DAY * days).await;
 }

@@ -1123,8 +1123,28 @@ impl Model {
     /// What log files hold: those of before up to where a whole listing usually begins, and those that it has.
     fn covered(&self, before: &SetsRead, read: &SetsRead, now: Time) -> Vec<Stretch> {
         let edge = self.edge("log", now);
+        let all = || before.sets.iter().chain(&before.remembered);
+        // Where all files are gone that were listed, nobody vouches for older ones.
+        let is_gone = |region: &str| {
+            let mut should_be = all()
+                .filter(|set| set.backup_type == "log" && set.is_sound() && set.region == region)
+                .filter(|set| set.dated() > Some(edge + LOG_BREAK) && set.finished() <= Some(now))
+                .peekable();
+            read.complete
+                && should_be.peek().is_some()
+                && should_be.all(|set| {
+                    let listed = read.sets.iter().filter(|log| log.backup_type == "log");
+                    !listed
+                        .filter(|log| log.is_sound())
+                        .any(|log| log.region == region && log.dated() == set.dated())
+                })
+        };
         let mut pieces = Vec::new();
-        for stretch in &before.covered {
+        for stretch in before
+            .covered
+            .iter()
+            .filter(|stretch| !is_gone(&stretch.region))
+        {
             if !read.complete {
                 pieces.push(stretch.clone());
             } else if stretch.from < edge {
@@ -1135,8 +1155,7 @@ impl Model {
                 });
             }
         }
-        let left = before.sets.iter().chain(&before.remembered);
-        let left = left.filter(|set| set.dated() <= Some(edge));
+        let left = all().filter(|set| set.dated() <= Some(edge) && !is_gone(&set.region));
         for log in left.chain(&read.sets) {
             if log.backup_type != "log" || !log.is_sound() {
                 continue;

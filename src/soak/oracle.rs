@@ -400,8 +400,9 @@ impl Oracle {
                 "DescribeCrossRegionLogBackupFiles",
             ],
         };
-        told.local.retain(|set| is_told(local, set.end, now));
-        told.copies.retain(|(_, set)| is_told(copies, set.end, now));
+        told.local.retain(|set| is_told(local, set.listed, now));
+        told.copies
+            .retain(|(_, set)| is_told(copies, set.listed, now));
         told.logs.retain(|(_, log)| is_told(logs, log.listed, now));
         told
     }

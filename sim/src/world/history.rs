@@ -58,19 +58,19 @@ pub(crate) struct Mishaps {
     pub(super) first_slot: DateTime<Utc>,
     pub(super) policy: Policy,
     /// Backups that start in one of these have failed; the end is excluded and may be open.
-    failed: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    failed: Vec<Period>,
     /// Single slots that have failed.
     failed_slots: Vec<i64>,
     /// Backups that end in one of these are not copied.
-    stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    stopped: Vec<Period>,
     /// Backups that end in one of these are not copied to this region: it is switched off.
-    destinations_off: Vec<(String, (DateTime<Utc>, Option<DateTime<Utc>>))>,
+    destinations_off: Vec<(String, Period)>,
     /// Copies of backups that end after this take longer.
     slowed: Vec<(DateTime<Utc>, Duration)>,
     /// Backups that start in one of these are like this.
     quirks: Vec<(Quirk, Period)>,
     /// Log backups that end in one of these were never made.
-    logs_stopped: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
+    logs_stopped: Vec<Period>,
     /// Log backups of these stretches were never copied.
     logs_lost: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     /// Last transaction, if there are no more.
@@ -377,7 +377,7 @@ fn jitter_seconds(schedule: &Schedule) -> u64 {
     (schedule.every.as_secs() / 20).min(300)
 }
 
-fn contains((from, until): (DateTime<Utc>, Option<DateTime<Utc>>), time: DateTime<Utc>) -> bool {
+fn contains((from, until): Period, time: DateTime<Utc>) -> bool {
     from <= time && until.is_none_or(|until| time < until)
 }
 

@@ -40,8 +40,10 @@ pub struct Truth {
 pub struct Restorable {
     /// Start of the backup.
     pub start: DateTime<Utc>,
-    /// When it was complete where it is kept.
+    /// When it ended, as the vendor tells it where it is kept.
     pub end: DateTime<Utc>,
+    /// Since when it has been listed there.
+    pub listed: DateTime<Utc>,
     /// The instant that its data is of.
     pub consistent: DateTime<Utc>,
     /// It needs no other set.
@@ -110,6 +112,7 @@ fn restorable(vendor: Vendor, instance: &Instance, backup: &Backup) -> Option<Re
     (!backup.failed && backup.size_bytes > 0 && is_whole).then_some(Restorable {
         start: backup.start,
         end: backup.end,
+        listed: backup.end,
         // Nothing is consistent after its end.
         consistent: if backup.consistent > backup.end {
             backup.start
@@ -134,8 +137,14 @@ fn copies(holding: &Holding, vendor: Vendor, now: DateTime<Utc>) -> Vec<(String,
             && is_elsewhere
             && is_copied
         {
-            let end = copy.end;
-            copies.push((copy.region, Restorable { end, ..set }));
+            // Huawei's copies tell when the backup ended, the others when the copy did.
+            let end = if vendor == Vendor::Huawei {
+                set.end
+            } else {
+                copy.end
+            };
+            let listed = copy.end;
+            copies.push((copy.region, Restorable { end, listed, ..set }));
         }
     }
     copies
