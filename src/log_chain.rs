@@ -427,7 +427,11 @@ mod tests {
         // One that is left vouches for those before it.
         assert_eq!(later(&logs(10, 0)).stretches.len(), 1);
         let other = log_in("cn-beijing", 50, 40);
-        let elsewhere = read(&day, &[other.clone()], &[logs(110, 0), vec![]].concat());
+        let elsewhere = read(
+            &day,
+            std::slice::from_ref(&other),
+            &[logs(110, 0), vec![]].concat(),
+        );
         assert_eq!(elsewhere.stretches, day.stretches, "only its own region");
         // A part of an answer shows nothing about what is missing.
         let part = LogReading {

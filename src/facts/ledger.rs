@@ -130,7 +130,7 @@ pub(super) type Before<'a> = Option<(&'a Sets, DateTime<Utc>)>;
 type Count = HashMap<Identity, u64>;
 
 impl CopyKey {
-    fn of(set: &BackupSet) -> Self {
+    pub(super) fn of(set: &BackupSet) -> Self {
         Self {
             scope: set.scope,
             backup_region: set.backup_region.to_string(),
@@ -659,6 +659,7 @@ mod tests {
     }
 
     /// A set as the model knows it: by itself, and not by its times.
+    #[expect(clippy::struct_excessive_bools, reason = "a model in plain words")]
     struct Made {
         set: BackupSet,
         is_deleted: bool,

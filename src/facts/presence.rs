@@ -82,11 +82,11 @@ impl Presence {
 
     /// `was_seen`: what was never seen can lose nothing, and need not deny twice.
     fn judge(&mut self, at: DateTime<Utc>, was_seen: bool) {
-        let denials_needed = match self.gone_since {
-            // What was enough once is enough as long as nothing speaks against it.
-            Some(_) => 1,
-            None if was_seen => ANSWERS,
-            None => 1,
+        // What was enough once is enough as long as nothing speaks against it.
+        let denials_needed = if was_seen && self.gone_since.is_none() {
+            ANSWERS
+        } else {
+            1
         };
         let is_gone = self.denials >= denials_needed
             || self.bare >= ANSWERS

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Duration, Utc};
 
+use super::ledger::{self, CopyKey};
 use super::{Found, InstanceFacts, Sets};
 use crate::backup::{BackupSet, BackupType, Edges, Listing, ListingKind, Lookback, Scope, Usable};
 use crate::log_chain::{Coverage, LogReading};
@@ -183,18 +184,8 @@ impl InstanceFacts {
     /// Until when the provider keeps a set: by the set's own date, else by the policy; `None` where neither is known.
     pub fn kept_until(&self, set: &BackupSet) -> Option<DateTime<Utc>> {
         set.expires.or_else(|| {
-            let Some(Found::Policy(policy)) = self.found(ListingKind::Policy) else {
-                return None;
-            };
-            let switches = policy.switches.iter().filter(|switch| {
-                switch.scope == set.scope
-                    && switch.backup_type == BackupType::Full
-                    && (switch.backup_region.is_empty()
-                        || *switch.backup_region == *set.backup_region)
-            });
-            let retention = switches.filter_map(|switch| switch.retention).min()?;
-            set.dated()?
-                .checked_add_signed(Duration::from_std(retention).ok()?)
+            let retention = ledger::retention(self.policy(), &CopyKey::of(set))?;
+            set.dated()?.checked_add_signed(retention)
         })
     }
 

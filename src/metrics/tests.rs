@@ -402,6 +402,7 @@ fn eventful() -> Instance {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line for each family")]
 fn a_scrape_says_what_is_known_line_by_line() {
     let unsupported = {
         let mut other = instance().unsupported(ListingKind::CrossRegion).failing(

@@ -217,8 +217,8 @@ async fn live_through(history: &[(u64, Event)]) {
         match *event {
             Event::Lists(lists) => weather.lock().unwrap().lists = lists,
             Event::Own(own) => weather.lock().unwrap().own = own,
-            Event::Reload(names) => {
-                let yaml = if names { &named } else { &yaml };
+            Event::Reload(is_named) => {
+                let yaml = if is_named { &named } else { &yaml };
                 poller.apply(&Config::parse(yaml, []).unwrap());
             }
             Event::Ahead(seconds) => {

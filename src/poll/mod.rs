@@ -314,7 +314,7 @@ async fn run(ground: &Ground, account: &Account, errand: &Errand) {
         Errand::Discover(region) => discovery::run(ground, account, region).await,
         Errand::One(key) => poll_listing(ground, account, key).await,
         Errand::Together { kind, instances } => {
-            poll_together(ground, account, *kind, instances).await
+            poll_together(ground, account, *kind, instances).await;
         }
     }
 }

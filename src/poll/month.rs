@@ -5,12 +5,18 @@
 
 #![expect(clippy::cast_precision_loss, reason = "minutes of a month")]
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::cadence::{Bounds, Cadence};
-use crate::backup::{BackupSet, BackupType, Scope, Status};
+use crate::backup::{
+    BackupSet, BackupType, ListingKind, Lookback, Policy, PolicySwitch, Scope, Status,
+};
+use crate::example::target;
+use crate::facts::Facts;
 
 type Seconds = i64;
 
@@ -25,6 +31,10 @@ const LOOKBACK: Seconds = 31 * DAY;
 const INTERVAL: Seconds = 5 * MINUTE;
 const CEILING: Seconds = HOUR;
 const SOON: Seconds = 10 * MINUTE;
+/// A little less than the look-back, so that what is removed in time is seen to be.
+const RETENTION: Seconds = 30 * DAY;
+/// So many sets of a hundred are removed before their time.
+const EARLY: u64 = 1;
 
 /// When sets are due.
 #[derive(Debug, Clone, Copy)]
@@ -191,6 +201,10 @@ struct Listing {
     rows: Vec<Row>,
     /// When something could first be seen that matters: a new set, a failed one, or that one is missing.
     events: Vec<(Seconds, Event)>,
+    /// When the set that began then is removed: when its time has come, and now and then before.
+    removed: HashMap<Seconds, Seconds>,
+    /// Whether the policy tells how long sets are kept.
+    is_retention_told: bool,
 }
 
 /// What a listing holds at the time of a look; the looks go forward in time.
@@ -209,6 +223,10 @@ impl Held {
         let new = &new[..new.partition_point(|row| row.shown <= now)];
         self.ended += new.len();
         self.sets.extend(new.iter().map(|row| row.set.clone()));
+        self.sets.retain(|set| {
+            let started = set.started.unwrap().timestamp();
+            listing.removed.get(&started).is_none_or(|at| *at > now)
+        });
         let edge = time(now - LOOKBACK);
         let old = self
             .sets
@@ -351,7 +369,27 @@ fn draw(story: &Story, dice: &mut Dice) -> [Listing; 2] {
         listing.rows.sort_by_key(|row| row.shown);
         listing.events.sort_unstable();
     }
+    // By other dice, so that what happens is the same as without removals.
+    let mut others = Dice(!dice.0);
+    remove(&mut [&mut local, &mut copies], &mut others);
     [local, copies]
+}
+
+/// Says when each set is removed.
+fn remove(listings: &mut [&mut Listing; 2], dice: &mut Dice) {
+    let is_retention_told = dice.chance(50);
+    for listing in listings {
+        listing.is_retention_told = is_retention_told;
+        for row in &listing.rows {
+            let started = row.set.started.unwrap().timestamp();
+            let removed = if dice.chance(EARLY) {
+                row.shown + dice.between(MINUTE, RETENTION)
+            } else {
+                started + RETENTION + dice.between(0, HOUR * 12)
+            };
+            listing.removed.insert(started, removed);
+        }
+    }
 }
 
 /// What came of reading listings for a month.
@@ -359,6 +397,8 @@ fn draw(story: &Story, dice: &mut Dice) -> [Listing; 2] {
 pub(super) struct Outcome {
     listings: u32,
     calls: u32,
+    /// Of these the ones that were made to ask twice.
+    second: u32,
     /// How long after each event the listing was read.
     delays: Vec<(Seconds, Event)>,
     longest: Seconds,
@@ -372,6 +412,9 @@ fn read_for_a_month(listings: &[Listing; 2], dice: &mut Dice) -> [Outcome; 2] {
     };
     let mut cadences = [Cadence::new(bounds), Cadence::new(bounds)];
     let mut looks: [Vec<Seconds>; 2] = Default::default();
+    let mut second = [0, 0];
+    let facts = facts_of(listings);
+    let key = target("rm-1").key;
     // What was read of each, when it was asked last, and when it is due.
     let mut held: [Held; 2] = Default::default();
     let mut asked = [0, 0];
@@ -390,6 +433,14 @@ fn read_for_a_month(listings: &[Listing; 2], dice: &mut Dice) -> [Outcome; 2] {
         asked[which] = answered;
         held[which].look(&listings[which], began);
         cadences[which].observe(time(answered), &held[which].sets);
+        let kind = [ListingKind::Local, ListingKind::CrossRegion][which];
+        let read = crate::backup::Listing {
+            sets: held[which].sets.clone(),
+            complete: true,
+            ..crate::backup::Listing::default()
+        };
+        facts.record(&key, kind, time(answered), DAYS, Ok(read.into()));
+        let is_doubted = facts.of(&key).unwrap().listings[&kind].is_doubted;
         let next = |which: usize, dice: &mut Dice| {
             let originals = if which == 1 {
                 held[0].sets.as_slice()
@@ -402,12 +453,50 @@ fn read_for_a_month(listings: &[Listing; 2], dice: &mut Dice) -> [Outcome; 2] {
                 .timestamp()
         };
         due[which] = next(which, dice);
+        if is_doubted && due[which] > answered + INTERVAL {
+            due[which] = answered + INTERVAL;
+            second[which] += u32::from((BEGIN..BEGIN + MEASURED).contains(&due[which]));
+        }
         // What was read of the originals says more of the copies, unless these are being read already.
         if which == 0 && asked[1] > 0 && due[1] > answered {
             due[1] = next(1, dice).max(answered);
         }
     }
-    [0, 1].map(|which| Outcome::of(&listings[which], &looks[which]))
+    [0, 1].map(|which| Outcome {
+        second: second[which],
+        ..Outcome::of(&listings[which], &looks[which])
+    })
+}
+
+const DAYS: Lookback = Lookback {
+    sets: std::time::Duration::from_secs(LOOKBACK.unsigned_abs()),
+    logs: std::time::Duration::from_secs(2 * HOUR.unsigned_abs()),
+};
+
+/// What is known of the instance before anything is read but its policy.
+fn facts_of(listings: &[Listing; 2]) -> Facts {
+    let facts = Facts::default();
+    let mut watched = target("rm-1");
+    watched.listings.push(ListingKind::Policy);
+    let account = (watched.key.provider, "prod");
+    let key = watched.key.clone();
+    facts.adopt(account, time(BEGIN), [Arc::new(watched).into()]);
+    let switch = |scope| PolicySwitch {
+        scope,
+        backup_region: String::new(),
+        backup_type: BackupType::Full,
+        enabled: true,
+        retention: Some(std::time::Duration::from_secs(RETENTION.unsigned_abs())),
+    };
+    if listings[0].is_retention_told {
+        let policy = Policy {
+            switches: [Scope::Local, Scope::CrossRegion].map(switch).to_vec(),
+            ..Policy::default()
+        };
+        let policy = Ok(policy.into());
+        facts.record(&key, ListingKind::Policy, time(BEGIN), DAYS, policy);
+    }
+    facts
 }
 
 impl Outcome {
@@ -421,6 +510,7 @@ impl Outcome {
             (looks[seen] - happened, *event)
         });
         Self {
+            second: 0,
             listings: 1,
             calls: u32::try_from(in_month.count()).unwrap(),
             delays: delays.collect(),
@@ -435,6 +525,7 @@ impl Outcome {
     fn add(&mut self, other: &Self) {
         self.listings += other.listings;
         self.calls += other.calls;
+        self.second += other.second;
         self.delays.extend(&other.delays);
         self.longest = self.longest.max(other.longest);
     }
@@ -452,6 +543,11 @@ impl Outcome {
     /// Which part of the calls of a fixed interval it took.
     pub(super) fn share(&self) -> f64 {
         f64::from(self.calls) / f64::from(self.listings) / (MEASURED / INTERVAL) as f64
+    }
+
+    /// Which part of the calls was made to ask for bad news twice.
+    pub(super) fn asked_twice(&self) -> f64 {
+        f64::from(self.second) / f64::from(self.calls - self.second)
     }
 
     pub(super) fn latest(&self) -> Seconds {
@@ -543,7 +639,8 @@ pub(super) fn table(seed: u64, instances: u32) -> (String, Outcome) {
 
 /// What is demanded of a month: seen soon, seen at all, and for how much.
 fn keeps_its_promise(all: &Outcome) -> bool {
-    all.soon() >= 0.95 && all.latest() <= CEILING && all.share() <= 0.125
+    let is_cheap = all.share() <= 0.125 && all.asked_twice() <= 0.02;
+    all.soon() >= 0.95 && all.latest() <= CEILING && is_cheap
 }
 
 #[test]
@@ -610,7 +707,12 @@ fn the_table_of_a_month() {
         println!("{seed:<32} {all}");
     }
     println!(
-        "\nTargets: 95 % within 10 minutes, all within 60, 12.5 % of the calls: {}",
+        "\nAsked twice because of bad news: {} calls more, {:.2} %",
+        all.second,
+        all.asked_twice() * 100.0
+    );
+    println!(
+        "\nTargets: 95 % within 10 minutes, all within 60, 12.5 % of the calls, 2 % for bad news: {}",
         if is_kept { "met" } else { "MISSED" }
     );
     assert!(

@@ -256,10 +256,9 @@ fn wait_without_sets(bounds: Bounds, known: &InstanceFacts, kind: ListingKind) -
         .get(&kind)
         .is_some_and(|listing| listing.found == Found::Unsupported);
     match need_in(known, kind) {
-        Need::Soon => bounds.interval,
         Need::Idle => while_gone(bounds),
         Need::Usual if is_unsupported => bounds.ceiling,
-        Need::Usual => bounds.interval,
+        Need::Soon | Need::Usual => bounds.interval,
     }
 }
 
