@@ -460,9 +460,11 @@ impl Oracle {
             format!("newest local {local:?}, copy {copy:?}, log {log:?}, destinations {:?}, engine {:?} {}",
                 truth.destinations, truth.engine, truth.engine_version)
         });
-        examples.push(format!(
+        let example = format!(
             "{whose} at {now}: broken for {since:?} s, nothing in the way for {clear:?} s; {newest:?}; page: {page:?}"
-        ));
+        );
+        println!("{what}: {example}");
+        examples.push(example);
     }
 }
 
@@ -700,11 +702,6 @@ impl Findings {
             self.unseen.iter().max().copied().unwrap_or_default()
         )
         .unwrap();
-        for (what, examples) in &self.examples {
-            for example in examples {
-                writeln!(text, "{what}: {example}").unwrap();
-            }
-        }
         text
     }
 }
