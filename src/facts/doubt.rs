@@ -207,13 +207,7 @@ mod tests {
             None
         ));
         let nothing = Some(&listing(vec![]).into());
-        assert!(!takes_away(
-            &Found::Nothing,
-            nothing,
-            None,
-            LOOKBACK,
-            now()
-        ));
+        assert!(!takes_away(&Found::Nothing, nothing, None, LOOKBACK, now()));
         assert!(!takes_away(
             &Found::Unsupported,
             None,

@@ -365,20 +365,18 @@ fn draw(story: &Story, dice: &mut Dice) -> [Listing; 2] {
         }
         month += 30 * DAY;
     }
-    for listing in [&mut local, &mut copies] {
-        listing.rows.sort_by_key(|row| row.shown);
-        listing.events.sort_unstable();
-    }
     // By other dice, so that what happens is the same as without removals.
     let mut others = Dice(!dice.0);
-    remove(&mut [&mut local, &mut copies], &mut others);
+    finish(&mut [&mut local, &mut copies], &mut others);
     [local, copies]
 }
 
-/// Says when each set is removed.
-fn remove(listings: &mut [&mut Listing; 2], dice: &mut Dice) {
+/// Puts the rows in order, and says when each set is removed.
+fn finish(listings: &mut [&mut Listing; 2], dice: &mut Dice) {
     let is_retention_told = dice.chance(50);
     for listing in listings {
+        listing.rows.sort_by_key(|row| row.shown);
+        listing.events.sort_unstable();
         listing.is_retention_told = is_retention_told;
         for row in &listing.rows {
             let started = row.set.started.unwrap().timestamp();

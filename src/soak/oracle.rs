@@ -235,6 +235,10 @@ impl Oracle {
         self.courses.retain(|course, _| known.contains(course));
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one course, from its beginning to its end"
+    )]
     fn follow(
         &mut self,
         look: &Look<'_>,
@@ -384,7 +388,7 @@ impl Oracle {
         let around = self.surroundings.get(key);
         let last = |operation: &str| {
             let honest = around.and_then(|around| around.honest.get(operation));
-            let ago = honest.map_or(Duration::MAX, |honest| honest.elapsed());
+            let ago = honest.as_ref().map_or(Duration::MAX, Instant::elapsed);
             // Whoever has not asked for longer than that has no excuse.
             (ago <= minutes(100)).then_some(ago)
         };

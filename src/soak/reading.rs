@@ -64,6 +64,7 @@ impl Set {
 
 /// What the rows of a listing come to.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "they are its rows")]
 pub(super) struct Rows {
     pub(super) rows: Vec<Value>,
     /// Whether there are as many as the vendor counts, and no page came twice.
