@@ -388,7 +388,7 @@ impl Oracle {
         let around = self.surroundings.get(key);
         let last = |operation: &str| {
             let honest = around.and_then(|around| around.honest.get(operation));
-            let ago = honest.as_ref().map_or(Duration::MAX, Instant::elapsed);
+            let ago = honest.map_or(Duration::MAX, Instant::elapsed);
             // Whoever has not asked for longer than that has no excuse.
             (ago <= minutes(100)).then_some(ago)
         };
