@@ -374,6 +374,8 @@ fn draw(story: &Story, dice: &mut Dice) -> [Listing; 2] {
 /// Puts the rows in order, and says when each set is removed.
 fn finish(listings: &mut [&mut Listing; 2], dice: &mut Dice) {
     let is_retention_told = dice.chance(50);
+    // Vendors clear away once a day.
+    let hour = dice.between(0, DAY);
     for listing in listings {
         listing.rows.sort_by_key(|row| row.shown);
         listing.events.sort_unstable();
@@ -383,7 +385,8 @@ fn finish(listings: &mut [&mut Listing; 2], dice: &mut Dice) {
             let removed = if dice.chance(EARLY) {
                 row.shown + dice.between(MINUTE, RETENTION)
             } else {
-                started + RETENTION + dice.between(0, HOUR * 12)
+                let ends = started + RETENTION;
+                ends + (hour - ends).rem_euclid(DAY)
             };
             listing.removed.insert(started, removed);
         }
