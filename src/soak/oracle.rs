@@ -235,10 +235,6 @@ impl Oracle {
         self.courses.retain(|course, _| known.contains(course));
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one course, from its beginning to its end"
-    )]
     fn follow(
         &mut self,
         look: &Look<'_>,
@@ -315,41 +311,55 @@ impl Oracle {
                 }
             }
             (World::Broken | World::SwitchedOff, Some(true) | None) => {
-                let mut since = broken.map_or(now, |(since, _)| since);
-                if objective == "retention" {
-                    // A set that was old enough yesterday may have run out today, and the next one the day after.
-                    since = since.max(oldest.1);
-                }
-                let slow = world == World::SwitchedOff || truth.is_none();
-                let grace = grace(look.plan, slow);
-                let is_late = now - since > grace;
-                let is_there = truth.is_some_and(|truth| truth.is_there);
-                let possible =
-                    self.was_possible((account.vendor, is_there), key, objective, (since, grace));
-                match (is_late && possible, shown) {
-                    (true, Some(_)) => {
-                        self.findings.false_green += passed;
-                        self.tell("green although broken", key, objective, look, truth);
-                    }
-                    (true, None) if truth.is_some_and(|truth| truth.is_there) => {
-                        let cause = self.cause(look.plan, key, objective, promise);
-                        *self.findings.silent.entry(cause).or_default() += passed;
-                        if cause == UNEXPLAINED {
-                            self.tell("broken, and no verdict", key, objective, look, truth);
-                        }
-                    }
-                    (false, Some(_)) => {
-                        let cause = if is_late {
-                            self.cause(look.plan, key, objective, promise)
-                        } else {
-                            "not longer than allowed"
-                        };
-                        *self.findings.late_green.entry(cause).or_default() += passed;
-                    }
-                    _ => {}
-                }
+                self.judge_breakage(look, account, (key, objective, promise), truth, passed);
             }
             (World::Kept, _) | (_, Some(false)) => {}
+        }
+    }
+
+    /// A promise is broken, and that is not shown: for so many seconds more.
+    fn judge_breakage(
+        &mut self,
+        look: &Look<'_>,
+        account: &Account,
+        (key, objective, promise): (&Key, &'static str, TimeDelta),
+        truth: Option<&Truth>,
+        passed: u64,
+    ) {
+        let now = Instant::now();
+        let course = self.courses[&(key.clone(), objective)];
+        let mut since = course.broken.map_or(now, |(since, _)| since);
+        if objective == "retention" {
+            // A set that was old enough yesterday may have run out today, and the next one the day after.
+            since = since.max(course.oldest.1);
+        }
+        let slow = course.world == World::SwitchedOff || truth.is_none();
+        let grace = grace(look.plan, slow);
+        let is_late = now - since > grace;
+        let is_there = truth.is_some_and(|truth| truth.is_there);
+        let possible =
+            self.was_possible((account.vendor, is_there), key, objective, (since, grace));
+        let cause = self.cause(look.plan, key, objective, promise);
+        match (is_late && possible, course.shown) {
+            (true, Some(_)) => {
+                self.findings.false_green += passed;
+                self.tell("green although broken", key, objective, look, truth);
+            }
+            (true, None) if is_there => {
+                *self.findings.silent.entry(cause).or_default() += passed;
+                if cause == UNEXPLAINED {
+                    self.tell("broken, and no verdict", key, objective, look, truth);
+                }
+            }
+            (false, Some(_)) => {
+                let cause = if is_late {
+                    cause
+                } else {
+                    "not longer than allowed"
+                };
+                *self.findings.late_green.entry(cause).or_default() += passed;
+            }
+            _ => {}
         }
     }
 
@@ -376,7 +386,7 @@ impl Oracle {
             && needed(vendor, objective).iter().all(|operation| {
                 let honest = around.honest.get(*operation).copied();
                 let spoiled = around.spoiled.get(*operation).copied();
-                honest > Some(since)
+                honest > Some(since.max(clear))
                     && honest > spoiled
                     && honest.is_some_and(|honest| now - honest > minutes(2))
             })
@@ -388,7 +398,7 @@ impl Oracle {
         let around = self.surroundings.get(key);
         let last = |operation: &str| {
             let honest = around.and_then(|around| around.honest.get(operation));
-            let ago = honest.as_ref().map_or(Duration::MAX, Instant::elapsed);
+            let ago = honest.map_or(Duration::MAX, Instant::elapsed);
             // Whoever has not asked for longer than that has no excuse.
             (ago <= minutes(100)).then_some(ago)
         };
@@ -475,8 +485,9 @@ impl Oracle {
 const UNEXPLAINED: &str = "nothing known";
 
 /// From what explains most to what explains least.
-const CAUSES: [&str; 15] = [
+const CAUSES: [&str; 16] = [
     "our clock is wrong",
+    "made anew under the same id",
     "restart",
     "answer emptied",
     "policy said to be off",
