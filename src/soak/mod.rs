@@ -532,6 +532,10 @@ impl Soak {
         let ground = &self.exporter.ground;
         self.model
             .observe(&arrived, (&ground.facts, &ground.tally), now);
+        if self.model.has_changed() {
+            // What asked about those of before is asked anew with the others.
+            self.model.lost += self.witness.on_their_way() as u64;
+        }
         for exchange in &arrived {
             self.tell_oracle(exchange);
         }
