@@ -720,3 +720,162 @@ impl Findings {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AWAY: &str = "cn-shanghai";
+
+    fn noon() -> Time {
+        "2026-06-15T12:00:00Z".parse().unwrap()
+    }
+
+    /// A set that began so many hours ago and took one.
+    fn set(hours: i64, full: bool) -> Restorable {
+        let start = noon() - TimeDelta::hours(hours);
+        let end = start + TimeDelta::hours(1);
+        Restorable {
+            start,
+            end,
+            listed: end,
+            consistent: start,
+            full,
+        }
+    }
+
+    /// Log files of half an hour, from so many half hours ago to so many.
+    fn logs(from: i64, until: i64) -> Vec<(String, LogFile)> {
+        let at = |halves: i64| noon() - TimeDelta::minutes(30 * halves);
+        let file = |halves: i64| LogFile {
+            begin: at(halves),
+            end: at(halves - 1),
+            last_transaction: at(halves - 1),
+            listed: at(halves - 1),
+        };
+        let halves = (until + 1..=from).rev();
+        halves
+            .map(|halves| (AWAY.to_owned(), file(halves)))
+            .collect()
+    }
+
+    /// Copied in time, a day ago and half a day ago.
+    fn whole() -> Truth {
+        let sets = vec![set(24, true), set(12, true)];
+        Truth {
+            vendor: Vendor::Alibaba,
+            account: "a".to_owned(),
+            region: "cn-hangzhou".to_owned(),
+            engine: Engine::MySql,
+            engine_version: "8.0".to_owned(),
+            is_there: true,
+            can_be_copied: true,
+            destinations: vec![(AWAY.to_owned(), true)],
+            copied_since: None,
+            copies: sets.iter().map(|set| (AWAY.to_owned(), *set)).collect(),
+            local: sets,
+            logs: Vec::new(),
+        }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            accounts: Vec::new(),
+            interval_minutes: 10,
+            longest_minutes: Some(60),
+            lookback_days: 4,
+            log_lookback_hours: 3,
+            objectives: [Some(13), Some(13), Some(2), Some(20)],
+        }
+    }
+
+    /// The four promises, as the world keeps them.
+    fn kept(truth: &Truth) -> [Option<bool>; 4] {
+        let plan = plan();
+        let look = Look {
+            plan: &plan,
+            now: noon(),
+            world: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            pages: BTreeMap::new(),
+        };
+        let mut promises = OBJECTIVES.into_iter().zip(plan.objectives);
+        std::array::from_fn(|_| {
+            let (objective, hours) = promises.next().unwrap();
+            let promise = TimeDelta::hours(hours.unwrap().cast_signed());
+            let world = judge(truth, None, objective, promise, &look);
+            world.map(|world| world == World::Kept)
+        })
+    }
+
+    #[test]
+    fn a_promise_is_judged_by_what_is_there() {
+        let (yes, no) = (Some(true), Some(false));
+        let of = |change: fn(&mut Truth)| {
+            let mut truth = whole();
+            change(&mut truth);
+            kept(&truth)
+        };
+        for (case, found, expected) in [
+            ("all is well", of(|_| {}), [yes; 4]),
+            (
+                "the newest copy is missing",
+                of(|truth| truth.copies.truncate(1)),
+                [no, yes, no, yes],
+            ),
+            (
+                "the oldest copy is missing",
+                of(|truth| _ = truth.copies.remove(0)),
+                [yes, yes, yes, no],
+            ),
+            (
+                "logs go on from the older copy",
+                of(|truth| {
+                    truth.copies.truncate(1);
+                    truth.logs = logs(48, 2);
+                }),
+                [yes, yes, no, yes],
+            ),
+            (
+                "the logs have a hole",
+                of(|truth| {
+                    truth.copies.truncate(1);
+                    truth.logs = [logs(48, 40), logs(39, 2)].concat();
+                }),
+                [no, yes, no, yes],
+            ),
+            (
+                "incremental sets have lost their base",
+                of(|truth| {
+                    for set in &mut truth.local {
+                        set.full = false;
+                    }
+                    for (_, set) in &mut truth.copies {
+                        set.full = false;
+                    }
+                }),
+                [no, no, yes, no],
+            ),
+            (
+                "copying is switched off",
+                of(|truth| truth.destinations[0].1 = false),
+                [no, yes, yes, yes],
+            ),
+            (
+                "nothing was ever copied",
+                of(|truth| {
+                    truth.destinations.clear();
+                    truth.copies.clear();
+                }),
+                [no, yes, None, no],
+            ),
+            (
+                "a second destination has nothing",
+                of(|truth| truth.destinations.push(("cn-shenzhen".to_owned(), true))),
+                [no, yes, no, no],
+            ),
+        ] {
+            assert_eq!(found, expected, "{case}");
+        }
+    }
+}
