@@ -51,6 +51,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How often the oracle looks.
 const JUDGED_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// After so long nothing of an instance is remembered.
+const LONGEST_LOOKBACK: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What of an instance is told beside a promise that the world contradicts.
 const TOLD: [&str; 4] = [
     "cloud_backup_poll_success{",
@@ -222,6 +225,8 @@ struct Soak {
     repairs: Vec<(Instant, Repair)>,
     instances: Vec<(Vendor, String)>,
     made: usize,
+    /// Those that were made anew under an id that others had before: what is known of the past is of the others.
+    remade: BTreeMap<String, Instant>,
     counters: Samples,
     tale: Tale,
 }
@@ -320,6 +325,7 @@ impl Soak {
             repairs: Vec::new(),
             instances: Vec::new(),
             made: 0,
+            remade: BTreeMap::new(),
             counters: Samples::new(),
             tale: Tale::default(),
         };
@@ -413,6 +419,9 @@ impl Soak {
         let named = &account.named[0];
         let mut instance = self.instance(account.vendor, &named.id, &account.name, named.region);
         instance.cross_region_unsupported = false;
+        if self.made > 12 {
+            self.remade.insert(named.id.clone(), Instant::now());
+        }
         self.cloud.add_instance(instance);
         if !self.instances.iter().any(|(_, id)| *id == named.id) {
             self.instances.push((account.vendor, named.id.clone()));
@@ -424,6 +433,7 @@ impl Soak {
         let mut next_event = start + HOUR;
         let mut next_look = start + Duration::from_secs(60);
         let mut next_judgement = start + JUDGED_EVERY;
+        let mut told = 0;
         let mut next_day = start + DAY;
         let (begun, limit) = (std::time::Instant::now(), most_real_time());
         let is_in_time = || begun.elapsed() < limit;
@@ -443,6 +453,10 @@ impl Soak {
                 self.compare().await;
                 next_look = instant + self.minutes(2, 25);
             }
+            for problem in &self.model.problems[told..] {
+                println!("mismatch: {problem}");
+            }
+            told = self.model.problems.len();
             self.repair();
             if instant >= next_event {
                 self.happen().await;
@@ -518,6 +532,10 @@ impl Soak {
         let ground = &self.exporter.ground;
         self.model
             .observe(&arrived, (&ground.facts, &ground.tally), now);
+        if self.model.has_changed() {
+            // What asked about those of before is asked anew with the others.
+            self.model.lost += self.witness.on_their_way() as u64;
+        }
         for exchange in &arrived {
             self.tell_oracle(exchange);
         }
@@ -671,6 +689,10 @@ impl Soak {
             }
         }
         drop(weather);
+        let is_remade = |since: &Instant| since.elapsed() < LONGEST_LOOKBACK;
+        if self.remade.get(id).is_some_and(is_remade) {
+            add("made anew under the same id", true);
+        }
         if !self.clock_is_right() {
             add("our clock is wrong", true);
         }
@@ -870,7 +892,7 @@ impl Soak {
                 self.instances.remove(chosen);
                 self.tell("instance and its backups are deleted");
             }
-            11 => {
+            11 if self.draw(4) == 0 => {
                 let index = self.draw(3);
                 self.make_named(index);
                 self.tell("instance is replaced: name, schedule, retention");

@@ -431,6 +431,11 @@ impl Model {
         self.take_unseen_failures(tally, now);
     }
 
+    /// Whether any account got or lost instances just now.
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// Which accounts got or lost instances just now.
     fn note_changes(
         &mut self,
@@ -1376,6 +1381,14 @@ impl Model {
                     self.plan.policy_minutes().max(self.plan.at_most_minutes())
                 } else {
                     self.plan.at_most_minutes()
+                };
+                // What is gone is asked for every tenth interval, and no less often than the ceiling.
+                let while_gone = self.plan.longest_minutes.unwrap_or(60);
+                let while_gone = while_gone.min(10 * self.plan.interval_minutes);
+                let longest = if watched.is_gone() {
+                    longest.max(while_gone)
+                } else {
+                    longest
                 };
                 // Other intervals hold from the reload on.
                 let ago = now - claim.ended.max(self.begun);

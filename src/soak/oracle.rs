@@ -235,10 +235,6 @@ impl Oracle {
         self.courses.retain(|course, _| known.contains(course));
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one course, from its beginning to its end"
-    )]
     fn follow(
         &mut self,
         look: &Look<'_>,
@@ -315,41 +311,55 @@ impl Oracle {
                 }
             }
             (World::Broken | World::SwitchedOff, Some(true) | None) => {
-                let mut since = broken.map_or(now, |(since, _)| since);
-                if objective == "retention" {
-                    // A set that was old enough yesterday may have run out today, and the next one the day after.
-                    since = since.max(oldest.1);
-                }
-                let slow = world == World::SwitchedOff || truth.is_none();
-                let grace = grace(look.plan, slow);
-                let is_late = now - since > grace;
-                let is_there = truth.is_some_and(|truth| truth.is_there);
-                let possible =
-                    self.was_possible((account.vendor, is_there), key, objective, (since, grace));
-                match (is_late && possible, shown) {
-                    (true, Some(_)) => {
-                        self.findings.false_green += passed;
-                        self.tell("green although broken", key, objective, look, truth);
-                    }
-                    (true, None) if truth.is_some_and(|truth| truth.is_there) => {
-                        let cause = self.cause(look.plan, key, objective, promise);
-                        *self.findings.silent.entry(cause).or_default() += passed;
-                        if cause == UNEXPLAINED {
-                            self.tell("broken, and no verdict", key, objective, look, truth);
-                        }
-                    }
-                    (false, Some(_)) => {
-                        let cause = if is_late {
-                            self.cause(look.plan, key, objective, promise)
-                        } else {
-                            "not longer than allowed"
-                        };
-                        *self.findings.late_green.entry(cause).or_default() += passed;
-                    }
-                    _ => {}
-                }
+                self.judge_breakage(look, account, (key, objective, promise), truth, passed);
             }
             (World::Kept, _) | (_, Some(false)) => {}
+        }
+    }
+
+    /// A promise is broken, and that is not shown: for so many seconds more.
+    fn judge_breakage(
+        &mut self,
+        look: &Look<'_>,
+        account: &Account,
+        (key, objective, promise): (&Key, &'static str, TimeDelta),
+        truth: Option<&Truth>,
+        passed: u64,
+    ) {
+        let now = Instant::now();
+        let course = self.courses[&(key.clone(), objective)];
+        let mut since = course.broken.map_or(now, |(since, _)| since);
+        if objective == "retention" {
+            // A set that was old enough yesterday may have run out today, and the next one the day after.
+            since = since.max(course.oldest.1);
+        }
+        let slow = course.world == World::SwitchedOff || truth.is_none();
+        let grace = grace(look.plan, slow);
+        let is_late = now - since > grace;
+        let is_there = truth.is_some_and(|truth| truth.is_there);
+        let possible =
+            self.was_possible((account.vendor, is_there), key, objective, (since, grace));
+        let cause = self.cause(look.plan, key, objective, promise);
+        match (is_late && possible, course.shown) {
+            (true, Some(_)) => {
+                self.findings.false_green += passed;
+                self.tell("green although broken", key, objective, look, truth);
+            }
+            (true, None) if is_there => {
+                *self.findings.silent.entry(cause).or_default() += passed;
+                if cause == UNEXPLAINED {
+                    self.tell("broken, and no verdict", key, objective, look, truth);
+                }
+            }
+            (false, Some(_)) => {
+                let cause = if is_late {
+                    cause
+                } else {
+                    "not longer than allowed"
+                };
+                *self.findings.late_green.entry(cause).or_default() += passed;
+            }
+            _ => {}
         }
     }
 
@@ -376,7 +386,7 @@ impl Oracle {
             && needed(vendor, objective).iter().all(|operation| {
                 let honest = around.honest.get(*operation).copied();
                 let spoiled = around.spoiled.get(*operation).copied();
-                honest > Some(since)
+                honest > Some(since.max(clear))
                     && honest > spoiled
                     && honest.is_some_and(|honest| now - honest > minutes(2))
             })
@@ -475,8 +485,9 @@ impl Oracle {
 const UNEXPLAINED: &str = "nothing known";
 
 /// From what explains most to what explains least.
-const CAUSES: [&str; 15] = [
+const CAUSES: [&str; 16] = [
     "our clock is wrong",
+    "made anew under the same id",
     "restart",
     "answer emptied",
     "policy said to be off",
@@ -707,5 +718,164 @@ impl Findings {
         )
         .unwrap();
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AWAY: &str = "cn-shanghai";
+
+    fn noon() -> Time {
+        "2026-06-15T12:00:00Z".parse().unwrap()
+    }
+
+    /// A set that began so many hours ago and took one.
+    fn set(hours: i64, full: bool) -> Restorable {
+        let start = noon() - TimeDelta::hours(hours);
+        let end = start + TimeDelta::hours(1);
+        Restorable {
+            start,
+            end,
+            listed: end,
+            consistent: start,
+            full,
+        }
+    }
+
+    /// Log files of half an hour, from so many half hours ago to so many.
+    fn logs(from: i64, until: i64) -> Vec<(String, LogFile)> {
+        let at = |halves: i64| noon() - TimeDelta::minutes(30 * halves);
+        let file = |halves: i64| LogFile {
+            begin: at(halves),
+            end: at(halves - 1),
+            last_transaction: at(halves - 1),
+            listed: at(halves - 1),
+        };
+        let halves = (until + 1..=from).rev();
+        halves
+            .map(|halves| (AWAY.to_owned(), file(halves)))
+            .collect()
+    }
+
+    /// Copied in time, a day ago and half a day ago.
+    fn whole() -> Truth {
+        let sets = vec![set(24, true), set(12, true)];
+        Truth {
+            vendor: Vendor::Alibaba,
+            account: "a".to_owned(),
+            region: "cn-hangzhou".to_owned(),
+            engine: Engine::MySql,
+            engine_version: "8.0".to_owned(),
+            is_there: true,
+            can_be_copied: true,
+            destinations: vec![(AWAY.to_owned(), true)],
+            copied_since: None,
+            copies: sets.iter().map(|set| (AWAY.to_owned(), *set)).collect(),
+            local: sets,
+            logs: Vec::new(),
+        }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            accounts: Vec::new(),
+            interval_minutes: 10,
+            longest_minutes: Some(60),
+            lookback_days: 4,
+            log_lookback_hours: 3,
+            objectives: [Some(13), Some(13), Some(2), Some(20)],
+        }
+    }
+
+    /// The four promises, as the world keeps them.
+    fn kept(truth: &Truth) -> [Option<bool>; 4] {
+        let plan = plan();
+        let look = Look {
+            plan: &plan,
+            now: noon(),
+            world: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            pages: BTreeMap::new(),
+        };
+        let mut promises = OBJECTIVES.into_iter().zip(plan.objectives);
+        std::array::from_fn(|_| {
+            let (objective, hours) = promises.next().unwrap();
+            let promise = TimeDelta::hours(hours.unwrap().cast_signed());
+            let world = judge(truth, None, objective, promise, &look);
+            world.map(|world| world == World::Kept)
+        })
+    }
+
+    #[test]
+    fn a_promise_is_judged_by_what_is_there() {
+        let (yes, no) = (Some(true), Some(false));
+        let of = |change: fn(&mut Truth)| {
+            let mut truth = whole();
+            change(&mut truth);
+            kept(&truth)
+        };
+        for (case, found, expected) in [
+            ("all is well", of(|_| {}), [yes; 4]),
+            (
+                "the newest copy is missing",
+                of(|truth| truth.copies.truncate(1)),
+                [no, yes, no, yes],
+            ),
+            (
+                "the oldest copy is missing",
+                of(|truth| _ = truth.copies.remove(0)),
+                [yes, yes, yes, no],
+            ),
+            (
+                "logs go on from the older copy",
+                of(|truth| {
+                    truth.copies.truncate(1);
+                    truth.logs = logs(48, 2);
+                }),
+                [yes, yes, no, yes],
+            ),
+            (
+                "the logs have a hole",
+                of(|truth| {
+                    truth.copies.truncate(1);
+                    truth.logs = [logs(48, 40), logs(39, 2)].concat();
+                }),
+                [no, yes, no, yes],
+            ),
+            (
+                "incremental sets have lost their base",
+                of(|truth| {
+                    for set in &mut truth.local {
+                        set.full = false;
+                    }
+                    for (_, set) in &mut truth.copies {
+                        set.full = false;
+                    }
+                }),
+                [no, no, yes, no],
+            ),
+            (
+                "copying is switched off",
+                of(|truth| truth.destinations[0].1 = false),
+                [no, yes, yes, yes],
+            ),
+            (
+                "nothing was ever copied",
+                of(|truth| {
+                    truth.destinations.clear();
+                    truth.copies.clear();
+                }),
+                [no, yes, None, no],
+            ),
+            (
+                "a second destination has nothing",
+                of(|truth| truth.destinations.push(("cn-shenzhen".to_owned(), true))),
+                [no, yes, no, no],
+            ),
+        ] {
+            assert_eq!(found, expected, "{case}");
+        }
     }
 }

@@ -89,8 +89,8 @@ impl World {
                 })
                 .collect(),
             copied_since: holding.policy().enabled_at(),
-            // Whoever releases an instance loses its local sets.
-            local: if holding.is_released() {
+            // Whoever releases an instance loses its local sets, but not at Volcengine.
+            local: if holding.is_released() && vendor != Vendor::Volcengine {
                 Vec::new()
             } else {
                 let backups = holding.backups(now);
