@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::Found;
-use super::ledger::{CopyKey, Identity, RETENTION_MARGIN, margin, retention};
-use crate::backup::{Listing, Lookback, Policy, Reading, RestoreWindows, Usable};
+use super::ledger::{CopyKey, RETENTION_MARGIN, margin, retention};
+use crate::backup::{
+    BackupSet, BackupType, Listing, Lookback, Policy, Reading, RestoreWindows, Scope, Usable,
+};
 
 /// Whether this answer lacks what the one before had. `after` is `None` where the provider says that it has nothing of the
 /// kind.
@@ -71,15 +73,21 @@ fn windows_are_lost(before: &RestoreWindows, after: &RestoreWindows) -> bool {
     })
 }
 
-/// The sets that can be restored from, each with when the vendor removes it.
+/// The sets of one type in one place.
+type Copy<'a> = (Scope, &'a str, BackupType);
+
+/// The sets that can be restored from, each with its copy and its date.
 fn usable_of(
     listing: &Listing,
     at: DateTime<Utc>,
-) -> impl Iterator<Item = (Identity, Option<DateTime<Utc>>)> {
+) -> impl Iterator<Item = (Copy<'_>, DateTime<Utc>, &BackupSet)> {
     let usable = Usable::among(&listing.sets, at);
     let sets = listing.sets.iter();
     sets.filter(move |set| usable.contains(set))
-        .filter_map(|set| Some((Identity::of(set)?, set.expires)))
+        .filter_map(|set| {
+            let copy = (set.scope, &*set.backup_region, set.backup_type);
+            Some((copy, set.dated()?, set))
+        })
 }
 
 /// Whether a set that could be restored from can no longer be, before its time.
@@ -93,36 +101,35 @@ fn sets_are_lost(
     if before.sets == after.sets {
         return false;
     }
-    let mut left: HashMap<Identity, u64> = HashMap::new();
-    let mut oldest: BTreeMap<CopyKey, DateTime<Utc>> = BTreeMap::new();
-    for (identity, _) in usable_of(after, at) {
-        let first = oldest
-            .entry(identity.copy.clone())
-            .or_insert(identity.dated);
-        *first = identity.dated.min(*first);
-        *left.entry(identity).or_default() += 1;
+    let mut left: HashMap<(Copy<'_>, DateTime<Utc>), u64> = HashMap::new();
+    let mut oldest: BTreeMap<Copy<'_>, DateTime<Utc>> = BTreeMap::new();
+    for (copy, dated, _) in usable_of(after, at) {
+        let first = oldest.entry(copy).or_insert(dated);
+        *first = dated.min(*first);
+        *left.entry((copy, dated)).or_default() += 1;
     }
     let edges = lookback.ending(at);
-    usable_of(before, at).any(|(identity, expires)| {
-        if let Some(left) = left.get_mut(&identity).filter(|left| **left > 0) {
+    usable_of(before, at).any(|(copy, dated, set)| {
+        if let Some(left) = left.get_mut(&(copy, dated)).filter(|left| **left > 0) {
             *left -= 1;
             return false;
         }
-        let Identity { copy, dated } = identity;
-        let ends = expires.or_else(|| dated.checked_add_signed(retention(policy, &copy)?));
+        let retention = || retention(policy, &CopyKey::of(set));
+        let by_policy = || dated.checked_add_signed(retention()?);
+        let ends = set.expires.or_else(by_policy);
         let is_due = match ends {
             Some(ends) => ends <= at + RETENTION_MARGIN,
             None => oldest.get(&copy).is_some_and(|oldest| dated < *oldest),
         };
-        let edge = edges.of(copy.backup_type);
-        !is_due && dated > edge + margin(lookback, copy.backup_type)
+        let edge = edges.of(set.backup_type);
+        !is_due && dated > edge + margin(lookback, set.backup_type)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::{BackupSet, BackupType, PolicySwitch, RestoreWindow, Scope, Status};
+    use crate::backup::{PolicySwitch, RestoreWindow, Status};
     use crate::example::{LOOKBACK, ago, copy_in, failed, listing, local, now, with};
     use crate::facts::Sets;
 
