@@ -118,7 +118,8 @@ fn sets_are_lost(
         let by_policy = || dated.checked_add_signed(retention()?);
         let ends = set.expires.or_else(by_policy);
         let is_due = match ends {
-            Some(ends) => ends <= at + RETENTION_MARGIN,
+            // Of a set that is kept for a day only, most of that day would else count as its end.
+            Some(ends) => ends <= at + RETENTION_MARGIN.min((ends - dated) / 2),
             None => oldest.get(&copy).is_some_and(|oldest| dated < *oldest),
         };
         let edge = edges.of(set.backup_type);
@@ -193,6 +194,9 @@ mod tests {
         assert!(!with_policy(both(), vec![local("1d")], 7));
         assert!(with_policy(both(), vec![local("1d")], 30));
         assert!(with_policy(both(), vec![local("7d")], 7), "the newest");
+        let hours = || vec![local("1h"), local("20h")];
+        assert!(with_policy(hours(), vec![local("20h")], 1), "kept a day");
+        assert!(!with_policy(hours(), vec![local("1h")], 1));
         // What has left the look-back is listed no more.
         assert!(!sets(vec![local("30d 23h 30m")], vec![]));
         let expiring = BackupSet {
