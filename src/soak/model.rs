@@ -780,7 +780,9 @@ impl Model {
                     && kind != ListingKind::Local
                     && is_of(key.0, kind, &exchange.variety)
             });
-            read.complete &= !own.any(|exchange| is_passed_over(exchange));
+            // What a retry mended is no refusal.
+            let last = own.next_back();
+            read.complete &= !last.is_some_and(|exchange| is_passed_over(exchange));
         }
         self.take_evidence(key, kind, content.as_ref(), failure, now);
         // Who removes a set does so at some hour of its last day, and what is about to leave the look-back is no news.
