@@ -118,6 +118,8 @@ struct Presence {
     denials: u32,
     bare: u32,
     gone_since: Option<Time>,
+    /// When it was last no longer gone: what is due since is asked then.
+    back: Option<Instant>,
 }
 
 /// Since when lists lack an instance, and how many of them were plausible.
@@ -172,6 +174,9 @@ impl Presence {
             || self
                 .missing
                 .is_some_and(|missing| missing.searches >= SEARCHES);
+        if self.gone_since.is_some() && !is_gone {
+            self.back = Some(Instant::now());
+        }
         self.gone_since = is_gone.then(|| self.gone_since.unwrap_or(now));
     }
 }
@@ -258,6 +263,18 @@ fn is_of(vendor: Vendor, kind: ListingKind, variety: &str) -> bool {
         (Vendor::Huawei, ListingKind::CrossRegionLog) => variety == "incremental",
         _ => true,
     }
+}
+
+/// Whether this is a refusal that a former destination may answer with: then the rest is read, and not whole.
+fn is_passed_over(exchange: &Exchange) -> bool {
+    let reasons = exchange.fault.map_or(&[][..], reasons);
+    let is_refusal = |reason: &Reason| {
+        matches!(
+            reason,
+            Reason::Permission | Reason::NotFound | Reason::BadRequest
+        )
+    };
+    matches!(exchange.verdict, Verdict::Bad) && reasons.iter().any(is_refusal)
 }
 
 impl Model {
@@ -752,9 +769,21 @@ impl Model {
             self.readings += 1;
             self.check_reading(key, kind, &about);
         }
-        let content = failure
+        let mut content = failure
             .is_none()
             .then(|| self.content(key, kind, now, ended_before));
+        if let Some(Content::Sets(read)) = &mut content
+            && key.0 == Vendor::Huawei
+        {
+            let mut own = about.iter().filter(|exchange| {
+                exchange.operation == "ListOffSiteBackups"
+                    && kind != ListingKind::Local
+                    && is_of(key.0, kind, &exchange.variety)
+            });
+            // What a retry mended is no refusal.
+            let last = own.next_back();
+            read.complete &= !last.is_some_and(|exchange| is_passed_over(exchange));
+        }
         self.take_evidence(key, kind, content.as_ref(), failure, now);
         // Who removes a set does so at some hour of its last day, and what is about to leave the look-back is no news.
         let days = match self.watched[key].contents.get(&ListingKind::Policy) {
@@ -896,6 +925,7 @@ impl Model {
         match own.next_back() {
             None if may_be_unasked => {}
             Some(last) if !matches!(last.verdict, Verdict::Bad) => {}
+            Some(last) if key.0 == Vendor::Huawei && is_passed_over(last) => {}
             last => {
                 let found = format!("{key:?} {kind:?} was read from {last:?}");
                 self.problems.push(found);
@@ -1382,16 +1412,19 @@ impl Model {
                 } else {
                     self.plan.at_most_minutes()
                 };
-                // What is gone is asked for every tenth interval, and no less often than the ceiling.
-                let while_gone = self.plan.longest_minutes.unwrap_or(60);
-                let while_gone = while_gone.min(10 * self.plan.interval_minutes);
-                let longest = if watched.is_gone() {
-                    longest.max(while_gone)
+                // What is gone, or said of itself that it is, is asked for seldom, and no less often than the ceiling.
+                let is_denied = claim.failure.is_some_and(|(_, missing)| missing);
+                let longest = if watched.is_gone() || is_denied {
+                    longest.max(self.plan.longest_minutes.unwrap_or(60))
                 } else {
                     longest
                 };
                 // Other intervals hold from the reload on.
-                let ago = now - claim.ended.max(self.begun);
+                let ago = now
+                    - claim
+                        .ended
+                        .max(self.begun)
+                        .max(watched.presence.back.unwrap_or(self.begun));
                 if ago > minutes(longest) + slack {
                     self.problems
                         .push(format!("{key:?} {kind:?} was attempted last, {ago:?} ago"));

@@ -618,10 +618,16 @@ fn judge(
         !expected.is_empty() && expected.iter().all(|region| holds(region))
     };
     // Only Alibaba tells since when it copies, and only of where it still does.
-    let told_since = |region: &str| {
-        let mut on = truth.destinations.iter().filter(|(_, on)| *on);
+    let told_since = |region: &str, is_known: bool| {
+        let mut on = truth.destinations.iter().filter(|(_, on)| *on || is_known);
         let is_told = truth.vendor == Vendor::Alibaba && on.any(|(place, _)| place == region);
         truth.copied_since.filter(|_| is_told)
+    };
+    // What is broken only because copying is no longer switched on is told by the policy alone.
+    let kept_while_on = |holds: &dyn Fn(bool) -> bool| match (holds(false), holds(true)) {
+        (true, _) => World::Kept,
+        (false, true) => World::SwitchedOff,
+        (false, false) => World::Broken,
     };
     match objective {
         "recovery_point" => {
@@ -639,7 +645,7 @@ fn judge(
         }
         "copy_delay" => {
             let lookback = now - TimeDelta::days(look.plan.lookback_days.cast_signed());
-            let lacks = |region: &&str| {
+            let lacks = |region: &str, is_known: bool| {
                 let fulls = here(region);
                 let copied = fulls.iter().filter(|set| set.full);
                 let copied = copied.map(|set| point(truth, set)).max();
@@ -650,22 +656,27 @@ fn judge(
                     });
                     is_newer
                         && set.start > lookback
-                        && told_since(region).is_none_or(|since| set.end >= since)
+                        && told_since(region, is_known).is_none_or(|since| set.end >= since)
                         && now - set.end > promise
                 })
             };
-            (!expected.is_empty()).then(|| kept(!expected.iter().any(lacks)))
+            (!expected.is_empty()).then(|| {
+                kept_while_on(&|is_known| !expected.iter().any(|region| lacks(region, is_known)))
+            })
         }
         _ => {
             let lookback = now - TimeDelta::days(look.plan.lookback_days.cast_signed());
-            Some(kept(everywhere(&|region| {
+            let reaches_back = |region: &str, is_known: bool| {
                 let sets = here(region);
                 let oldest = sets.iter().filter(|set| set.start > lookback);
                 let oldest = oldest.map(|set| set.end).min();
                 oldest.is_some_and(|oldest| {
-                    now - oldest >= promise || told_since(region).is_some_and(is_young)
+                    now - oldest >= promise || told_since(region, is_known).is_some_and(is_young)
                 })
-            })))
+            };
+            Some(kept_while_on(&|is_known| {
+                everywhere(&|region| reaches_back(region, is_known))
+            }))
         }
     }
 }
