@@ -1430,7 +1430,9 @@ impl Model {
                         .push(format!("{key:?} {kind:?} was attempted last, {ago:?} ago"));
                 }
             }
-            for (kind, since) in &watched.doubted {
+            // Of what is gone nothing is promised that could be taken away.
+            let doubted = watched.doubted.iter().filter(|_| !watched.is_gone());
+            for (kind, since) in doubted {
                 let ago = now - (*since).max(self.begun);
                 if ago > slack {
                     self.problems.push(format!(
