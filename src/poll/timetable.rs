@@ -37,8 +37,10 @@ struct Rhythm {
 /// How soon a listing has to be asked for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
-    /// After an interval: it failed, or nobody has confirmed yet what the last answer took away.
-    Soon,
+    /// After an interval, and not earlier: it failed.
+    Failed,
+    /// After an interval, or earlier: nobody has confirmed yet what the last answer took away.
+    Doubted,
     /// When it is worth it.
     Usual,
     /// There is no such instance, as far as is known.
@@ -89,7 +91,8 @@ impl Timetable {
         let due = match &mut self.rhythm {
             None => {
                 let pause = match need {
-                    Need::Soon => Some(interval),
+                    Need::Failed => Some(interval),
+                    Need::Doubted => Some(interval.min(self.usual)),
                     Need::Usual => None,
                     Need::Idle => Some(self.while_gone()),
                 };
@@ -100,7 +103,7 @@ impl Timetable {
                 rhythm.observe(facts);
                 let (due, _) = rhythm.due(self.bounds, facts, (now.0, now), dice);
                 let first = match need {
-                    Need::Soon => now.0 + interval.mul_f64(1.0 + dice / 10.0),
+                    Need::Failed | Need::Doubted => now.0 + interval.mul_f64(1.0 + dice / 10.0),
                     Need::Usual | Need::Idle => now.0 + rhythm.first_wait(self.bounds, dice),
                 };
                 rhythm.is_new = false;
@@ -158,12 +161,17 @@ fn while_gone(bounds: Bounds) -> Duration {
 fn need(errand: &Errand, facts: &Facts) -> Need {
     let needs = match errand {
         Errand::Discover(region) => {
-            let region = facts.region(region);
-            let is_soon = region.is_some_and(|region| {
-                let attempt = region.last_attempt.as_ref();
-                region.is_doubted() || attempt.is_some_and(|attempt| attempt.failure.is_some())
-            });
-            return if is_soon { Need::Soon } else { Need::Usual };
+            let Some(region) = facts.region(region) else {
+                return Need::Usual;
+            };
+            let attempt = region.last_attempt.as_ref();
+            return if attempt.is_some_and(|attempt| attempt.failure.is_some()) {
+                Need::Failed
+            } else if region.is_doubted() {
+                Need::Doubted
+            } else {
+                Need::Usual
+            };
         }
         Errand::One(key) => return need_of(key, facts),
         Errand::Together { kind, instances } => {
@@ -172,7 +180,8 @@ fn need(errand: &Errand, facts: &Facts) -> Need {
         }
     };
     let is_more_urgent = |one: Need, other: Need| match (one, other) {
-        (Need::Soon, _) | (_, Need::Soon) => Need::Soon,
+        (Need::Failed, _) | (_, Need::Failed) => Need::Failed,
+        (Need::Doubted, _) | (_, Need::Doubted) => Need::Doubted,
         (Need::Usual, _) | (_, Need::Usual) => Need::Usual,
         (Need::Idle, Need::Idle) => Need::Idle,
     };
@@ -192,8 +201,10 @@ fn need_in(known: &InstanceFacts, kind: ListingKind) -> Need {
     let is_doubted = listing.is_some_and(|listing| listing.is_doubted);
     if known.is_gone() || is_denied && known.own_listing() != Some(kind) {
         Need::Idle
-    } else if failure.is_some() || is_doubted {
-        Need::Soon
+    } else if failure.is_some() {
+        Need::Failed
+    } else if is_doubted {
+        Need::Doubted
     } else {
         Need::Usual
     }
@@ -258,7 +269,7 @@ fn wait_without_sets(bounds: Bounds, known: &InstanceFacts, kind: ListingKind) -
     match need_in(known, kind) {
         Need::Idle => while_gone(bounds),
         Need::Usual if is_unsupported => bounds.ceiling,
-        Need::Soon | Need::Usual => bounds.interval,
+        Need::Failed | Need::Doubted | Need::Usual => bounds.interval,
     }
 }
 
@@ -545,6 +556,12 @@ mod tests {
             let mut timetable = Timetable::fixed(BOUNDS, hour, schedule);
             let due = timetable.next(&errand, &facts, (start, now()), 0.0);
             assert_eq!((due - start).as_secs() / 60, minutes);
+            // What is read more often than backups is not put off by being doubted.
+            let minute = Duration::from_secs(60);
+            let schedule = Schedule::spread(start, 0, 1, minute);
+            let mut often = Timetable::fixed(BOUNDS, minute, schedule);
+            let due = often.next(&errand, &facts, (start, now()), 0.0);
+            assert!(due - start <= 2 * minute, "{:?}", due - start);
         }
     }
 
