@@ -149,7 +149,7 @@ impl Coverage {
         let before: Vec<_> = left.into_iter().filter(is_log).collect();
         let listed: Vec<_> = listed.into_iter().filter(is_log).collect();
         let deleted = if is_whole {
-            deleted(&before, &listed, edge, now)
+            deleted(&before, &listed, from, now)
         } else {
             BTreeSet::new()
         };
@@ -225,9 +225,10 @@ impl Coverage {
             .is_some_and(|read| read < edge + lookback / 2)
     }
 
-    /// From when on log files have to be read once, where that is further back than usual: after a first start back to the
+    /// From when on log files have to be read, where that is further back than usual: once after a first start back to the
     /// set that they continue, after a long stop back to where it began, and once more back to a break that begins before
-    /// what was listed.
+    /// what was listed; and each time back to the newest file, where even that lies before what is usually listed. Only so
+    /// is seen what is copied later than that, and whether that file is still there.
     pub fn reads_back_to(
         &self,
         base: DateTime<Utc>,
@@ -246,12 +247,30 @@ impl Coverage {
         let doubted = self.breaks().filter(|(_, after)| after.is_doubted);
         let doubted = doubted.filter(|(_, after)| after.from > base + TOLERANCE);
         let doubted = doubted.map(|(before, _)| before.until).min();
-        let missing = [first, stopped, doubted].into_iter().flatten().min()?;
+        let regions = self
+            .stretches
+            .chunk_by(|one, next| one.backup_region == next.backup_region);
+        let newest = regions.filter_map(|region| region.last().map(|last| last.until));
+        let hidden = newest.filter(|until| *until < edge).min();
+        let missing = [first, stopped, doubted, hidden]
+            .into_iter()
+            .flatten()
+            .min()?;
         // What lies before the set is needed by nobody.
         let from = missing
             .max(base)
             .checked_sub_signed(lookback.max(LEAST_MARGIN))?;
         (from < edge).then_some(from)
+    }
+
+    /// Whether a usable log file counts; one that was deleted does not.
+    pub fn holds(&self, log: &BackupSet) -> bool {
+        let own = self
+            .stretches
+            .iter()
+            .filter(|stretch| *stretch.backup_region == *log.backup_region);
+        let mut own = own.map(|stretch| (Some(stretch.from), Some(stretch.until)));
+        own.any(|(from, until)| from <= log.dated() && log.dated() <= until)
     }
 
     /// Where files are missing between others.
@@ -295,7 +314,7 @@ impl Coverage {
 fn deleted<'a>(
     before: &[&'a BackupSet],
     listed: &[&BackupSet],
-    edge: DateTime<Utc>,
+    from: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> BTreeSet<&'a str> {
     let is_same = |one: &BackupSet, other: &BackupSet| {
@@ -303,7 +322,7 @@ fn deleted<'a>(
     };
     let mut regions: BTreeMap<&str, bool> = BTreeMap::new();
     for log in before {
-        if log.dated() > Some(edge + TOLERANCE) && log.finished() <= Some(now) {
+        if log.dated() > Some(from + TOLERANCE) && log.finished() <= Some(now) {
             let is_there = listed.iter().any(|listed| is_same(log, listed));
             *regions.entry(&log.backup_region).or_default() |= is_there;
         }

@@ -45,7 +45,10 @@ impl Sets {
     ) -> Self {
         let edges = lookback.ending(now);
         let logs = self.logs_after(&listing, edges, now);
-        let remembered = self.newest_before(&listing, edges, now);
+        let mut remembered = self.newest_before(&listing, edges, now);
+        // What was deleted would cover its time once more at the next reading.
+        let oldest = edges.of(BackupType::Full);
+        remembered.retain(|set| !is_log(set) || set.dated() <= Some(oldest) || logs.holds(set));
         if listing.back_to.take().is_some() {
             // Read once for what they cover, and as many as the instance has of them.
             let is_kept = |set: &BackupSet| !is_log(set) || edges.contain(set);

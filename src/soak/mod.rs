@@ -229,6 +229,8 @@ struct Soak {
     remade: BTreeMap<String, Instant>,
     counters: Samples,
     tale: Tale,
+    /// The account or instance whose exchanges are printed.
+    traced: Option<String>,
 }
 
 fn regions(vendor: Vendor) -> ([&'static str; 2], &'static str) {
@@ -328,6 +330,7 @@ impl Soak {
             remade: BTreeMap::new(),
             counters: Samples::new(),
             tale: Tale::default(),
+            traced: std::env::var("SOAK_TRACE").ok(),
         };
         for vendor in Vendor::ALL {
             for _ in 0..4 {
@@ -537,6 +540,11 @@ impl Soak {
             self.model.lost += self.witness.on_their_way() as u64;
         }
         for exchange in &arrived {
+            let is_about =
+                |whom: &String| exchange.account == *whom || exchange.instances.contains(whom);
+            if self.traced.as_ref().is_some_and(is_about) {
+                println!("{now}: {exchange:?}");
+            }
             self.tell_oracle(exchange);
         }
     }
@@ -829,7 +837,7 @@ impl Soak {
             event @ 12..=17 => self.happen_on_the_way(event, vendor),
             18 | 19 => self.reconfigure(),
             20 => self.restart().await,
-            21 => self.break_configuration(),
+            21 => self.break_configuration("accounts: [{name: 7}]"),
             22..=25 => self.lie(),
             26 | 27 => self.make_odd(id),
             _ => self.switch_about(id),
@@ -1106,12 +1114,18 @@ impl Soak {
                 plan.longest_minutes = [None, Some(20), Some(60)][self.draw(3)];
             }
         }
-        self.reload(plan);
+        let [.., retention] = plan.objectives;
+        if retention > Some(24 * plan.lookback_days) {
+            // Sets so old would never be listed.
+            self.break_configuration(&plan.yaml());
+        } else {
+            self.reload(plan);
+        }
     }
 
     /// A file that cannot be used changes nothing but what is said of reloading.
-    fn break_configuration(&mut self) {
-        assert!(Config::parse("accounts: [{name: 7}]", []).is_err());
+    fn break_configuration(&mut self, yaml: &str) {
+        assert!(Config::parse(yaml, []).is_err());
         let mut settings = self.exporter.site.settings();
         settings.reload.successful = false;
         self.exporter.site.set_settings(settings);

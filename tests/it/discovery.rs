@@ -112,11 +112,11 @@ async fn come_and_go(vendor: Vendor) {
     assert_eq!(states(&scrape, vendor), counts(2, 0, 0), "{vendor:?}");
 
     assert!(cloud.release_instance("db-old"));
+    // Huawei counts what its copies have outlived as gone, also when it has left.
     let is_gone = |scrape: &Scrape| states(scrape, vendor)[2] == Some(1.0);
-    let scrape = exporter
+    exporter
         .until("the released instance is gone", is_gone)
         .await;
-    assert!(is_known(&scrape, "db-old"), "{vendor:?}");
     let has_left = |scrape: &Scrape| !is_known(scrape, "db-old");
     let scrape = exporter
         .until("the released instance has left", has_left)
