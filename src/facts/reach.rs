@@ -45,10 +45,7 @@ impl Sets {
     ) -> Self {
         let edges = lookback.ending(now);
         let logs = self.logs_after(&listing, edges, now);
-        let mut remembered = self.newest_before(&listing, edges, now);
-        // What was deleted would cover its time once more at the next reading.
-        let oldest = edges.of(BackupType::Full);
-        remembered.retain(|set| !is_log(set) || set.dated() <= Some(oldest) || logs.holds(set));
+        let remembered = self.newest_before(&listing, edges, now);
         if listing.back_to.take().is_some() {
             // Read once for what they cover, and as many as the instance has of them.
             let is_kept = |set: &BackupSet| !is_log(set) || edges.contain(set);
@@ -73,7 +70,10 @@ impl Sets {
             oldest: edges.of(BackupType::Full),
             now,
         };
-        self.logs.followed_by(self.all(), &listing.sets, reading)
+        // Of a file that was deleted is remembered that there was one, and it covers nothing.
+        let left = self.remembered.iter().filter(|set| self.logs.holds(set));
+        let left = self.listing.sets.iter().chain(left);
+        self.logs.followed_by(left, &listing.sets, reading)
     }
 
     /// For each copy the newest usable set that began before the look-back.
