@@ -2,8 +2,8 @@
 
 from grafana import (
     ALL_IS_GOOD, COLORED_CELL, COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, GREY, NEUTRAL, NONE_IS_BEST, NONE_IS_GOOD,
-    ORANGE, RED, RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, link, query, runbook, stat,
-    sum_over_shards, table, timeseries, words,
+    ORANGE, RED, RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, hours, link, query, runbook,
+    stat, sum_over_shards, table, timeseries, words,
 )
 
 UID = "cloud-backup-fleet"
@@ -64,24 +64,46 @@ NAME = f"""
         "name_or_id", "$1", "instance_id", "(.+)"), "name_or_id", "$1", "name", "(.+)")
 """
 
-# From the best to the worst, so that a table can be sorted by it. The first that holds, from the worst on, is the state.
+# A promise that waits for a listing to be read. A delay has no verdict either where no region is expected, and waits for
+# nothing.
+UNDECIDED = f"""
+    max by ({INSTANCE}, objective) (cloud_backup_objective_seconds{{{CHOSEN}, objective!="copy_delay"}})
+    unless on ({INSTANCE}, objective) {OBJECTIVE_MET}
+"""
+COPY_SWITCH = f"""
+    min by ({INSTANCE}, backup_region) (
+        cloud_backup_policy_enabled{{{CHOSEN}, scope="cross_region", backup_type=~"full|continuous"}}
+    )
+"""
+WARNING = f"""
+    (
+        max by ({INSTANCE}) (cloud_backup_instance_missing{{{CHOSEN}}}) == 1
+        or max by ({INSTANCE}) ({COPY_SWITCH} == 0) and on ({INSTANCE}) max by ({INSTANCE}) ({COPY_SWITCH}) == 1
+        or max by ({INSTANCE}) (cloud_backup_log_gaps{{{CHOSEN}}}) > 0
+        or max by ({INSTANCE}) (cloud_backup_consecutive_failures{{{CHOSEN}}}) > 0
+        or min by ({INSTANCE}) (max by ({INSTANCE}, listing) (cloud_backup_listing_complete{{{CHOSEN}}})) == 0
+    )
+"""
+
+# The words of the status page. Numbered from the best to the worst, so that a table can be sorted by it; of several that
+# hold, the one that explains most is asked for first, as there.
 STATES = {
-    0: ("met", GREEN),
-    1: ("near limit", ORANGE),
-    2: ("no verdict", GREY),
+    0: ("ok", GREEN),
+    1: ("waiting", GREY),
+    2: ("warning", ORANGE),
     3: ("gone", GREY),
-    4: ("broken", RED),
-    5: ("copying off", RED),
-    6: ("no copy", RED),
+    4: ("unprotected", ORANGE),
+    5: ("failing", RED),
+    6: ("broken", RED),
 }
 STATE = f"""
     {GONE} * 0 + 3
-    or {WITHOUT_COPY} * 0 + 6
-    or ({PROTECTED} == 0) + 5
-    or ({EVERY_OBJECTIVE_MET} == 0) + 4
-    or ({OBJECTIVE_USED} > 0.8) * 0 + 1
-    or ({EVERY_OBJECTIVE_MET} == 1) * 0
-    or {INFO} * 0 + 2
+    or ({EVERY_OBJECTIVE_MET} == 0) + 6
+    or max by ({INSTANCE}) ({LISTINGS_FAILING}) + 5
+    or ({PROTECTED} == 0) + 4
+    or {WARNING} * 0 + 2
+    or count by ({INSTANCE}) ({UNDECIDED}) * 0 + 1
+    or {INFO} * 0
 """
 
 OF_THE_ROW = (
@@ -129,7 +151,7 @@ NO_COPY_AT_ALL = stat(
     links=[runbook("CloudBackupNoUsableCopy"), runbook("CloudBackupInstanceUnprotected")],
 )
 COPYING_OFF = stat(
-    "Copying switched off",
+    "Unprotected",
     """Instances for which the provider's own switch says that nothing is copied to another region: nobody enabled it,
     somebody disabled it, or the instance cannot have it.""",
     [query(f"count({PROTECTED} == 0) or vector(0)")],
@@ -201,14 +223,14 @@ INSTANCE_TABLE = table(
     [
         Column("Instance", label="name_or_id", width=130, links=[link("Open ${__value.raw}", OF_THE_ROW)]),
         Column("State", expression=STATE, width=100, mappings=words(STATES), cell=COLORED_CELL),
-        Column("Recovery point", expression=RECOVERY_POINT_AGE, unit="s", decimals=1, width=130),
-        Column("Objective", expression=RECOVERY_POINT_OBJECTIVE, unit="s", decimals=1, width=90),
+        Column("Recovery point", width=130, **hours(RECOVERY_POINT_AGE)),
+        Column("Promised", width=90, **hours(RECOVERY_POINT_OBJECTIVE, decimals=None)),
         Column("Used", expression=OBJECTIVE_USED, unit="percentunit", decimals=0, steps=SHARE_USED,
                cell=COLORED_TEXT, width=75),
-        Column("Newest copy", unit="s", decimals=1, width=120, expression=f"""
-            min by ({INSTANCE}) ({copies("cloud_backup_last_success_age_seconds", ', backup_type="full"')})"""),
-        Column("Newest local", unit="s", decimals=1, width=115, expression=f"""
-            min by ({INSTANCE}) (cloud_backup_last_success_age_seconds{{{CHOSEN}, scope="local", backup_type="full"}})"""),
+        Column("Newest copy", width=120, **hours(f"""
+            min by ({INSTANCE}) ({copies("cloud_backup_last_success_age_seconds", ', backup_type="full"')})""")),
+        Column("Newest local", width=115, **hours(f"""
+            min by ({INSTANCE}) (cloud_backup_last_success_age_seconds{{{CHOSEN}, scope="local", backup_type="full"}})""")),
         Column("Uncopied", width=85, expression=f"""
             sum by ({INSTANCE}) (min by ({INSTANCE}, backup_region) (cloud_backup_uncopied_sets{{{CHOSEN}}}))"""),
         Column("Broken", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT, width=70,
@@ -238,8 +260,8 @@ ALERT_TABLE = table(
                links=[link("Runbook", "${runbooks:raw}/${__data.fields.Alert}", new_tab=True)]),
         Column("Severity", label="severity", width=90, cell=COLORED_TEXT,
                mappings=words({"critical": ("critical", RED), "warning": ("warning", ORANGE)})),
-        Column("True for", unit="s", decimals=1, width=95,
-               expression=f"{ALERT_AGE} * on ({INSTANCE}) group_left (name_or_id) {NAME} or {ALERT_AGE}"),
+        Column("True for", width=95,
+               **hours(f"({ALERT_AGE} * on ({INSTANCE}) group_left (name_or_id) {NAME} or {ALERT_AGE})")),
         Column("Account", label="account", width=100),
         Column("Instance", label="name_or_id"),
     ],
@@ -288,8 +310,7 @@ PLACES = table(
             sum by (provider, backup_region) ({copies("cloud_backup_sets", ', status="completed", backup_region!=""')})"""),
         Column("Stored", unit="bytes", decimals=1, expression=f"""
             sum by (provider, backup_region) ({copies("cloud_backup_stored_bytes", ', backup_region!=""')})"""),
-        Column("Oldest recovery point", unit="s", decimals=1,
-               expression=f"max by (provider, backup_region) ({REMOTE_AGE})"),
+        Column("Oldest recovery point", **hours(f"max by (provider, backup_region) ({REMOTE_AGE})")),
     ],
     sort=[("Stored", True)],
 )

@@ -155,6 +155,24 @@ class Column:
             self.properties["custom.width"] = width
 
 
+def hours(expression, decimals=1):
+    """A column of seconds in the unit of promises such as `26h`, so that the two can be compared, as on the status page."""
+    return span(expression, 3600, "h", decimals)
+
+
+def days(expression, decimals=1):
+    return span(expression, 86400, "days", decimals)
+
+
+def minutes(expression, decimals=1):
+    return span(expression, 60, "min", decimals)
+
+
+def span(expression, seconds, unit, decimals):
+    shown = {"expression": f"{expression} / {seconds}", "unit": f"suffix:{unit}"}
+    return shown if decimals is None else shown | {"decimals": decimals}
+
+
 def table(title, description, columns, labels_from=None, hidden=(), sort=(), nothing=None, links=()):
     """One row for each set of labels. The values of all expressions that have the same labels share a row.
 

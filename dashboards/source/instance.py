@@ -2,8 +2,8 @@
 
 from grafana import (
     COLORED_TEXT, DATASOURCE_VARIABLE, GREEN, GREY, LIMIT_LINE, NEUTRAL, NONE_IS_GOOD, ORANGE, RED,
-    RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, query, runbook, stat, table, timeseries,
-    words,
+    RUNBOOKS_VARIABLE, SHARE_USED, Column, chosen, dashboard, dashboard_link, days, hours, minutes, query, runbook, stat,
+    table, timeseries, words,
 )
 
 UID = "cloud-backup-instance"
@@ -137,14 +137,14 @@ AGE_OVER_TIME = timeseries(
     """The data that a restore from each other region would lose, against what was promised, and for comparison that from
     the instance's own region. A sawtooth is healthy; a line that only climbs is not.""",
     [
-        query(REMOTE_AGE, "copy in {{backup_region}}"),
+        query(f"{REMOTE_AGE} / 3600", "copy in {{backup_region}}"),
         query(
-            f"min by (backup_region) (cloud_backup_recovery_point_age_seconds{{{LOCAL}}})",
+            f"min by (backup_region) (cloud_backup_recovery_point_age_seconds{{{LOCAL}}}) / 3600",
             "own region, {{backup_region}}",
         ),
-        query(objective("recovery_point"), "objective"),
+        query(f"{objective('recovery_point')} / 3600", "objective"),
     ],
-    unit="s",
+    unit="suffix:h",
     overrides=[("objective", LIMIT_LINE)],
 )
 USED_OVER_TIME = timeseries(
@@ -165,10 +165,10 @@ SUCCESS_OVER_TIME = timeseries(
     "Age of the newest usable set, against the objective",
     """From the end of the newest usable set of each place and type to now; the objective is that of the local ones.""",
     [
-        query(by_copy("cloud_backup_last_success_age_seconds", aggregate="min"), OF_A_COPY),
-        query(objective("backup_age"), "objective backup_age"),
+        query(f'{by_copy("cloud_backup_last_success_age_seconds", aggregate="min")} / 3600', OF_A_COPY),
+        query(f"{objective('backup_age')} / 3600", "objective backup_age"),
     ],
-    unit="s",
+    unit="suffix:h",
     overrides=[("objective backup_age", LIMIT_LINE)],
 )
 WAITING_OVER_TIME = timeseries(
@@ -176,10 +176,10 @@ WAITING_OVER_TIME = timeseries(
     """How long the oldest local full set without a copy in each expected region has waited for it. 0 while every set has
     its copy.""",
     [
-        query(WAITING, "for {{backup_region}}"),
-        query(objective("copy_delay"), "objective copy_delay"),
+        query(f"{WAITING} / 3600", "for {{backup_region}}"),
+        query(f"{objective('copy_delay')} / 3600", "objective copy_delay"),
     ],
-    unit="s",
+    unit="suffix:h",
     overrides=[("objective copy_delay", LIMIT_LINE)],
 )
 UNCOPIED_OVER_TIME = timeseries(
@@ -206,8 +206,8 @@ SIZES = timeseries(
 DURATIONS = timeseries(
     "Duration of the newest usable set",
     """From its start to its end, as the provider tells them.""",
-    [query(by_copy("cloud_backup_last_success_duration_seconds"), OF_A_COPY)],
-    unit="s",
+    [query(f'{by_copy("cloud_backup_last_success_duration_seconds")} / 60', OF_A_COPY)],
+    unit="suffix:min",
     step=True,
 )
 SETS = timeseries(
@@ -231,30 +231,27 @@ STORED = timeseries(
 
 PLACES = table(
     "Backup sets, by place and type",
-    """What is kept where. In a row: failed sets since the newest usable one. Switch and Retention are the provider's own
-    policy, and empty where it does not tell.""",
+    """What is kept where. Newest usable, with its size and how long it took. Failed in a row: since then. Switched and Kept
+    for are the provider's own policy, and empty where it does not tell.""",
     [
         Column("Scope", label="scope", width=110),
         Column("Kept in", label="backup_region", width=130),
         Column("Type", label="backup_type", width=100),
-        Column("Newest", unit="s", decimals=1,
-               expression=by_copy("cloud_backup_last_success_age_seconds", aggregate="min")),
+        Column("Newest usable", **hours(by_copy("cloud_backup_last_success_age_seconds", aggregate="min"))),
         Column("Last try", mappings=words({0: ("failed", RED), 1: ("ok", GREEN)}), cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_last_attempt_success")),
-        Column("In a row", steps=[(None, NEUTRAL), (1, ORANGE), (2, RED)], cell=COLORED_TEXT,
+        Column("Failed in a row", steps=[(None, NEUTRAL), (1, ORANGE), (2, RED)], cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_consecutive_failures")),
         Column("Completed", expression=by_copy("cloud_backup_sets", ', status="completed"')),
         Column("Failed", steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_sets", ', status="failed"')),
-        Column("Oldest", unit="s", decimals=1,
-               expression=f"time() - {by_copy('cloud_backup_oldest_timestamp_seconds')}"),
-        Column("Newest size", unit="bytes", decimals=1, expression=by_copy("cloud_backup_last_success_size_bytes")),
-        Column("Took", unit="s", decimals=1, expression=by_copy("cloud_backup_last_success_duration_seconds")),
-        Column("Stored", unit="bytes", decimals=1, expression=by_copy("cloud_backup_stored_bytes")),
-        Column("Switch", mappings=words(ON_OFF), cell=COLORED_TEXT,
+        Column("Oldest usable", **days(f"(time() - {by_copy('cloud_backup_oldest_timestamp_seconds')})")),
+        Column("Size", unit="bytes", decimals=1, expression=by_copy("cloud_backup_last_success_size_bytes")),
+        Column("Took", **minutes(by_copy("cloud_backup_last_success_duration_seconds"))),
+        Column("Usable, total", unit="bytes", decimals=1, expression=by_copy("cloud_backup_stored_bytes")),
+        Column("Switched", mappings=words(ON_OFF), cell=COLORED_TEXT,
                expression=by_copy("cloud_backup_policy_enabled", aggregate="min")),
-        Column("Retention", unit="s", decimals=0,
-               expression=by_copy("cloud_backup_policy_retention_seconds")),
+        Column("Kept for", **days(by_copy("cloud_backup_policy_retention_seconds"), decimals=None)),
     ],
     sort=[("Scope", False)],
 )
@@ -267,13 +264,13 @@ RESTORE = table(
         Column("Kept in", label="backup_region", width=130),
         Column("Recovery point", unit="dateTimeAsIso", width=175,
                expression=f"{by_place('cloud_backup_recovery_point_timestamp_seconds')} * 1000"),
-        Column("Window start", unit="dateTimeAsIso", width=175,
+        Column("Restore window from", unit="dateTimeAsIso", width=175,
                expression=f"{by_place('cloud_backup_restore_window_start_timestamp_seconds')} * 1000"),
-        Column("Window end", unit="dateTimeAsIso", width=175,
+        Column("To", unit="dateTimeAsIso", width=175,
                expression=f"{by_place('cloud_backup_restore_window_end_timestamp_seconds')} * 1000"),
         Column("Window gaps", width=110, steps=[(None, NEUTRAL), (1, ORANGE)], cell=COLORED_TEXT,
                expression=by_place("cloud_backup_restore_window_gaps")),
-        Column("Log gaps", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT,
+        Column("Gaps in the logs", steps=[(None, NEUTRAL), (1, RED)], cell=COLORED_TEXT,
                expression=by_place("cloud_backup_log_gaps")),
     ],
     sort=[("From", False)],
@@ -282,14 +279,12 @@ RESTORE = table(
 LISTINGS = table(
     "Listings",
     """Whether what is shown here is up to date. A listing that fails leaves the last known facts, which grow older;
-    incomplete means that not all rows were read.""",
+    whole means that all rows were read.""",
     [
         Column("Listing", label="listing"),
-        Column("Last attempt", mappings=words({0: ("failed", RED), 1: ("ok", GREEN)}), cell=COLORED_TEXT,
-               expression=by_listing("cloud_backup_poll_success")),
-        Column("Read", unit="s", decimals=0,
-               expression=f"time() - {by_listing('cloud_backup_last_poll_success_timestamp_seconds')}"),
-        Column("Complete", mappings=words(YES_NO), cell=COLORED_TEXT,
+        Column("Read", mappings=words(YES_NO), cell=COLORED_TEXT, expression=by_listing("cloud_backup_poll_success")),
+        Column("Last success", **minutes(f"(time() - {by_listing('cloud_backup_last_poll_success_timestamp_seconds')})")),
+        Column("Whole", mappings=words(YES_NO), cell=COLORED_TEXT,
                expression=by_listing("cloud_backup_listing_complete")),
     ],
     sort=[("Listing", False)],

@@ -217,7 +217,8 @@ fn whole_seconds(duration: Duration) -> Duration {
 
 /// With no more places than tell something.
 fn number(value: f64) -> String {
-    let places = format!("{value:.2}");
+    // The sum of nothing is -0.
+    let places = format!("{:.2}", value + 0.0);
     let places = places.trim_end_matches('0').trim_end_matches('.');
     places.to_owned()
 }
@@ -240,6 +241,7 @@ mod tests {
     fn numbers_have_no_idle_places() {
         for (value, written) in [
             (0.0, "0"),
+            (-0.0, "0"),
             (12.0, "12"),
             (0.5, "0.5"),
             (1.0 / 24.0, "0.04"),

@@ -1,5 +1,6 @@
-//! What is right by itself and most likely not what was meant: regions that the vendor is not known to have, and listings
-//! that leave a promise without a verdict. Nothing of it keeps a configuration from being used.
+//! What is right by itself and most likely not what was meant: accounts of which nothing is watched, regions that the vendor
+//! is not known to have, and listings that leave a promise without a verdict. Nothing of it keeps a configuration from being
+//! used.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -38,6 +39,10 @@ impl Doubts {
     fn about(key: &str, account: &AccountConfig) -> Vec<Problem> {
         let mut doubts = Self::default();
         let vendor = account.provider;
+        if account.targets.is_empty() && account.discover.is_none() {
+            let what = "nothing of this account is watched: it names no instances, and `discover` is missing";
+            doubts.add(what.to_owned(), || format!("{key}.instances"));
+        }
         for region in account.projects.keys() {
             doubts.region(vendor, region, || format!("{key}.projects.{region}"));
         }
@@ -154,6 +159,24 @@ mod tests {
     fn doubts(yaml: &str) -> Vec<String> {
         let config = Config::parse(yaml, []).unwrap();
         config.doubts().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_account_with_neither_instances_nor_a_search_is_doubted() {
+        let said =
+            "nothing of this account is watched: it names no instances, and `discover` is missing";
+        for (account, is_doubted) in [
+            ("", true),
+            (", instances: []", true),
+            (", instances: ~, discover: ~", true),
+            (", instances: [{id: x, region: cn-hangzhou}]", false),
+            (", discover: {regions: [cn-hangzhou]}", false),
+            (", instances: [], discover: {regions: [cn-hangzhou]}", false),
+        ] {
+            let yaml = format!("accounts: [{{name: a, provider: alibaba{account}}}]");
+            let expected = is_doubted.then(|| format!("accounts[0].instances: {said}"));
+            assert_eq!(doubts(&yaml), Vec::from_iter(expected), "{yaml}");
+        }
     }
 
     #[test]

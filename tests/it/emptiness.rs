@@ -216,11 +216,74 @@ async fn check_warns_of_what_can_promise_nothing_and_ends_with_0() {
         );
     }
     assert_eq!(warnings.len(), 5, "{out}");
-    // An account with neither instances nor a place to look for them is a problem.
-    let mut configuration = Configuration::of(&cloud, &[]);
-    configuration.instances.clear();
-    let (code, _, errors) = run(&["check", &write(&folder, &configuration)], &[]).await;
-    assert_eq!(code, 2);
-    assert!(errors.contains("accounts[0].instances"), "{errors}");
     assert_eq!(cloud.requests().len(), 0);
+}
+
+const UNWATCHED: &str = "accounts[0].instances: nothing of this account is watched: it names no instances, and `discover` is missing";
+const NEITHER: &str = "The configuration names neither instances nor regions to look for them in";
+
+#[tokio::test]
+async fn an_account_with_neither_instances_nor_a_search_is_warned_of_and_none_at_all_is_a_problem()
+{
+    let cloud = cloud().await;
+    let folder = Folder::new();
+    let mut configuration = Configuration::of(&cloud, &[]);
+    for more in [None, Some("instances: []")] {
+        configuration.more_keys.extend(more.map(str::to_owned));
+        let file = write(&folder, &configuration);
+        let (code, out, errors) = run(&["check", &file], &[]).await;
+        assert_eq!((code, errors.as_str()), (0, ""));
+        let warning = format!("the configuration is good\nWARNING: {UNWATCHED}\n");
+        assert!(out.starts_with(&warning), "{out}");
+        assert!(out.contains("in all: at least 0 calls an hour\n"), "{out}");
+        let (code, out, errors) = run(&["once", &file], &[]).await;
+        assert_eq!(code, 2, "{out}");
+        assert!(
+            errors.ends_with(&format!("nothing is watched: {NEITHER}\n")),
+            "{errors}"
+        );
+    }
+    let file = folder.write("exporter.yml", "accounts: []\n");
+    let file = format!("--config.file={}", file.display());
+    for command in ["check", "once"] {
+        let (code, _, errors) = run(&[command, &file], &[]).await;
+        assert_eq!(code, 2, "{errors}");
+        let problem = "accounts: expected a list of at least one account, found none";
+        assert!(errors.contains(problem), "{errors}");
+    }
+    assert_eq!(cloud.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn an_exporter_of_such_an_account_runs_and_says_everywhere_that_nothing_is_watched() {
+    let cloud = cloud().await;
+    cloud.add_instance(hourly("rm-orders"));
+    let exporter = Exporter::start(&Configuration::of(&cloud, &[])).await;
+    let log = exporter.log();
+    assert!(log.contains("the configuration is doubtful"), "{log}");
+    assert!(log.contains("nothing of this account is watched"), "{log}");
+    let ready = exporter.get("/-/ready").await;
+    assert_eq!(ready.status(), 200);
+    assert_eq!(
+        ready.text().await.unwrap(),
+        format!("0 of 0 instances attempted\nnothing is watched: {NEITHER}\n")
+    );
+    says(&exporter, NEITHER).await;
+    // What the alert goes by that fewer are watched than should be.
+    let scrape = exporter.scrape().await;
+    assert_eq!(
+        scrape.sum("cloud_backup_poll_interval_seconds", &[("account", "test")]),
+        1.0
+    );
+    assert_eq!(scrape.sum("cloud_backup_instances", &[]), 0.0);
+    // The name of an instance, and it is watched.
+    exporter.configure(&Configuration::of(&cloud, &["rm-orders"]));
+    exporter.signal("HUP");
+    exporter
+        .until("the instance", |scrape| {
+            scrape.poll_success("rm-orders", "local") == Some(1.0)
+        })
+        .await;
+    assert!(!exporter.text("/").await.contains(NOTHING));
+    exporter.stop().await;
 }

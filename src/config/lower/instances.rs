@@ -26,8 +26,8 @@ pub(super) const REGION: &str =
     "a region such as `cn-hangzhou`, of lower-case letters, digits and `-`";
 
 impl Lowering<'_> {
-    /// Reads every instance of an account, also of one whose name or provider is wrong. There may be none where instances
-    /// are looked for.
+    /// Reads every instance of an account, also of one whose name or provider is wrong. There may be none: either they are
+    /// looked for, or it is doubted that this was meant.
     pub(super) fn targets(
         &mut self,
         account: &Mapping<'_>,
@@ -35,17 +35,10 @@ impl Lowering<'_> {
         provider: Read<Vendor>,
         promises: Promises,
     ) -> Read<Vec<Arc<Target>>> {
-        let nodes = match (account.get("discover"), account.get("instances")) {
-            (Some(_), None) => return Ok(Vec::new()),
-            (Some(_), Some(node)) => node.list("a list of instances", &mut self.report),
-            (None, Some(_)) => {
-                self.elements(account, "instances", "a list of at least one instance")
-            }
-            (None, None) => {
-                let expected = "a list of at least one instance, or `discover`";
-                self.elements(account, "instances", expected)
-            }
+        let Some(node) = account.get("instances") else {
+            return Ok(Vec::new());
         };
+        let nodes = node.list("a list of instances", &mut self.report);
         self.inherits_retention |= nodes.is_err();
         let mut ids = HashMap::new();
         all(nodes?.iter().map(|node| {
