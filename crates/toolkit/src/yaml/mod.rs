@@ -1,0 +1,8 @@
+//! Reading a YAML file that people write, with every problem in it reported at once, by its key.
+//!
+//! `document` makes a tree of the text, and `raw` reads single values out of it.
+
+pub mod document;
+pub mod key_path;
+pub mod problem;
+pub mod raw;
