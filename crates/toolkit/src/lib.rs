@@ -9,6 +9,7 @@ pub mod listen;
 pub mod negotiate;
 pub mod protection;
 pub mod rate_limit;
+mod refusals;
 pub mod response;
 #[cfg(any(test, feature = "testkit"))]
 pub mod scratch;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 
-use super::server::seat::give_up_after;
+use super::server::slot::give_up_after;
 
 /// How many connections wait in the kernel until they are accepted.
 const BACKLOG: i32 = 1024;

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use rustls::ServerConfig;
 
 use super::authentication::{Authentication, Credentials};
 use super::rate_limit::RateLimit;
 use super::server::Body;
 use super::server::tls::{TlsConfigs, server_config};
-use crate::response::text;
+use crate::refusals;
 
 use crate::web_config::{self, Sources, WebConfig};
 use crate::yaml::problem::{Problem, Problems};
@@ -113,7 +113,7 @@ impl Protection {
             .as_ref()
             .is_some_and(|limit| !limit.admits())
         {
-            return text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");
+            return refusals::TOO_MANY_REQUESTS.response();
         }
         let users = &in_force.config.users;
         let may_ask = match Credentials::read(request.headers()) {
@@ -124,7 +124,7 @@ impl Protection {
         let mut response = if may_ask {
             site(request).await
         } else {
-            let mut refusal = text(StatusCode::UNAUTHORIZED, "unauthorized\n");
+            let mut refusal = refusals::UNAUTHORIZED.response();
             let basic = HeaderValue::from_static("Basic");
             refusal.headers_mut().insert(WWW_AUTHENTICATE, basic);
             refusal

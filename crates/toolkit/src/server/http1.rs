@@ -2,80 +2,110 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::Ipv6Addr;
-use std::pin::{self, pin};
+use std::pin::{self, Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
-use hyper::body::{Body as _, Incoming};
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tracing::debug;
 
-use super::guard::{Guard, Guarded, GuardedBody, Phase};
-use super::{Body, Client, Connection, refusal, refuse_body};
+use super::timer::{Expired, RequestTimer, TimedStream};
+use super::{Body, Client, Connection, refuse_body};
+use crate::refusals::{self, Refusal};
 
 /// hyper's own lower bound for its buffer; it panics at less.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
 /// Serves the connection until it ends, is cut, or the server stops.
-pub(super) async fn converse<S, H, F>(stream: S, handler: &H, client: &Client)
+pub(super) async fn serve_connection<S, H, F>(stream: S, handler: &H, client: &Client)
 where
     S: Connection + 'static,
     H: Fn(Request<()>) -> F,
     F: Future<Output = Response<Body>>,
 {
-    let (peer, limits) = (client.peer, client.limits);
-    let guard = Guard::new(limits, client.seat.clone());
+    let (peer, limits, timer) = (client.peer, client.limits, &client.timer);
+    let has_unread = AtomicBool::new(false);
     let service = service_fn(|request| {
-        let guard = guard.clone();
-        guard.response_begins();
-        // hyper keeps room for what this returns also while the connection rests.
-        let answer = Box::pin(answer(request, handler, guard.clone()));
+        let request_timer = timer.request_begins();
+        // hyper keeps room for what this returns also while the connection is idle.
+        let answer = Box::pin(answer(request, handler, &has_unread));
         async move {
             let response = answer.await;
-            Ok::<_, Infallible>(response.map(|body| GuardedBody::new(body, guard)))
+            Ok::<_, Infallible>(response.map(|body| TimedBody::new(body, request_timer)))
         }
     });
+    let stream = Http1Stream::new(TimedStream::new(stream, timer.clone()));
     let mut connection = Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        // Who has asked all there is to ask may say so, and gets the answer.
+        // A client that has sent its last request may close its side, and still gets the response.
         .half_close(true)
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER))
-        .serve_connection(TokioIo::new(Guarded::new(stream, guard.clone())), service);
+        .serve_connection(TokioIo::new(stream), service);
 
     let mut stopping = pin!(client.shutdown.cancelled());
     let mut stopped = false;
-    let mut expired = pin!(guard.expired());
-    let phase = loop {
+    let mut expired = pin!(timer.expired());
+    let reason = loop {
         tokio::select! {
             // The connection goes first: what it does in this turn moves the deadline that is looked at last.
             biased;
-            ended = &mut connection => {
-                if let Err(error) = ended {
+            served = &mut connection => {
+                if let Err(error) = &served {
                     debug!(%peer, %error, "a connection ended early");
                 }
-                return;
+                let stream = connection.into_parts().io.into_inner();
+                // Boxed: a large future that most connections need for a moment.
+                let mut closing = Box::pin(stream.close(served.err(), has_unread.into_inner()));
+                tokio::select! {
+                    biased;
+                    closed = &mut closing => {
+                        if let Err(error) = closed {
+                            debug!(%peer, %error, "a connection ended early");
+                        }
+                        return;
+                    }
+                    reason = &mut expired => {
+                        cut_off(client, reason);
+                        return;
+                    }
+                }
             }
             () = &mut stopping, if !stopped => {
                 stopped = true;
                 pin::Pin::new(&mut connection).graceful_shutdown();
             }
-            phase = &mut expired => break phase,
+            reason = &mut expired => break reason,
         }
     };
-    debug!(%peer, ?phase, "cut a connection that took too long");
-    if phase == Phase::Response {
-        guard.cut();
+    cut_off(client, reason);
+}
+
+/// The caller drops the connection.
+fn cut_off(client: &Client, reason: Expired) {
+    debug!(peer = %client.peer, ?reason, "cut a connection that took too long");
+    if reason == Expired::Response {
+        client.timer.cut();
     }
 }
 
 /// Lets the handler answer, unless the request names no one host or brings a body where there cannot be one.
-async fn answer<H, F>(request: Request<Incoming>, handler: &H, guard: Guard) -> Response<Body>
+async fn answer<H, F>(
+    request: Request<Incoming>,
+    handler: &H,
+    has_unread: &AtomicBool,
+) -> Response<Body>
 where
     H: Fn(Request<()>) -> F,
     F: Future<Output = Response<Body>>,
@@ -85,18 +115,159 @@ where
         return handler(request.map(drop)).await;
     }
     // However much it is, it is not read, so there is no way to the next request on this connection.
-    guard.leaves_unread();
+    has_unread.store(true, Ordering::Relaxed);
     let mut response = match refuse_body(request.method()) {
-        _ if !names_host => refusal(
-            StatusCode::BAD_REQUEST,
-            "this request needs one valid Host header\n",
-        ),
-        Some(refusal) => refusal,
+        _ if !names_host => refusals::INVALID_HOST.response(),
+        Some(refusal) => refusal.response(),
         None => handler(request.map(drop)).await,
     };
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
     response
+}
+
+/// The stream below hyper, which is not hyper's to answer by itself or to close.
+///
+/// hyper answers a head that it cannot parse with a status and nothing else, and cannot be told to leave that out. Whatever
+/// it writes while there is no request is such an answer. It is dropped here, and [`Http1Stream::close`] says why in its
+/// place.
+#[derive(Debug)]
+struct Http1Stream<S: Connection> {
+    stream: TimedStream<S>,
+    /// Whether hyper has answered by itself.
+    has_dropped: bool,
+    /// Whether hyper has sent all that it wanted to.
+    is_finished: bool,
+}
+
+impl<S: Connection> Http1Stream<S> {
+    const fn new(stream: TimedStream<S>) -> Self {
+        Self {
+            stream,
+            has_dropped: false,
+            is_finished: false,
+        }
+    }
+
+    /// Closes the connection after hyper is done with it.
+    async fn close(mut self, error: Option<hyper::Error>, has_unread: bool) -> io::Result<()> {
+        if !self.is_finished {
+            return Ok(());
+        }
+        let refusal = error.filter(|_| self.has_dropped).map(|e| refusal(&e));
+        if let Some(refusal) = refusal {
+            let bytes = refusal.bytes(Version::HTTP_11);
+            self.stream.write_all(&bytes).await?;
+            self.stream.flush().await?;
+        }
+        // In the middle of a head, the rest of it is unread.
+        let has_unread = has_unread || self.stream.timer().awaits_head();
+        self.stream.close(has_unread).await
+    }
+}
+
+/// Why hyper does not parse a head.
+fn refusal(error: &hyper::Error) -> Refusal {
+    if error.is_parse_too_large() {
+        refusals::HEAD_TOO_LARGE
+    } else {
+        refusals::INVALID_REQUEST
+    }
+}
+
+impl<S: Connection> AsyncRead for Http1Stream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.stream.timer().bytes_arrive();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Connection> AsyncWrite for Http1Stream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.stream.timer().is_responding() {
+            return Pin::new(&mut self.stream).poll_write(context, buffer);
+        }
+        self.has_dropped = true;
+        Poll::Ready(Ok(buffer.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.stream.timer().is_responding() {
+            return Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
+        }
+        self.has_dropped = true;
+        Poll::Ready(Ok(buffers.iter().map(|buffer| buffer.len()).sum()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// hyper does this once everything is flushed.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_finished = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A body that tells the timer when hyper has taken the last of it, which is when hyper drops it.
+#[derive(Debug)]
+struct TimedBody {
+    body: Body,
+    timer: RequestTimer,
+}
+
+impl TimedBody {
+    fn new(body: Body, timer: RequestTimer) -> Self {
+        timer.response_is_ready();
+        Self { body, timer }
+    }
+}
+
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        self.timer.response_is_taken();
+    }
+}
+
+impl hyper::body::Body for TimedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Whether a request has the Host that RFC 9112, section 3.2, asks for. What was sent before that header was invented may

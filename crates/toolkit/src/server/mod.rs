@@ -6,38 +6,37 @@
 
 mod body;
 mod client_certificate;
-mod guard;
 mod http1;
 mod http2;
-pub(crate) mod seat;
+pub(crate) mod slot;
 #[cfg(test)]
 mod tests;
+mod timer;
 pub mod tls;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 pub use self::body::Body;
-use self::guard::{Guard, Guarded};
-use self::seat::Seat;
+use self::slot::ConnectionSlot;
+use self::timer::{ConnectionTimer, TimedStream};
 use self::tls::{Hello, TlsConfigs};
 use crate::listen::Listener;
+use crate::refusals::{self, Refusal};
 
 /// What a client may ask of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,16 +86,6 @@ const REFUSALS: usize = 32;
 
 /// How many connections that were evicted may still be ending, before more are accepted.
 const LEAVING: usize = 16;
-
-/// What a connection beyond the limit is told.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: text/plain; charset=utf-8\r\n\
-    cache-control: no-store\r\n\
-    x-content-type-options: nosniff\r\n\
-    content-length: 21\r\n\
-    connection: close\r\n\
-    \r\n\
-    too many connections\n";
 
 /// Serves every listener until `shutdown` is cancelled, then lets the requests in flight finish, and resolves.
 ///
@@ -201,7 +190,7 @@ struct Connections<H> {
     handler: H,
     shutdown: CancellationToken,
     /// Those that are served.
-    seated: HashMap<Id, (Seat, AbortHandle)>,
+    served: HashMap<Id, (ConnectionSlot, AbortHandle)>,
     /// Those that were evicted and have not ended yet.
     leaving: HashSet<Id>,
     /// One permit for each connection that may still be told why it is not.
@@ -227,7 +216,7 @@ where
             tls,
             handler,
             shutdown,
-            seated: HashMap::new(),
+            served: HashMap::new(),
             leaving: HashSet::new(),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             refused: Seldom::default(),
@@ -239,18 +228,18 @@ where
     /// Each connection is a task of its own, so that a panic ends no other.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limits = self.limits;
-        if self.seated.len() < limits.connections || self.evict_one() {
+        if self.served.len() < limits.connections || self.evict_one() {
             let (handler, shutdown) = (self.handler.clone(), self.shutdown.clone());
-            let seat = Seat::new();
+            let slot = ConnectionSlot::new();
             let client = Client {
                 peer,
                 limits,
                 shutdown,
-                seat: seat.clone(),
+                timer: ConnectionTimer::new(limits, slot.clone()),
             };
-            let serving = converse(stream, self.tls.clone(), handler, client);
+            let serving = serve_connection(stream, self.tls.clone(), handler, client);
             let task = self.tasks.spawn(serving);
-            self.seated.insert(task.id(), (seat, task));
+            self.served.insert(task.id(), (slot, task));
             return;
         }
         if let Some(unlogged) = self.refused.turn(Instant::now()) {
@@ -261,7 +250,9 @@ where
             // With TLS this could not be read before a handshake, which would take what there is too little of.
             if self.tls.is_none() {
                 self.tasks.spawn(async move {
-                    tell(stream, limits, REFUSAL).await;
+                    let timer = ConnectionTimer::new(limits, ConnectionSlot::new());
+                    let refusal = refusals::TOO_MANY_CONNECTIONS;
+                    refuse(stream, &timer, refusal, Version::HTTP_11).await;
                     drop(permit);
                 });
             }
@@ -272,17 +263,17 @@ where
     /// being answered loses the answer.
     fn evict_one(&mut self) -> bool {
         loop {
-            let ranked = self.seated.iter();
-            let ranked = ranked.filter_map(|(id, (seat, _))| Some((seat.rank()?, *id)));
+            let ranked = self.served.iter();
+            let ranked = ranked.filter_map(|(id, (slot, _))| Some((slot.eviction_rank()?, *id)));
             let Some((_, id)) = ranked.min_by_key(|(rank, _)| *rank) else {
                 return false;
             };
-            match self.seated.get(&id) {
-                Some((seat, task)) if seat.evict() => task.abort(),
+            match self.served.get(&id) {
+                Some((slot, task)) if slot.evict() => task.abort(),
                 // A request has become complete just now.
                 _ => continue,
             }
-            self.seated.remove(&id);
+            self.served.remove(&id);
             self.leaving.insert(id);
             if let Some(unlogged) = self.evicted.turn(Instant::now()) {
                 let limit = self.limits.connections;
@@ -313,7 +304,7 @@ where
             }
             None => return std::future::pending().await,
         };
-        self.seated.remove(&id);
+        self.served.remove(&id);
         self.leaving.remove(&id);
     }
 }
@@ -323,7 +314,7 @@ struct Client {
     peer: SocketAddr,
     limits: Limits,
     shutdown: CancellationToken,
-    seat: Seat,
+    timer: ConnectionTimer,
 }
 
 /// What bytes are exchanged over, encrypted or not.
@@ -353,93 +344,84 @@ where
     H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let limits = Limits::default();
     let client = Client {
         peer: SocketAddr::from(([127, 0, 0, 1], 0)),
-        limits: Limits::default(),
+        limits,
         shutdown: CancellationToken::new(),
-        seat: Seat::new(),
+        timer: ConnectionTimer::new(limits, ConnectionSlot::new()),
     };
     if http2 {
-        Box::pin(http2::converse(stream, &handler, &client)).await;
+        Box::pin(http2::serve_connection(stream, &handler, &client)).await;
     } else {
-        Box::pin(http1::converse(stream, &handler, &client)).await;
+        Box::pin(http1::serve_connection(stream, &handler, &client)).await;
     }
 }
 
 /// Serves one connection until it ends, is cut, or the server stops.
-async fn converse<H, F>(stream: TcpStream, tls: Option<TlsConfigs>, handler: H, client: Client)
-where
+async fn serve_connection<H, F>(
+    stream: TcpStream,
+    tls: Option<TlsConfigs>,
+    handler: H,
+    client: Client,
+) where
     H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let peer = client.peer;
-    // An answer is written in few large pieces; there is nothing to gain by waiting for more.
+    let (peer, timer) = (client.peer, &client.timer);
+    // A response is written in few large pieces; there is nothing to gain by waiting for more.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot switch off Nagle's algorithm");
     }
-    // Each of these is a large future. A connection that rests keeps the memory of the one it is in, and of no other.
+    // Each of these is a large future. An idle connection keeps the memory of the one it is in, and of no other.
     let Some(tls) = tls else {
-        return Box::pin(http1::converse(stream, &handler, &client)).await;
+        return Box::pin(http1::serve_connection(stream, &handler, &client)).await;
     };
-    let handshake = timeout(client.limits.head_time, Box::pin(tls::greet(stream, &tls)));
     let hello = tokio::select! {
+        biased;
         () = client.shutdown.cancelled() => return,
-        hello = handshake => hello,
+        hello = Box::pin(tls::greet(stream, &tls)) => hello,
+        _ = timer.expired() => {
+            debug!(%peer, "cut a connection that took too long with its TLS handshake");
+            return;
+        }
     };
+    timer.handshake_ends();
     match hello {
-        Ok(Ok(Hello::Http1(stream))) => {
-            Box::pin(http1::converse(stream, &handler, &client)).await;
+        Ok(Hello::Http1(stream)) => {
+            Box::pin(http1::serve_connection(stream, &handler, &client)).await;
         }
-        Ok(Ok(Hello::Http2(stream))) => {
-            Box::pin(http2::converse(stream, &handler, &client)).await;
+        Ok(Hello::Http2(stream)) => {
+            Box::pin(http2::serve_connection(stream, &handler, &client)).await;
         }
-        Ok(Ok(Hello::NotEncrypted(stream))) => tell(stream, client.limits, tls::REFUSAL).await,
-        Ok(Err(error)) => debug!(%peer, %error, "a TLS handshake failed"),
-        Err(_) => debug!(%peer, "cut a connection that took too long with its TLS handshake"),
+        Ok(Hello::NotEncrypted(stream)) => {
+            refuse(stream, timer, refusals::NOT_ENCRYPTED, Version::HTTP_10).await;
+        }
+        Err(error) => debug!(%peer, %error, "a TLS handshake failed"),
     }
 }
 
 /// Why a request is not for the handler: it brings a body where there cannot be one.
-fn refuse_body(method: &Method) -> Option<Response<Body>> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return None;
-    }
-    Some(refusal(
-        StatusCode::BAD_REQUEST,
-        "this request takes no body\n",
-    ))
-}
-
-/// What the server says by itself.
-fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
-    let mut refusal = Response::new(Body::from(why));
-    *refusal.status_mut() = status;
-    let headers = refusal.headers_mut();
-    let plain_text = HeaderValue::from_static("text/plain; charset=utf-8");
-    headers.insert(CONTENT_TYPE, plain_text);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
-    refusal
+fn refuse_body(method: &Method) -> Option<Refusal> {
+    matches!(*method, Method::GET | Method::HEAD).then_some(refusals::UNWANTED_BODY)
 }
 
 /// Tells a client why it is not served. It is not given any of the memory that a connection takes.
-async fn tell(stream: TcpStream, limits: Limits, what: &[u8]) {
-    let guard = Guard::new(limits, Seat::new());
-    let mut stream = Guarded::new(stream, guard.clone());
-    let telling = async {
-        stream.stream.writable().await?;
+async fn refuse(stream: TcpStream, timer: &ConnectionTimer, refusal: Refusal, version: Version) {
+    let mut stream = TimedStream::new(stream, timer.clone());
+    let refusing = async {
+        stream.stream().writable().await?;
         // A new socket has room for so little; if it has not, the client learns it from the end of the connection.
-        stream.stream.try_write(what)?;
-        std::future::poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await
+        stream.stream().try_write(&refusal.bytes(version))?;
+        stream.close(true).await
     };
     tokio::select! {
-        told = telling => {
-            if let Err(error) = told {
+        refused = refusing => {
+            if let Err(error) = refused {
                 debug!(%error, "cannot tell a client why it is not served");
             }
         }
-        _ = guard.expired() => {}
+        _ = timer.expired() => {}
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Where a test is about one limit, that one is short and all others are long, so that a slow machine cannot mix them up.
 
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::seat::Standing;
+use super::slot::ConnectionState;
 use super::*;
 use crate::listen::{self, ListenAddress};
 
@@ -471,17 +472,20 @@ async fn silent_connections_shut_nobody_out() {
 
 #[tokio::test]
 async fn a_connection_that_has_begun_to_be_answered_is_not_evicted() {
-    let seat = Seat::new();
-    assert!(seat.rank().is_some());
-    let rank = seat.rank();
-    seat.becomes(Standing::Asking);
-    assert_eq!(seat.rank(), rank, "going on is not beginning anew");
-    seat.becomes(Standing::Answered);
-    assert_eq!(seat.rank(), None);
-    assert!(!seat.evict());
-    seat.becomes(Standing::Resting);
-    assert!(seat.rank() < rank, "whoever rests goes before whoever asks");
-    assert!(seat.evict());
+    let slot = ConnectionSlot::new();
+    assert!(slot.eviction_rank().is_some());
+    let rank = slot.eviction_rank();
+    slot.set_state(ConnectionState::Waiting);
+    assert_eq!(slot.eviction_rank(), rank, "going on is not beginning anew");
+    slot.set_state(ConnectionState::Responding);
+    assert_eq!(slot.eviction_rank(), None);
+    assert!(!slot.evict());
+    slot.set_state(ConnectionState::Idle);
+    assert!(
+        slot.eviction_rank() < rank,
+        "whoever rests goes before whoever asks"
+    );
+    assert!(slot.evict());
 }
 
 #[tokio::test]

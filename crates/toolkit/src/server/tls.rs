@@ -19,14 +19,6 @@ use crate::web_config::Tls;
 /// Says for each new connection what holds for it.
 pub type TlsConfigs = Arc<dyn Fn() -> BoxFuture<'static, Arc<ServerConfig>> + Send + Sync>;
 
-/// What a client is told that sends its request without TLS, in the words of Go's server.
-pub(super) const REFUSAL: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\
-    content-type: text/plain; charset=utf-8\r\n\
-    cache-control: no-store\r\n\
-    x-content-type-options: nosniff\r\n\
-    \r\n\
-    Client sent an HTTP request to an HTTPS server.\n";
-
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 

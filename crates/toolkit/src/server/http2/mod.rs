@@ -2,11 +2,13 @@
 //!
 //! It is to cost no more than one that speaks HTTP/1. So it gets one answer at a time: other streams wait for their turn,
 //! and the turn ends when the client has taken the answer, or when the handler is done with one that nobody waits for any
-//! more. hyper knows no time but that between two pings; [`Watch`] keeps those of [`Limits`].
+//! more. hyper knows no time but that between two pings; [`ConnectionTimer`] keeps those of [`Limits`].
+//!
+//! [`ConnectionTimer`]: super::timer::ConnectionTimer
+//! [`Limits`]: super::Limits
 
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -18,14 +20,15 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tracing::{debug, error};
 
-use self::watch::{End, Ticket, Watch, Watched};
-use super::{Body, Client, Connection, refusal, refuse_body};
+use super::timer::{Expired, RequestTimer, TimedStream};
+use super::{Body, Client, Connection, refuse_body};
+use crate::refusals;
 
 /// Streams that may be open at a time. Prometheus has one, a browser a few.
 const STREAMS: u32 = 8;
@@ -38,17 +41,16 @@ const RECEIVED: u32 = 65_535;
 const RESETS: usize = 20;
 
 /// Serves the connection until it ends, is cut, or the server stops.
-pub(super) async fn converse<S, H, F>(stream: S, handler: &H, client: &Client)
+pub(super) async fn serve_connection<S, H, F>(stream: S, handler: &H, client: &Client)
 where
     S: Connection + 'static,
     H: Fn(Request<()>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let (peer, limits) = (client.peer, client.limits);
-    let watch = Watch::new(limits, client.seat.clone());
+    let (peer, limits, timer) = (client.peer, client.limits, &client.timer);
     let turn = Arc::new(Semaphore::new(1));
     let service = service_fn(|request: Request<Incoming>| {
-        let ticket = watch.request_begins();
+        let request_timer = timer.request_begins();
         let brings_body = !request.body().is_end_stream();
         // Let go of at once: what arrives of it from now on is not kept.
         let request = request.map(drop);
@@ -60,8 +62,8 @@ where
                 let too_many = request.headers().len() > limits.headers;
                 let refusal = brings_body.then(|| refuse_body(request.method())).flatten();
                 let response = match refusal {
-                    _ if too_many => too_many_headers(),
-                    Some(refusal) => refusal,
+                    _ if too_many => refusals::HEAD_TOO_LARGE.response(),
+                    Some(refusal) => refusal.response(),
                     None => handler(request).await,
                 };
                 (response, turn)
@@ -77,10 +79,10 @@ where
             } else {
                 response
             };
-            Ok::<_, JoinError>(response.map(|body| StreamBody::new(body, ticket, turn)))
+            Ok::<_, JoinError>(response.map(|body| StreamBody::new(body, request_timer, turn)))
         }
     });
-    let watched = Watched::new(stream, watch.clone());
+    let stream = TimedStream::new(stream, timer.clone());
     let mut connection = pin!(
         Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -90,14 +92,14 @@ where
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .initial_stream_window_size(RECEIVED)
             .initial_connection_window_size(RECEIVED)
-            .serve_connection(TokioIo::new(watched), service)
+            .serve_connection(TokioIo::new(stream), service)
     );
 
     let mut stopping = pin!(client.shutdown.cancelled());
-    let mut ended = pin!(watch.ended());
+    let mut expired = pin!(timer.expired());
     let mut stopped = false;
     loop {
-        let end = tokio::select! {
+        let reason = tokio::select! {
             // The connection goes first: what it does in this turn moves the deadline that is looked at last.
             biased;
             ended = &mut connection => {
@@ -106,30 +108,23 @@ where
                 }
                 return;
             }
-            () = &mut stopping, if !stopped => End::Idle,
-            end = &mut ended => {
-                ended.set(watch.ended());
-                end
+            () = &mut stopping, if !stopped => Expired::Idle,
+            reason = &mut expired => {
+                expired.set(timer.expired());
+                reason
             }
         };
-        if end == End::Idle && !stopped {
+        if reason == Expired::Idle && !stopped {
             // The client is told, so that it sends no request into a connection that is about to close.
             stopped = true;
-            watch.stop();
+            timer.closes();
             connection.as_mut().graceful_shutdown();
             continue;
         }
-        debug!(%peer, ?end, "cut a connection that took too long or asked for too much");
-        watch.cut();
+        debug!(%peer, ?reason, "cut a connection that took too long or asked for too much");
+        timer.cut();
         return;
     }
-}
-
-fn too_many_headers() -> Response<Body> {
-    refusal(
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        "the head of the request is too large\n",
-    )
 }
 
 /// What a `HEAD` request is answered with; of HTTP/2, hyper leaves that to others.
@@ -148,20 +143,20 @@ struct StreamBody {
     body: Body,
     last: Option<Bytes>,
     /// Ends with the body.
-    ticket: Ticket,
+    timer: RequestTimer,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl StreamBody {
-    fn new(body: Body, ticket: Ticket, turn: Option<OwnedSemaphorePermit>) -> Self {
-        ticket.is_ready();
+    fn new(body: Body, mut timer: RequestTimer, turn: Option<OwnedSemaphorePermit>) -> Self {
+        timer.response_is_ready();
         if body.is_empty() {
-            ticket.is_answered();
+            timer.response_is_taken();
         }
         Self {
             body,
             last: None,
-            ticket,
+            timer,
             _turn: turn,
         }
     }
@@ -176,7 +171,7 @@ impl hyper::body::Body for StreamBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Some(last) = self.last.take() {
-            self.ticket.is_answered();
+            self.timer.response_is_taken();
             return Poll::Ready(Some(Ok(Frame::data(last))));
         }
         let this = &mut *self;
@@ -187,7 +182,7 @@ impl hyper::body::Body for StreamBody {
                     if this.body.is_empty() && piece.len() > 1 {
                         this.last = Some(piece.split_off(piece.len() - 1));
                     } else if this.body.is_empty() {
-                        this.ticket.is_answered();
+                        this.timer.response_is_taken();
                     }
                     piece
                 })

@@ -12,8 +12,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::Limits;
-use super::super::seat::Seat;
+use super::super::slot::ConnectionSlot;
 use super::super::tests::{LONG, PATIENT, SHORT, within};
+use super::super::timer::ConnectionTimer;
 use super::*;
 
 /// One served connection, and its client.
@@ -74,9 +75,9 @@ where
         peer,
         limits,
         shutdown,
-        seat: Seat::new(),
+        timer: ConnectionTimer::new(limits, ConnectionSlot::new()),
     };
-    let serving = async move { converse(accepted, &handler, &client).await };
+    let serving = async move { serve_connection(accepted, &handler, &client).await };
     (stream, tokio::spawn(serving))
 }
 
