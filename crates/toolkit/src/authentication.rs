@@ -1,8 +1,8 @@
-//! Who asks: HTTP basic authentication against bcrypt hashes.
+//! HTTP basic authentication against bcrypt hashes.
 //!
-//! A hash takes a tenth of a second, on purpose. So the last right password of each user is remembered, as a keyed digest
-//! that is worth nothing outside of this process; wrong ones are not, and are checked one at a time, so that whoever
-//! guesses takes one processor and no more.
+//! A hash takes a tenth of a second, on purpose. So the last correct password of each user is cached, as a keyed digest that
+//! is of no use outside of this process. Wrong passwords are not cached and are checked one at a time, so that guessing
+//! takes one processor at most.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,14 +18,14 @@ use tokio::sync::Semaphore;
 
 use crate::web_config::Users;
 
-/// What a client says of itself.
+/// The user name and password of a request.
 pub(super) struct Credentials {
     user: Vec<u8>,
     password: Vec<u8>,
 }
 
 impl Credentials {
-    /// Reads a request's headers; nothing if they say nothing that can be read.
+    /// Reads a request's headers; `None` without a valid header for basic authentication.
     pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(AUTHORIZATION)?.as_bytes();
         let (scheme, encoded) = value.split_at_checked(b"Basic ".len())?;
@@ -48,14 +48,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Checks passwords, and remembers the right ones.
+/// Checks passwords, and caches the correct ones.
 pub(super) struct Authentication {
-    /// Of the digests; nobody knows it.
+    /// Of the digests; random for each process.
     key: [u8; 32],
-    /// By user: the digest of the password that was right, and of the hash that it was right for.
-    remembered: Mutex<HashMap<String, Digest>>,
-    /// For whoever computes a hash.
-    turn: Arc<Semaphore>,
+    /// By user: the digest of the correct password and of the hash that it matches.
+    cache: Mutex<HashMap<String, Digest>>,
+    /// Held while a hash is computed.
+    hashing: Arc<Semaphore>,
 }
 
 type Digest = [u8; 32];
@@ -64,8 +64,8 @@ impl Default for Authentication {
     fn default() -> Self {
         Self {
             key: rand::random(),
-            remembered: Mutex::default(),
-            turn: Arc::new(Semaphore::new(1)),
+            cache: Mutex::default(),
+            hashing: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -82,42 +82,43 @@ impl Authentication {
         let Credentials { user, password } = credentials;
         let name = String::from_utf8(user.clone()).unwrap_or_default();
         let known = users.get_key_value(name.as_str());
-        // Of an unknown user a password is checked too, against the hash of another that the name decides on: neither the
-        // time that it takes nor the time that it takes again tells whether there is such a user.
-        let Some((name, hash)) = known.or_else(|| self.another(users, &user)) else {
+        // The password of an unknown user is checked against the hash of another user, always the same for one name: no
+        // response time tells whether a user exists.
+        let Some((name, hash)) = known.or_else(|| self.decoy(users, &user)) else {
             return false;
         };
         let digest = self.digest(&[name.as_bytes(), hash.expose().as_bytes(), &password]);
-        if known.is_some() && self.remembers(name, &digest) {
+        if known.is_some() && self.is_cached(name, &digest) {
             return true;
         }
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&self.hashing).acquire_owned().await else {
             return false;
         };
-        // Whoever was first may have brought the same.
-        if known.is_some() && self.remembers(name, &digest) {
+        // The request before may have cached the same password.
+        if known.is_some() && self.is_cached(name, &digest) {
             return true;
         }
         let hash = hash.clone();
-        // The turn ends with the computation, whether or not anybody still waits for it.
+        // The permit ends with the computation, also if the request is cancelled.
         let computation = tokio::task::spawn_blocking(move || {
-            let is_right = bcrypt::verify(&password, hash.expose()).unwrap_or(false);
-            drop(turn);
-            is_right
+            let is_correct = bcrypt::verify(&password, hash.expose()).unwrap_or(false);
+            drop(permit);
+            is_correct
         });
-        let is_right = computation.await.unwrap_or(false) && known.is_some();
-        if is_right {
-            self.memory().insert(name.clone(), digest);
+        let is_correct = computation.await.unwrap_or(false) && known.is_some();
+        if is_correct {
+            self.cache().insert(name.clone(), digest);
         }
-        is_right
+        is_correct
     }
 
-    /// Forgets all users but these.
+    /// Removes all other users from the cache.
     pub(super) fn keep_only(&self, users: &Users) {
-        self.memory().retain(|name, _| users.contains_key(name));
+        self.cache().retain(|name, _| users.contains_key(name));
     }
 
-    fn another<'a>(
+    /// The user whose hash is computed for an unknown name.
+    fn decoy<'a>(
         &self,
         users: &'a Users,
         name: &[u8],
@@ -127,17 +128,15 @@ impl Authentication {
         users.iter().nth(number % users.len().max(1))
     }
 
-    fn remembers(&self, user: &str, digest: &Digest) -> bool {
-        self.memory().get(user) == Some(digest)
+    fn is_cached(&self, user: &str, digest: &Digest) -> bool {
+        self.cache().get(user) == Some(digest)
     }
 
-    fn memory(&self) -> MutexGuard<'_, HashMap<String, Digest>> {
-        self.remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, HashMap<String, Digest>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Of several texts, each with its length, so that no two lists have the same.
+    /// The digest of several texts, each with its length, so that different lists have different digests.
     fn digest(&self, texts: &[&[u8]]) -> Digest {
         let Ok(mut digest) = Hmac::<Sha256>::new_from_slice(&self.key) else {
             unreachable!("HMAC takes a key of any length");

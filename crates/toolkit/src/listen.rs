@@ -13,15 +13,14 @@ use tokio::net::TcpListener;
 
 use super::server::slot::give_up_after;
 
-/// How many connections wait in the kernel until they are accepted.
+/// The most connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// How much of an answer waits in the kernel for each client. The kernel counts its own bookkeeping as well, for which
-/// Linux adds as much again; left to itself it keeps several megabytes for a client that does not read.
+/// How much of a response the kernel buffers for each client. Linux doubles it for its own bookkeeping; without a limit it
+/// buffers several megabytes for a client that does not read.
 const SEND_BUFFER: usize = 256 * 1024;
 
-/// How long the kernel waits for a client that takes nothing of an answer, also when the answer is complete as far as
-/// the program can see.
+/// How long the kernel waits for a client that acknowledges nothing, also after the program has written everything.
 const UNREAD_TIME: Duration = Duration::from_secs(10);
 
 /// One address to listen on: `:19110`, `127.0.0.1:19110`, `[::1]:19110` or `localhost:19110`.
@@ -33,10 +32,10 @@ pub struct ListenAddress {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Host {
-    /// Every interface, over IPv6 and IPv4 alike.
+    /// Every interface, over IPv6 and IPv4.
     Every,
     Ip(IpAddr),
-    /// Looked up when it is bound.
+    /// Resolved when it is bound.
     Name(String),
 }
 
@@ -104,7 +103,7 @@ impl ListenAddress {
 }
 
 impl ListenAddress {
-    /// Where a client on this machine reaches who listens here.
+    /// The address at which a client on this machine reaches this listener.
     pub fn from_this_machine(&self) -> String {
         let port = self.port;
         let loopback = match &self.host {
@@ -137,23 +136,22 @@ impl fmt::Display for ListenAddress {
 }
 
 impl BindError {
-    /// The address that was asked for.
+    /// The requested address.
     pub const fn address(&self) -> &ListenAddress {
         &self.address
     }
 }
 
 impl Listener {
-    /// Where it really listens, which tells the port when port 0 was asked for.
+    /// The bound address, with the real port if port 0 was requested.
     pub const fn local_address(&self) -> SocketAddr {
         self.local
     }
 }
 
-/// Binds all of the addresses, or none: the first one that fails lets go of those before it.
+/// Binds all addresses or none: if one fails, those before it are closed.
 ///
-/// A name that stands for several addresses is bound at one of them, an IPv4 one if there is any, as Go's
-/// `net.Listen` does.
+/// A name with several addresses is bound at one of them, an IPv4 one if there is any, as Go's `net.Listen` does.
 pub async fn bind(addresses: &[ListenAddress]) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
@@ -183,8 +181,8 @@ async fn bind_one(address: &ListenAddress) -> io::Result<Listener> {
 
 fn listen_everywhere(port: u16) -> io::Result<Listener> {
     match listen_at(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
-        // A kernel without IPv6 says so in several ways; these two say something else, and trying again over
-        // IPv4 would hide it.
+        // A kernel without IPv6 fails in several ways. These two errors have other causes, which a retry over IPv4
+        // would hide.
         Err(error)
             if !matches!(
                 error.kind(),
@@ -204,8 +202,7 @@ fn listen_at(address: SocketAddr) -> io::Result<Listener> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() && address.ip().is_unspecified() {
-        // Some systems are set up to take `[::]` as IPv6 only (sysctl net.ipv6.bindv6only); tokio's own socket
-        // cannot say otherwise, which is why this one is made by hand.
+        // On some systems `[::]` is IPv6 only (sysctl net.ipv6.bindv6only), and tokio's `TcpSocket` cannot change that.
         socket.set_only_v6(false)?;
     }
     // Elsewhere than on Unix the option lets two programs share a port.

@@ -1,8 +1,7 @@
-//! What stands before the pages: the file of `--web.config.file`, in force and read again whenever it has changed.
+//! Applies the file of `--web.config.file` to connections and requests, and reloads it whenever it has changed.
 //!
-//! The toolkit of other exporters reads the file for each connection and each request. So does this one, except that
-//! nothing is made of it while the contents are the same: certificates are renewed and users are added without a
-//! restart, and without anybody having to say so.
+//! Prometheus's exporter-toolkit reads the file for each connection and each request. So does this one, but it parses only
+//! contents that have changed. Certificates are renewed and users are added without a restart or a reload request.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
@@ -21,23 +20,23 @@ use crate::refusals;
 use crate::web_config::{self, Sources, WebConfig};
 use crate::yaml::problem::{Problem, Problems};
 
-/// How long a request waits for the file to be looked at. A file system that takes longer is no reason not to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for the file to be read. On a slower file system, the configuration in use applies.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The file, and what holds because of it.
+/// The file, and the configuration in use.
 #[derive(Debug)]
 pub struct Protection {
-    /// Without one, nothing is asked of anybody.
+    /// Without one, every request is allowed.
     path: Option<PathBuf>,
-    /// Of the last attempt to read it, so that a file is looked through once, also if it is bad.
+    /// The files as of the last attempt, so that an invalid one is parsed and reported once.
     sources: Mutex<Sources>,
-    in_force: RwLock<Arc<InForce>>,
+    current: RwLock<Arc<Current>>,
     authentication: Authentication,
 }
 
-/// What was made of the last good file.
+/// What the last valid file says.
 #[derive(Debug)]
-struct InForce {
+struct Current {
     config: WebConfig,
     headers: Vec<(HeaderName, HeaderValue)>,
     tls: Option<Arc<ServerConfig>>,
@@ -60,33 +59,33 @@ impl Protection {
         Ok(Self {
             path: path.map(Path::to_owned),
             sources: Mutex::new(sources),
-            in_force: RwLock::new(Arc::new(InForce::new(config, None)?)),
+            current: RwLock::new(Arc::new(Current::new(config, None)?)),
             authentication: Authentication::default(),
         })
     }
 
-    /// Whether connections are encrypted, which does not change.
+    /// Whether connections are encrypted, which a reload does not change.
     pub fn is_encrypted(&self) -> bool {
-        self.in_force().tls.is_some()
+        self.current().tls.is_some()
     }
 
-    /// What the server asks for each new connection; nothing if connections are plain.
+    /// The TLS configuration for each new connection; `None` if connections are plain.
     pub fn tls_configs(self: &Arc<Self>) -> Option<TlsConfigs> {
-        let first = self.in_force().tls.clone()?;
+        let first = self.current().tls.clone()?;
         let this = Arc::clone(self);
         Some(Arc::new(move || {
             let (this, first) = (Arc::clone(&this), Arc::clone(&first));
             Box::pin(async move {
-                this.look().await;
-                this.in_force().tls.clone().unwrap_or(first)
+                this.refresh().await;
+                this.current().tls.clone().unwrap_or(first)
             })
         }))
     }
 
-    /// Reads the file again, also if it is as it was.
+    /// Reads the file again, also if it has not changed.
     ///
     /// # Errors
-    /// Every problem that was found; what was in force remains so.
+    /// Every problem that was found; the configuration in use stays.
     pub fn reload(&self) -> Result<(), Problems> {
         match &self.path {
             Some(path) => {
@@ -97,7 +96,7 @@ impl Protection {
         }
     }
 
-    /// Lets `site` answer a request that may be answered.
+    /// Passes an allowed request to `site`.
     pub async fn answer<F>(
         self: Arc<Self>,
         request: Request<()>,
@@ -106,16 +105,16 @@ impl Protection {
     where
         F: Future<Output = Response<Body>>,
     {
-        self.look().await;
-        let in_force = self.in_force();
-        if in_force
+        self.refresh().await;
+        let current = self.current();
+        if current
             .rate_limit
             .as_ref()
             .is_some_and(|limit| !limit.admits())
         {
             return refusals::TOO_MANY_REQUESTS.response();
         }
-        let users = &in_force.config.users;
+        let users = &current.config.users;
         let may_ask = match Credentials::read(request.headers()) {
             _ if users.is_empty() => true,
             None => false,
@@ -129,21 +128,21 @@ impl Protection {
             refusal.headers_mut().insert(WWW_AUTHENTICATE, basic);
             refusal
         };
-        for (name, value) in &in_force.headers {
+        for (name, value) in &current.headers {
             response.headers_mut().insert(name, value.clone());
         }
         response
     }
 
-    /// Reads the file again if it has changed, away from the threads that serve.
-    async fn look(self: &Arc<Self>) {
+    /// Reads the file again if it has changed, on a thread for blocking work.
+    async fn refresh(self: &Arc<Self>) {
         if self.path.is_none() {
             return;
         }
         let this = Arc::clone(self);
-        let looking = tokio::task::spawn_blocking(move || this.read_if_changed());
-        // When it takes too long, what is in force holds on; the next one to come does not wait for it either.
-        let _in_time = tokio::time::timeout(PATIENCE, looking).await;
+        let reading = tokio::task::spawn_blocking(move || this.read_if_changed());
+        // After the timeout the configuration in use applies. The next request does not wait for the same read.
+        let _in_time = tokio::time::timeout(READ_TIMEOUT, reading).await;
     }
 
     fn read_if_changed(&self) {
@@ -151,7 +150,7 @@ impl Protection {
         let mut sources: MutexGuard<'_, Sources> = match self.sources.try_lock() {
             Ok(sources) => sources,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Somebody else is looking at this moment.
+            // Another request is reading it.
             Err(TryLockError::WouldBlock) => return,
         };
         if !sources.have_changed() {
@@ -170,27 +169,24 @@ impl Protection {
     fn read(&self, path: &Path, sources: &mut Sources) -> Result<(), Problems> {
         let (config, read) = web_config::load(path);
         *sources = read;
-        let before = self.in_force();
-        let new = InForce::new(config?, Some(&before))?;
+        let before = self.current();
+        let new = Current::new(config?, Some(&before))?;
         self.authentication.keep_only(&new.config.users);
-        *self
-            .in_force
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
     }
 
-    fn in_force(&self) -> Arc<InForce> {
-        let in_force = self.in_force.read();
-        Arc::clone(&in_force.unwrap_or_else(PoisonError::into_inner))
+    fn current(&self) -> Arc<Current> {
+        let current = self.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl InForce {
-    /// Makes of a configuration what serving needs; `before` is what it takes the place of.
+impl Current {
+    /// Prepares a configuration for use; `before` is the one that it replaces.
     fn new(config: WebConfig, before: Option<&Self>) -> Result<Self, Problems> {
         if let Some(before) = before {
-            refuse_to_open(&before.config, &config)?;
+            check_change(&before.config, &config)?;
         }
         let tls = config.tls.as_ref();
         let tls = tls.map(|tls| server_config(tls, config.http2)).transpose();
@@ -204,7 +200,7 @@ impl InForce {
         });
         let rate_limit = config.rate_limit.map(|rate| {
             let before = before.and_then(|before| before.rate_limit.as_ref());
-            // Whoever has used up the tokens gets no new ones by a change of something else.
+            // A change of something else does not refill the bucket.
             let same = before.filter(|limit| limit.rate() == rate);
             same.map_or_else(|| Arc::new(RateLimit::new(rate)), Arc::clone)
         });
@@ -217,9 +213,9 @@ impl InForce {
     }
 }
 
-/// What a change may not do. A file that is written while it is read looks empty for a moment, and that moment must not
-/// open the door.
-fn refuse_to_open(before: &WebConfig, after: &WebConfig) -> Result<(), Problems> {
+/// Refuses a change that switches protection off. A file that is read while it is written may look empty, and that must
+/// not open access.
+fn check_change(before: &WebConfig, after: &WebConfig) -> Result<(), Problems> {
     let mut found = Vec::new();
     if before.tls.is_some() != after.tls.is_some() {
         let what = "TLS is not switched on or off while the program runs; restart it";

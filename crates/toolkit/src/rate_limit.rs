@@ -1,4 +1,4 @@
-//! A bucket of tokens, of which each request takes one.
+//! A token bucket for requests.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::web_config::RequestRate;
 
-/// How many tokens there are. It begins full.
+/// A token bucket, full at first.
 #[derive(Debug)]
 pub struct RateLimit {
     rate: RequestRate,

@@ -1,4 +1,4 @@
-//! The body of a response: pieces of memory, of which the whole length is known before the first is sent.
+//! The body of a response: a list of byte buffers with a known total length.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,11 +10,10 @@ use hyper::body::{Frame, SizeHint};
 
 /// A list of pieces, sent one after the other without being copied together.
 ///
-/// Pieces are shared, not copied, so that a part which is the same in every answer is held in memory once, and a whole body
-/// can be given to many clients.
+/// Pieces are shared: what is the same in every response is in memory once, and one body serves many clients.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
-    /// None of them is empty: an empty piece would end a chunked body, and hides the end of this one from hyper.
+    /// None is empty: an empty piece would end a chunked body, and hide the end of this one from hyper.
     pieces: Option<Arc<[Bytes]>>,
     /// The piece that comes next.
     next: usize,

@@ -17,7 +17,7 @@ use rustls::{
 use crate::web_config::ClientCertificates;
 use crate::web_config::certificate::Certificate;
 
-/// Makes what checks the certificates of clients.
+/// The verifier of client certificates.
 pub(super) fn verifier(
     clients: &ClientCertificates,
     provider: &Arc<CryptoProvider>,
@@ -46,17 +46,17 @@ pub(super) fn verifier(
 #[derive(Debug)]
 struct Verifier {
     clients: ClientCertificates,
-    /// Nothing if certificates need no authority.
+    /// `None` if a certificate needs no authority.
     chains: Option<Arc<dyn ClientCertVerifier>>,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
-    /// Whether a certificate stands among the authorities itself, as one that is signed by its own key has to.
+    /// Whether a certificate is itself one of the authorities, as a self-signed one has to be.
     ///
-    /// Go takes such a one; rustls looks for a signature of another, and refuses what could sign others.
-    fn is_named(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
+    /// Go accepts it; rustls wants the signature of another certificate, and refuses an authority as an end entity.
+    fn is_authority(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
         if !self.clients.authorities.contains(certificate) {
             return Ok(false);
         }
@@ -95,7 +95,7 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if let Some(chains) = &self.chains
-            && !self.is_named(certificate, now)?
+            && !self.is_authority(certificate, now)?
         {
             chains.verify_client_cert(certificate, intermediates, now)?;
         }
@@ -108,7 +108,7 @@ impl ClientCertVerifier for Verifier {
         Ok(ClientCertVerified::assertion())
     }
 
-    // Also without an authority, a client has to prove that the certificate is its own.
+    // Without an authority too, a client has to prove that it holds the key of its certificate.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

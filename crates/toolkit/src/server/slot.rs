@@ -112,3 +112,26 @@ pub(crate) fn give_up_after(socket: &SockRef<'_>, time: Duration) -> std::io::Re
 pub(crate) fn give_up_after(_socket: &SockRef<'_>, _time: Duration) -> std::io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_has_begun_to_be_answered_is_not_evicted() {
+        let slot = ConnectionSlot::new();
+        assert!(slot.eviction_rank().is_some());
+        let rank = slot.eviction_rank();
+        slot.set_state(ConnectionState::Waiting);
+        assert_eq!(slot.eviction_rank(), rank, "going on is not beginning anew");
+        slot.set_state(ConnectionState::Responding);
+        assert_eq!(slot.eviction_rank(), None);
+        assert!(!slot.evict());
+        slot.set_state(ConnectionState::Idle);
+        assert!(
+            slot.eviction_rank() < rank,
+            "whoever rests goes before whoever asks"
+        );
+        assert!(slot.evict());
+    }
+}

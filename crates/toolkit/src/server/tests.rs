@@ -3,15 +3,14 @@
 //! Where a test is about one limit, that one is short and all others are long, so that a slow machine cannot mix them up.
 
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::slot::ConnectionState;
 use super::*;
 use crate::listen::{self, ListenAddress};
 
@@ -471,24 +470,6 @@ async fn silent_connections_shut_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_connection_that_has_begun_to_be_answered_is_not_evicted() {
-    let slot = ConnectionSlot::new();
-    assert!(slot.eviction_rank().is_some());
-    let rank = slot.eviction_rank();
-    slot.set_state(ConnectionState::Waiting);
-    assert_eq!(slot.eviction_rank(), rank, "going on is not beginning anew");
-    slot.set_state(ConnectionState::Responding);
-    assert_eq!(slot.eviction_rank(), None);
-    assert!(!slot.evict());
-    slot.set_state(ConnectionState::Idle);
-    assert!(
-        slot.eviction_rank() < rank,
-        "whoever rests goes before whoever asks"
-    );
-    assert!(slot.evict());
-}
-
-#[tokio::test]
 async fn who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_it_slowly_is_not() {
     let limits = Limits {
         stall_time: SHORT,
@@ -756,15 +737,4 @@ fn accept_errors_of_one_connection_are_told_from_those_of_the_machine() {
     for kind in [OutOfMemory, PermissionDenied, QuotaExceeded, Other] {
         assert!(!concerns_one_connection(&kind.into()), "{kind}");
     }
-}
-
-#[test]
-fn the_same_trouble_is_logged_once_a_minute() {
-    let mut seldom = Seldom::default();
-    let start = Instant::now();
-    assert_eq!(seldom.turn(start), Some(0));
-    assert_eq!(seldom.turn(start), None);
-    assert_eq!(seldom.turn(start + LOG_INTERVAL / 2), None);
-    assert_eq!(seldom.turn(start + LOG_INTERVAL), Some(2));
-    assert_eq!(seldom.turn(start + LOG_INTERVAL), None);
 }

@@ -1,5 +1,4 @@
-//! The beginning of a connection with TLS: whether the client speaks it at all, the handshake, and the protocol to go on
-//! with.
+//! TLS: whether the client speaks it at all, the handshake, and the version of HTTP that it negotiates.
 
 use std::io;
 use std::sync::Arc;
@@ -16,41 +15,41 @@ use super::Connection;
 use super::client_certificate;
 use crate::web_config::Tls;
 
-/// Says for each new connection what holds for it.
+/// Gives the configuration for each new connection.
 pub type TlsConfigs = Arc<dyn Fn() -> BoxFuture<'static, Arc<ServerConfig>> + Send + Sync>;
 
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// How a connection has begun.
-pub(super) enum Hello {
-    /// With TLS, and HTTP/1 in it.
+/// What a handshake came to.
+pub(super) enum Handshake {
+    /// TLS, with HTTP/1.
     Http1(TlsStream<TcpStream>),
-    /// With TLS, and HTTP/2 in it.
+    /// TLS, with HTTP/2.
     Http2(TlsStream<TcpStream>),
-    /// With a request, as if there were no TLS.
+    /// A plain request instead.
     NotEncrypted(TcpStream),
 }
 
-/// Waits for the client's first byte, and then for the handshake to end.
-pub(super) async fn greet(stream: TcpStream, configs: &TlsConfigs) -> io::Result<Hello> {
+/// Waits for the client's first byte, and makes the handshake.
+pub(super) async fn accept(stream: TcpStream, configs: &TlsConfigs) -> io::Result<Handshake> {
     let mut first = [0];
     stream.peek(&mut first).await?;
     // The first byte of a handshake is 22; a request begins with its method.
     if first[0].is_ascii_uppercase() {
-        return Ok(Hello::NotEncrypted(stream));
+        return Ok(Handshake::NotEncrypted(stream));
     }
     let acceptor = TlsAcceptor::from(configs().await);
     let stream = acceptor.accept(stream).await?;
     let (_, session) = stream.get_ref();
     Ok(if session.alpn_protocol() == Some(HTTP2) {
-        Hello::Http2(stream)
+        Handshake::Http2(stream)
     } else {
-        Hello::Http1(stream)
+        Handshake::Http1(stream)
     })
 }
 
-/// Makes of a checked configuration one for handshakes.
+/// The configuration of rustls.
 pub(crate) fn server_config(tls: &Tls, http2: bool) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&tls.provider))
         .with_protocol_versions(&tls.versions)?;
@@ -69,7 +68,7 @@ pub(crate) fn server_config(tls: &Tls, http2: bool) -> Result<ServerConfig, Erro
         vec![HTTP1.to_vec()]
     };
     if tls.clients.is_some() {
-        // A session that goes on would not show its certificate again, and it may have expired by then.
+        // A resumed session does not show the certificate again, which may have expired.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }

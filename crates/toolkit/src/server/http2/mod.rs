@@ -1,8 +1,7 @@
 //! One connection that speaks HTTP/2.
 //!
-//! It is to cost no more than one that speaks HTTP/1. So it gets one answer at a time: other streams wait for their turn,
-//! and the turn ends when the client has taken the answer, or when the handler is done with one that nobody waits for any
-//! more. hyper knows no time but that between two pings; [`ConnectionTimer`] keeps those of [`Limits`].
+//! It must cost no more than one that speaks HTTP/1, so it gets one response at a time. The other streams wait until the
+//! client has taken that response or, if the client has reset its stream, until the handler is done. hyper has no timeout but that between two pings; [`ConnectionTimer`] keeps those of [`Limits`].
 //!
 //! [`ConnectionTimer`]: super::timer::ConnectionTimer
 //! [`Limits`]: super::Limits
@@ -30,14 +29,13 @@ use super::timer::{Expired, RequestTimer, TimedStream};
 use super::{Body, Client, Connection, refuse_body};
 use crate::refusals;
 
-/// Streams that may be open at a time. Prometheus has one, a browser a few.
+/// The most open streams. Prometheus has one, a browser a few.
 const STREAMS: u32 = 8;
 
-/// No body of a request is read, so this much may be on its way and no more; it is the least that the protocol begins
-/// with.
+/// The most bytes of request bodies in flight, as none is read: the smallest window that the protocol begins with.
 const RECEIVED: u32 = 65_535;
 
-/// How many streams may be in doubt after their client has reset them, before the connection is ended as a flood.
+/// The most streams that a client has reset and h2 has not cleaned up, beyond which the connection is a flood.
 const RESETS: usize = 20;
 
 /// Serves the connection until it ends, is cut, or the server stops.
@@ -52,7 +50,7 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         let request_timer = timer.request_begins();
         let brings_body = !request.body().is_end_stream();
-        // Let go of at once: what arrives of it from now on is not kept.
+        // Dropped at once, so that no body is buffered.
         let request = request.map(drop);
         let (handler, turn) = (handler.clone(), Arc::clone(&turn));
         async move {
@@ -68,10 +66,10 @@ where
                 };
                 (response, turn)
             };
-            // In a task of its own, which a reset of the stream does not end: else a client could begin one page after
-            // the other, none of which it waits for.
+            // In a task of its own, which a reset of the stream does not cancel: otherwise a client could make the
+            // server begin page after page by resetting its streams.
             let (response, turn) = tokio::spawn(answering).await.inspect_err(|error| {
-                // The message and the place have been printed by the panic hook.
+                // The panic hook has printed the message and the location.
                 error!(%error, "answering a request failed, its stream is lost: this is a bug");
             })?;
             let response = if is_head {
@@ -115,7 +113,7 @@ where
             }
         };
         if reason == Expired::Idle && !stopped {
-            // The client is told, so that it sends no request into a connection that is about to close.
+            // With GOAWAY, so that the client sends no request into a connection that is about to close.
             stopped = true;
             timer.closes();
             connection.as_mut().graceful_shutdown();
@@ -127,7 +125,7 @@ where
     }
 }
 
-/// What a `HEAD` request is answered with; of HTTP/2, hyper leaves that to others.
+/// The response to a `HEAD` request, which hyper makes for HTTP/1 only.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let length = HeaderValue::from(response.body().len());
     let mut response = response.map(|_| Body::empty());
@@ -135,14 +133,14 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// The body of one stream's answer, of which the last byte is sent by itself.
+/// The body of one stream's response, with its last byte as a piece of its own.
 ///
-/// hyper hands a piece over as soon as the client has room for a byte of it, so that of a single piece it is not known
-/// when the client takes it. It has taken the rest when it has room for the last byte.
+/// hyper takes a piece as soon as the client has room for one byte of it, which tells nothing about the rest. When hyper
+/// takes the last byte, the client has room for all bytes before it.
 struct StreamBody {
     body: Body,
     last: Option<Bytes>,
-    /// Ends with the body.
+    /// Dropped with the body.
     timer: RequestTimer,
     _turn: Option<OwnedSemaphorePermit>,
 }
