@@ -1,11 +1,11 @@
-//! A text that must not be seen: keys, tokens; and where to get it from.
+//! Secrets, such as keys and tokens, and the files that hold them.
 
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Holds a secret and shows it to nobody by accident: `Debug` is redacted; there is no `Display` and no `Serialize`.
+/// A secret that is not shown by accident: `Debug` is redacted, and there is no `Display` and no `Serialize`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
@@ -57,7 +57,7 @@ pub fn read_secrets(path: &Path) -> Result<String, SecretError> {
     })
 }
 
-/// A file that should hold a secret is of no use. Names the file and the cause, never the content.
+/// Why a file with a secret cannot be used. Names the file and the cause, never the content.
 #[derive(Debug, thiserror::Error)]
 #[error("the file `{}` {cause}", path.display())]
 pub struct SecretError {
@@ -66,7 +66,7 @@ pub struct SecretError {
 }
 
 impl SecretError {
-    /// Whether there is no such file, as opposed to one that cannot be used.
+    /// Whether the file does not exist, as opposed to one that cannot be used.
     pub const fn is_missing(&self) -> bool {
         matches!(self.cause, Cause::Missing)
     }

@@ -1,4 +1,4 @@
-//! `client_auth_type`, `client_ca`, `client_ca_file`, `client_allowed_sans`: whether clients have to say who they are.
+//! `client_auth_type`, `client_ca`, `client_ca_file`, `client_allowed_sans`: the policy for client certificates.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use super::tls::ClientCertificates;
 use crate::yaml::problem::Report;
 use crate::yaml::raw::{Mapping, Read, Told, listed, quoted};
 
-/// The names of Go's `tls.ClientAuthType`, an old name of the toolkit, whether a certificate is required, and whether it
-/// is verified.
+/// The names of Go's `tls.ClientAuthType` and an old one of exporter-toolkit, whether a certificate is required, and whether
+/// it is verified.
 const POLICIES: [(&str, bool, bool); 5] = [
     ("RequestClientCert", false, false),
     ("RequireAnyClientCert", true, false),

@@ -1,8 +1,7 @@
-//! What is read of a certificate: its names, its times, what it is for, its public key.
+//! Reads some fields of a certificate: names, validity, extended key usage, public key.
 //!
-//! `rustls` checks chains and signatures. It does not tell the names that `client_allowed_sans` compares, and reads only
-//! certificates of X.509's third version, where old ones of servers are in use. This reads those few fields and checks
-//! nothing.
+//! `rustls` verifies chains and signatures. It does not give the names that `client_allowed_sans` compares, and parses
+//! X.509 version 3 only, while servers have older certificates in use. Nothing is verified here.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,15 +10,15 @@ use chrono::NaiveDateTime;
 /// Some fields of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate<'a> {
-    /// The seconds since 1970 from which on it is valid.
+    /// The start of its validity, in seconds since 1970.
     pub not_before: i64,
-    /// The last of them.
+    /// The end of its validity, inclusive.
     pub not_after: i64,
-    /// The public key with its algorithm, encoded.
+    /// The encoded public key with its algorithm (`SubjectPublicKeyInfo`).
     pub public_key: &'a [u8],
-    /// The alternative names of the subject: of hosts and of mailboxes, addresses and URIs.
+    /// The subject alternative names: hosts, e-mail addresses, IP addresses and URIs.
     pub names: Vec<String>,
-    /// Whether a client may show it: it says so, or does not say what it is for.
+    /// Whether it is valid for client authentication: it says so, or has no extended key usage.
     pub is_for_clients: bool,
 }
 
@@ -45,7 +44,7 @@ const ANY_EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37, 0];
 const CLIENT_AUTHENTICATION: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
 impl<'a> Certificate<'a> {
-    /// Reads a certificate in DER; nothing if it is none.
+    /// Reads a certificate in DER; `None` if it is not one.
     pub fn read(der: &'a [u8]) -> Option<Self> {
         let mut fields = Der(Der(der).content(SEQUENCE)?);
         let mut fields = Der(fields.content(SEQUENCE)?);
@@ -98,7 +97,7 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// Other kinds of names are not compared by the toolkit either.
+/// Go's exporter-toolkit compares no other kinds of names either.
 fn name(tag: u8, content: &[u8]) -> Option<String> {
     match tag {
         EMAIL | DNS | URI => String::from_utf8(content.to_owned()).ok(),
@@ -114,7 +113,7 @@ fn name(tag: u8, content: &[u8]) -> Option<String> {
     }
 }
 
-/// What is left of an encoded text.
+/// The unread rest of a DER encoding.
 struct Der<'a>(&'a [u8]);
 
 struct Element<'a> {
@@ -131,7 +130,7 @@ impl<'a> Der<'a> {
         let (&first, mut rest) = rest.split_first()?;
         let length = match first {
             0..=0x7f => usize::from(first),
-            // Of more bytes no certificate has a use; none at all would be a length to be searched for.
+            // No certificate needs a longer length; 0x80 is the indefinite form, which DER does not have.
             0x81..=0x84 => {
                 let (length, after) = rest.split_at_checked(usize::from(first - 0x80))?;
                 rest = after;
@@ -150,13 +149,13 @@ impl<'a> Der<'a> {
         })
     }
 
-    /// Takes the next element if it is of this kind; otherwise there is no sense in the text.
+    /// Takes the content of the next element, which must have this tag.
     fn content(&mut self, tag: u8) -> Option<&'a [u8]> {
         let element = self.element()?;
         (element.tag == tag).then_some(element.content)
     }
 
-    /// Takes the next element if it is of this kind, and otherwise leaves it.
+    /// Takes the content of the next element if it has this tag.
     fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
         if self.0.first() != Some(&tag) {
             return None;

@@ -1,4 +1,4 @@
-//! `http_server_config.headers`: the headers that may be added to answers, which are those about security.
+//! `http_server_config.headers`: the security headers that may be added to responses.
 
 use crate::yaml::problem::Report;
 use crate::yaml::raw::{Node, Read, Told, listed, quoted};
@@ -12,7 +12,7 @@ pub struct ResponseHeader {
     pub value: String,
 }
 
-/// The headers, and the values of those that have only so many.
+/// The allowed headers, and the allowed values; an empty list allows any.
 const ALLOWED: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
@@ -39,7 +39,7 @@ pub(super) fn read_headers(node: &Node<'_>, report: &mut Report) -> Read<Vec<Res
         let Ok(text) = value.text("a text", report) else {
             continue;
         };
-        // As in the toolkit, which leaves out a blank header.
+        // As in Go's exporter-toolkit, which omits a blank header.
         if text.trim().is_empty() {
             continue;
         }

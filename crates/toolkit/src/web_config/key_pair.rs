@@ -1,4 +1,4 @@
-//! `cert`, `cert_file`, `key`, `key_file`: what the server shows to those who connect, and proves to be its own.
+//! `cert`, `cert_file`, `key`, `key_file`: the certificate of the server and its private key.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use super::sources::Sources;
 use crate::yaml::problem::Report;
 use crate::yaml::raw::{Mapping, Place, Read, Told};
 
-/// A text in PEM, and the value in the file that it comes from.
+/// A text in PEM, and the place of the value that it comes from.
 pub(super) struct Pem<'a> {
     pub(super) place: Place<'a>,
     content: Vec<u8>,
-    /// Before what is said of the content.
+    /// How a problem with the content begins.
     subject: String,
 }
 
@@ -27,7 +27,7 @@ impl Pem<'_> {
         self.place.complain(what, report)
     }
 
-    /// The certificates that it holds, of which there has to be one.
+    /// The certificates that it holds, at least one.
     pub(super) fn certificates(&self, report: &mut Report) -> Read<Vec<CertificateDer<'static>>> {
         let certificates: Result<Vec<_>, Error> =
             CertificateDer::pem_slice_iter(&self.content).collect();
@@ -60,7 +60,7 @@ impl Pem<'_> {
     }
 }
 
-/// Reads a text that may stand in the file itself (`key`) or in one of its own (`key_file`).
+/// Reads a text that is given in the configuration (`key`) or in a file of its own (`key_file`).
 pub(super) fn read_pem<'a>(
     section: &Mapping<'a>,
     [inline, in_file]: [&str; 2],
@@ -73,7 +73,7 @@ pub(super) fn read_pem<'a>(
             return Ok(None);
         };
         let text = node.hidden_text(expected, report)?;
-        // As in the toolkit, where an empty text is none.
+        // As in Go's exporter-toolkit, where an empty text counts as none.
         Ok((!text.is_empty()).then_some((node.place, text)))
     };
     let content = written(inline, "a text in PEM form", report);
@@ -128,7 +128,7 @@ pub(super) fn read_key_pair(
                     ECDSA on P-256 or P-384, or Ed25519";
         return Err(pem.complain(what, report));
     };
-    // Not by rustls, which takes no certificate of the first version, as servers still have them.
+    // Not with rustls, which rejects certificates of X.509 version 1, and servers still have those.
     let of_key = key.public_key();
     let of_certificate = chain.first().and_then(|first| Certificate::read(first));
     if let (Some(of_key), Some(of_certificate)) = (of_key, of_certificate)

@@ -1,7 +1,7 @@
-//! The file of `--web.config.file`: who may connect and who may ask, in the format of Prometheus's exporter-toolkit.
+//! The file of `--web.config.file`, in the format of Prometheus's exporter-toolkit.
 //!
-//! One file per section reads it; the result is plain data again, and every problem is reported at once, by its key.
-//! What is done with it, connection by connection, is the business of whoever serves.
+//! Each section has a module that reads it. The result is plain data, which [`protection`](crate::protection) applies. Every
+//! problem is reported at once, by its key.
 
 mod authorities;
 pub mod certificate;
@@ -30,23 +30,23 @@ use crate::yaml::document;
 use crate::yaml::problem::{Problem, Problems, Report};
 use crate::yaml::raw::{KeyNames, Node};
 
-/// What is asked of those who connect and what is added to what they get.
+/// A checked web configuration.
 #[derive(Debug, Clone)]
 pub struct WebConfig {
-    /// Without it, HTTP is plain.
+    /// `None` for plain HTTP.
     pub tls: Option<Tls>,
-    /// Whether HTTP/2 is offered, which is only done with TLS.
+    /// Whether HTTP/2 is offered, with TLS only.
     pub http2: bool,
-    /// Added to every answer.
+    /// Added to every response.
     pub headers: Vec<ResponseHeader>,
-    /// Who may ask; nobody is told apart if this is empty.
+    /// Empty disables authentication.
     pub users: Users,
-    /// How many requests are answered.
+    /// For all clients together; `None` for no limit.
     pub rate_limit: Option<RequestRate>,
 }
 
 impl Default for WebConfig {
-    /// What an empty file says.
+    /// The meaning of an empty file.
     fn default() -> Self {
         Self {
             tls: None,
@@ -65,8 +65,8 @@ const TOP: [&str; 4] = [
     "rate_limit",
 ];
 
-/// Reads a file and those that it names; relative paths in it begin in its folder. Whatever comes of it, the sources
-/// say later whether one of the files is another than it was.
+/// Reads a file and those that it names; relative paths in it begin in its folder. The sources tell later whether one of the
+/// files has changed, also if the configuration is invalid.
 pub fn load(path: &Path) -> (Result<WebConfig, Problems>, Sources) {
     let mut sources = Sources::default();
     let config = read(path, &mut sources).map_err(|problems| naming(path, problems));
@@ -89,7 +89,7 @@ fn read(path: &Path, sources: &mut Sources) -> Result<WebConfig, Problems> {
     }
 }
 
-/// Two files are configured, so that a problem with this one as a whole says which it is about.
+/// An exporter has another configuration file as well, so a problem with the whole file names it.
 fn naming(path: &Path, Problems(problems): Problems) -> Problems {
     let name = |problem: Problem| {
         if !problem.key.is_empty() {
@@ -106,7 +106,7 @@ fn naming(path: &Path, Problems(problems): Problems) -> Problems {
 
 fn lower(root: &Node<'_>, folder: &Path, sources: &mut Sources, report: &mut Report) -> WebConfig {
     let mut config = WebConfig::default();
-    // A value that could not be read is in the report, and then the rest is not used.
+    // A value that cannot be read is in the report, and then the result is not used.
     let Ok(top) = root.mapping(&TOP, KeyNames::Guarded, report) else {
         return config;
     };

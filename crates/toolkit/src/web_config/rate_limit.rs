@@ -1,16 +1,16 @@
-//! `rate_limit`: how many requests are answered, whoever sends them.
+//! `rate_limit`: a token bucket for the requests of all clients.
 
 use std::time::Duration;
 
 use crate::yaml::problem::Report;
 use crate::yaml::raw::{KeyNames, Node, Read};
 
-/// A bucket of tokens: each request takes one, and after each interval there is one more.
+/// A token bucket: each request takes a token, and each interval adds one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestRate {
     /// Never zero.
     pub interval: Duration,
-    /// How many there are at most; never zero.
+    /// The most tokens; never zero.
     pub burst: u32,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn read_rate_limit(node: &Node<'_>, report: &mut Report) -> Read<Opti
         Some(interval) => !interval.is_zero_duration(),
         None => false,
     };
-    // The toolkit's way to switch it off, whatever the burst is.
+    // In Go's exporter-toolkit this disables the limit, whatever the burst is.
     if !limits {
         if let Some(burst) = burst {
             burst.integer(0..=MOST_BURST, report)?;

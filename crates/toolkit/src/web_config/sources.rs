@@ -1,4 +1,4 @@
-//! The files that a web configuration was read from, and whether they still say the same.
+//! The files that a web configuration was read from, and whether they have changed.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// What was read, in the order in which it was.
+/// The files that were read, in that order, each with a hash of its content.
 ///
-/// Contents are compared, not times of change: those are too coarse for two changes at once, and the links by which
-/// Kubernetes replaces a secret change none. The contents themselves are not kept, as some of them are keys.
+/// Times of modification are too coarse for two changes at once, and do not change when Kubernetes replaces a secret by a
+/// link. The contents are not kept, as some of them are keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources(Vec<(PathBuf, Fingerprint)>);
 
-/// Of a content, or of the reason why there is none.
+/// The hash of a content, or of the reason why there is none.
 type Fingerprint = [u8; 32];
 
-/// Much more than any chain of certificates has.
+/// Much larger than any certificate chain.
 const MOST_BYTES: u64 = 1024 * 1024;
 
 impl Sources {
-    /// Whether one of the files is another by now, has gone, or has come.
+    /// Whether one of the files has changed, appeared or disappeared.
     pub fn have_changed(&self) -> bool {
         let is_another = |(path, before): &(PathBuf, Fingerprint)| {
             let now = content(path);

@@ -1,4 +1,4 @@
-//! `tls_server_config`: how connections are encrypted, and with whose certificates.
+//! `tls_server_config`: TLS versions, cipher suites, curves and certificates.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,29 +15,29 @@ use super::sources::Sources;
 use crate::yaml::problem::Report;
 use crate::yaml::raw::{KeyNames, Mapping, Node, Read, Told, listed, quoted};
 
-/// All that a handshake needs, checked.
+/// The checked TLS configuration.
 #[derive(Debug, Clone)]
 pub struct Tls {
-    /// The server's own.
+    /// The server's certificate chain and private key.
     pub key_pair: Arc<CertifiedKey>,
-    /// What clients have to show, if they are asked at all.
+    /// The policy for client certificates; `None` if none is requested.
     pub clients: Option<ClientCertificates>,
-    /// The cryptography, with no more cipher suites and groups than are wanted.
+    /// With the configured cipher suites and groups only.
     pub provider: Arc<CryptoProvider>,
     /// Never empty.
     pub versions: Vec<&'static SupportedProtocolVersion>,
 }
 
-/// What is asked of the certificates of clients.
+/// The policy for client certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificates {
-    /// Whether a client without one is turned away.
+    /// Whether a client without a certificate is rejected.
     pub is_required: bool,
-    /// Whether an authority has to have signed it.
+    /// Whether an authority must have signed it.
     pub is_verified: bool,
-    /// Those that may have.
+    /// The authorities that may have.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// The alternative names of which it has to have one.
+    /// The subject alternative names of which it must have one; `None` allows any.
     pub allowed_names: Option<Vec<String>>,
 }
 
@@ -74,13 +74,13 @@ pub(super) fn read_tls(
     let suites = read_cipher_suites(&section, report);
     let groups = read_groups(&section, report);
     if let Some(node) = section.get("prefer_server_cipher_suites") {
-        // As in Go since 1.17, where it has no effect.
+        // It has no effect, as in Go since 1.17.
         node.boolean(report)?;
     }
     let (versions, suites) = (versions?, suites?);
     if let Some(suites) = suites {
         provider.cipher_suites.retain(|suite| {
-            // Those of TLS 1.3 cannot be chosen, as in Go.
+            // Those of TLS 1.3 are not configurable, as in Go.
             suite.version() == &TLS13 || suites.contains(suite)
         });
         let is_usable = |suite: &SupportedCipherSuite| versions.contains(&suite.version());
@@ -176,7 +176,7 @@ fn cipher_suites() -> [(&'static str, SupportedCipherSuite); 9] {
     ]
 }
 
-/// Nothing if there is no list, or an empty one, which stands for all of them.
+/// `None` without a list or with an empty one, which means all of them.
 fn read_cipher_suites(
     section: &Mapping<'_>,
     report: &mut Report,
@@ -201,7 +201,7 @@ fn read_groups(
     Ok(names.map(|names| names.into_iter().filter_map(group).collect()))
 }
 
-/// Reads a list of names, each of which stands for something.
+/// Reads a list of known names, and gives what they stand for.
 fn read_names<T: Copy>(
     section: &Mapping<'_>,
     key: &str,

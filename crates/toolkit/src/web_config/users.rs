@@ -1,4 +1,4 @@
-//! `basic_auth_users`: who may ask, and what their passwords are checked against.
+//! `basic_auth_users`: user names and the bcrypt hashes of their passwords.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -10,14 +10,14 @@ use crate::yaml::raw::{Node, Read, Told};
 /// The bcrypt hash of each user's password.
 pub type Users = BTreeMap<String, Secret>;
 
-/// At 18 one check takes seconds; each step above doubles that, and 31 would take days.
+/// At cost 18 a check takes seconds. Each step doubles that; 31 would take days.
 const MOST_COST: u32 = 18;
 
 pub(super) fn read_users(node: &Node<'_>, report: &mut Report) -> Read<Users> {
     let expected = "a mapping of user names to bcrypt hashes";
     let mut users = Users::new();
     for (name, hash) in node.entries(expected, report)? {
-        // The name ends at the first colon of what a client sends.
+        // In a request the name ends at the first colon.
         if name.contains(':') || name.chars().any(char::is_control) {
             let what = "a user name must not have colons or control characters";
             let Told = hash.place.complain(what, report);
@@ -38,7 +38,7 @@ pub(super) fn read_users(node: &Node<'_>, report: &mut Report) -> Read<Users> {
     Ok(users)
 }
 
-/// Says what is wrong with a hash, and nothing of what is in it: somebody may have written the password instead.
+/// Checks a hash. A problem never repeats the text, which may be the password itself.
 fn check(hash: &str) -> Result<(), String> {
     let malformed = "expected the bcrypt hash of a password, as `htpasswd -nBC 10 \"\"` prints it; \
                      found another text, not repeated as it may be a password";

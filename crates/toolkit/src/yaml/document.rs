@@ -1,8 +1,7 @@
-//! A YAML text, made into a tree of values.
+//! Parses a YAML text into a tree of values.
 //!
-//! The tree is built by the `config` crate. Before that the text is looked over here, event by event, for what that
-//! crate cannot survive or cannot tell: its loader recurses without a limit, copies what an alias stands for, forgets
-//! tags, and knows no key paths. What the values mean is said in `lower`.
+//! The `config` crate builds the tree. Its loader recurses without a limit, expands aliases without a limit, drops tags, and
+//! reports no key paths. So the text is checked for those here first, event by event. The caller gives the values a meaning.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,13 +12,13 @@ use yaml_rust2::scanner::{Marker, ScanError, TScalarStyle};
 use super::key_path::KeyPath;
 use super::problem::{Problems, Report};
 
-/// The largest text that is looked at.
+/// The largest text that is parsed.
 pub const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// A whole configuration is six deep; each level of the loader's recursion takes stack.
+/// The deepest configuration has six levels; each level of the loader's recursion takes stack.
 const MOST_LEVELS: usize = 32;
 
-/// The most values and characters when each alias is replaced by what it stands for.
+/// The most values and characters after the expansion of aliases.
 const MOST_EXPANDED: usize = 2 * MOST_BYTES;
 
 /// Makes a tree of the text, whose root is a table.

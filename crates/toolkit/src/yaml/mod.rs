@@ -1,4 +1,4 @@
-//! Reading a YAML file that people write, with every problem in it reported at once, by its key.
+//! Reads YAML files that people write, and reports every problem at once, by its key.
 //!
 //! `document` makes a tree of the text, and `raw` reads single values out of it.
 

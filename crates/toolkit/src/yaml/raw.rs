@@ -1,7 +1,7 @@
-//! Reads single values out of the tree that the user wrote, each with its place.
+//! Reads single values of the tree, each with its key path.
 //!
-//! Nothing here stops at a problem: it goes into the report, and the caller gets [`Told`] for the value. What the keys
-//! are, and what their values mean together, is said in `lower`.
+//! A problem goes into the report, the caller gets [`Told`] for the value, and reading goes on. The caller knows the keys and
+//! what their values mean together.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
