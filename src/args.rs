@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::web::listen::ListenAddress;
+use toolkit::listen::ListenAddress;
 
 /// What was typed.
 #[derive(Debug, Parser)]

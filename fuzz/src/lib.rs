@@ -18,7 +18,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cloud_backup_exporter::backup::{ListingKind, Reading};
 use cloud_backup_exporter::clock::Clock;
-use cloud_backup_exporter::config::{Config, web};
+use cloud_backup_exporter::config::Config;
 use cloud_backup_exporter::facts::{Facts, RegionKey, Watched};
 use cloud_backup_exporter::metrics::{Format, ReloadState};
 use cloud_backup_exporter::provider::error::ListError;
@@ -27,10 +27,11 @@ use cloud_backup_exporter::provider::{Call, Courier, Environment, Premises, Prov
 use cloud_backup_exporter::report::query::Query;
 use cloud_backup_exporter::shard::Shard;
 use cloud_backup_exporter::storage::hostile;
-use cloud_backup_exporter::web::{Settings, Site, negotiate, server};
+use cloud_backup_exporter::web::{Settings, Site};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use toolkit::{negotiate, server, web_config};
 
 /// Between two answers in one input.
 const NEXT_ANSWER: &[u8] = b"\n====\n";
@@ -423,7 +424,7 @@ pub fn config(data: &[u8]) {
 pub fn web_config(data: &[u8]) {
     let path = std::env::temp_dir().join(format!("fuzz-web-config-{}.yml", std::process::id()));
     std::fs::write(&path, data).unwrap();
-    let (config, _) = web::load(&path);
+    let (config, _) = web_config::load(&path);
     if let Err(problems) = config {
         assert!(!problems.0.is_empty());
         let told = problems.to_string();

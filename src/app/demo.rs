@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{ConfigSource, say};
 use crate::provider::Environment;
 use crate::shard::Shard;
-use crate::web::listen::ListenAddress;
+use toolkit::listen::ListenAddress;
 
 /// Runs until it is told to stop.
 pub(super) async fn run(

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::say;
-use crate::web::listen::ListenAddress;
+use toolkit::listen::ListenAddress;
 
 /// Below the usual bound of whoever asks, so that it is told why.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -19,7 +19,8 @@ pub(super) fn start(arguments: LogArguments) {
     // The HTTP libraries would write whole requests into a trace, and those carry keys: only our own events go deeper.
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
-        .with_target("cloud_backup_exporter", level);
+        .with_target("cloud_backup_exporter", level)
+        .with_target("toolkit", level);
     let layer = match arguments.format {
         LogFormat::Logfmt => tracing_logfmt::builder()
             .layer()

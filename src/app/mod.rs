@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Arguments, Command};
 use crate::clock::Clock;
-use crate::config::web::RequestRate;
 use crate::config::{Config, Problem, Problems};
 use crate::facts::Facts;
 use crate::metrics::ReloadState;
@@ -35,11 +34,12 @@ use crate::provider::Environment;
 use crate::provider::http::HttpClient;
 use crate::shard::Shard;
 use crate::storage::{self, Storage};
-use crate::web::listen::{self, ListenAddress, Listener};
-use crate::web::protection::Protection;
-use crate::web::rate_limit::RateLimit;
-use crate::web::server::{self, Limits};
 use crate::web::{ReloadRequest, Settings, Site};
+use toolkit::listen::{self, ListenAddress, Listener};
+use toolkit::protection::Protection;
+use toolkit::rate_limit::RateLimit;
+use toolkit::server::{self, Limits};
+use toolkit::web_config::RequestRate;
 
 /// How long polls in flight may take to finish at the end.
 const POLL_GRACE: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use config::{Map, Value, ValueKind};
 
 use super::key_path::KeyPath;
 use super::problem::Report;
+use super::raw::told_from;
 
 /// What every variable begins with that is meant for this program. With a single `_` it is not: Kubernetes sets
 /// `CLOUD_BACKUP_EXPORTER_PORT` and more for a service of this name.
@@ -15,9 +16,6 @@ const SEPARATOR: &str = "__";
 
 /// A whole configuration is seven names deep; the tree is dropped by recursion.
 const MOST_SEGMENTS: usize = 16;
-
-/// A longer name is cut in what people read.
-const LONGEST_NAME_SHOWN: usize = 200;
 
 /// Puts the variables that are meant for this program into the tree.
 pub(super) fn merge(
@@ -46,15 +44,6 @@ pub(super) fn merge(
         }
         before = Some(change);
     }
-}
-
-/// What is appended to a problem with a value that came from a variable.
-pub(super) fn told_from(variable: &str) -> String {
-    let variable: String = variable.chars().take(LONGEST_NAME_SHOWN).collect();
-    format!(
-        " (from the environment variable {})",
-        variable.escape_debug()
-    )
 }
 
 /// One variable that is meant for this program.
@@ -170,7 +159,7 @@ mod tests {
 
     /// Merges into a tree, and compares problems, and one text afterwards.
     fn check(yaml: &str, environment: &[(&str, &str)], expected: &[&str]) -> Value {
-        let mut tree = document::parse(yaml).unwrap();
+        let mut tree = document::parse(yaml, "accounts").unwrap();
         let mut report = Report::default();
         let environment = environment
             .iter()
@@ -293,7 +282,7 @@ mod tests {
     #[test]
     fn a_variable_cannot_exhaust_stack_or_memory() {
         let deep = format!("CLOUD_BACKUP_EXPORTER{}", "__A".repeat(100_000));
-        let mut tree = document::parse("a: []").unwrap();
+        let mut tree = document::parse("a: []", "accounts").unwrap();
         let mut report = Report::default();
         let far = "CLOUD_BACKUP_EXPORTER__A__18446744073709551615".to_owned();
         let farther = "CLOUD_BACKUP_EXPORTER__A__99999999999999999999".to_owned();

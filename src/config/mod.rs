@@ -6,21 +6,13 @@
 
 mod ca_file;
 mod discover;
-mod document;
 mod doubts;
 mod endpoint;
 mod environment;
-mod key_path;
 mod lower;
-mod problem;
 mod rate_limit;
-mod raw;
-#[cfg(test)]
-mod scratch;
-mod secret;
 #[cfg(test)]
 mod tests;
-pub mod web;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,11 +26,12 @@ pub use discover::{Discover, Pattern};
 pub use endpoint::EndpointTemplate;
 #[cfg(test)]
 pub(crate) use lower::DEFAULT_POLL;
-pub use problem::{Problem, Problems};
 pub use rate_limit::RateLimit;
 #[cfg(test)]
-pub(crate) use scratch::Scratch;
-pub use secret::{Secret, SecretError, SecretSource, read_secrets};
+pub(crate) use toolkit::scratch::Scratch;
+pub use toolkit::secret::{Secret, SecretError, SecretSource, read_secrets};
+pub use toolkit::yaml::problem::{Problem, Problems};
+use toolkit::yaml::{document, key_path, problem, raw};
 
 use crate::backup::Lookback;
 use crate::target::Target;
@@ -87,7 +80,7 @@ impl Config {
         yaml: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
-        let mut tree = document::parse(yaml)?;
+        let mut tree = document::parse(yaml, "accounts")?;
         let mut report = Report::default();
         environment::merge(&mut tree, environment, &mut report);
         lower::lower(&tree, folder, report)

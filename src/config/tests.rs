@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::scratch::Scratch;
 use super::*;
 use crate::backup::ListingKind;
 use crate::target::{InstanceKey, Objectives};

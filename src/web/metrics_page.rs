@@ -12,8 +12,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
+use toolkit::server::Body;
 
-use super::server::Body;
 use crate::backup::Lookback;
 use crate::clock::Clock;
 use crate::facts::Facts;

@@ -3,29 +3,25 @@
 //! A request reads facts and counters and judges them; it never causes a call to a cloud. How connections are served is
 //! `server`'s business, and who may ask is `protection`'s.
 
-mod authentication;
-pub mod listen;
 mod metrics_page;
-pub mod negotiate;
-pub mod protection;
-pub(crate) mod rate_limit;
 mod rendering;
-pub mod server;
 mod status_page;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
-    HeaderValue, REFERRER_POLICY, VARY, X_FRAME_OPTIONS,
+    ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY,
+    VARY, X_FRAME_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
+use toolkit::negotiate;
+use toolkit::response::{compressed, set_headers, text};
+use toolkit::server::Body;
 
 use self::metrics_page::{Form, MetricsPage};
 use self::rendering::Rendering;
-use self::server::Body;
 use crate::backup::Lookback;
 use crate::clock::Clock;
 use crate::facts::{Facts, InstanceFacts, RegionFacts};
@@ -360,37 +356,4 @@ fn metrics_response(form: Form, body: Body) -> Response<Body> {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
-}
-
-fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    set_headers(response.headers_mut(), "text/plain; charset=utf-8");
-    response
-}
-
-fn compressed(request: &HeaderMap, body: String, content_type: &'static str) -> Response<Body> {
-    let gzip = negotiate::accepts_gzip(request);
-    let body = if gzip {
-        negotiate::gzip(body.as_bytes()).into()
-    } else {
-        body.into()
-    };
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    set_headers(headers, content_type);
-    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    if gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
-}
-
-fn set_headers(headers: &mut HeaderMap, content_type: &'static str) {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
 }

@@ -25,7 +25,7 @@ SPARE_DESCRIPTORS = 15
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the server promises (src/web/server.rs), in seconds and connections."""
+    """What the server promises (crates/toolkit/src/server/mod.rs), in seconds and connections."""
 
     head: float = 10
     idle: float = 300

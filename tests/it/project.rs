@@ -16,7 +16,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
     ("vendor", &["backup"]),
     ("clock", &[]),
     ("shard", &[]),
-    ("config", &["backup", "target", "vendor"]),
+    ("config", &["backup", "target", "toolkit", "vendor"]),
     (
         "provider",
         &["backup", "clock", "config", "target", "vendor"],
@@ -46,21 +46,24 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
     ("posture", &["backup", "facts", "log_chain", "target"]),
     (
         "metrics",
-        &["backup", "facts", "posture", "shard", "tally", "target"],
+        &[
+            "backup", "facts", "posture", "shard", "tally", "target", "toolkit",
+        ],
     ),
     ("report", &["facts", "metrics", "posture", "shard"]),
     (
         "web",
         &[
             "backup", "clock", "config", "facts", "metrics", "posture", "report", "shard", "tally",
+            "toolkit",
         ],
     ),
-    ("args", &["web"]),
+    ("args", &["toolkit"]),
     (
         "app",
         &[
             "args", "backup", "clock", "config", "facts", "metrics", "poll", "posture", "provider",
-            "report", "shard", "storage", "tally", "target", "web",
+            "report", "shard", "storage", "tally", "target", "toolkit", "web",
         ],
     ),
     ("main", &["app", "args"]),
@@ -104,9 +107,9 @@ fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The code of each module, without that which is compiled for tests alone.
-fn sources() -> BTreeMap<String, Vec<(PathBuf, String)>> {
-    let source = root().join("src");
+/// The code of each module of a crate, without that which is compiled for tests alone.
+fn sources(folder: &str) -> BTreeMap<String, Vec<(PathBuf, String)>> {
+    let source = root().join(folder);
     let files: Vec<_> = files_below(&source, "rs")
         .into_iter()
         .map(|path| {
@@ -148,7 +151,7 @@ fn words_after<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a s
 fn data_flows_one_way() {
     let allowed: BTreeMap<_, _> = MAY_NAME.into_iter().collect();
     let mut wrong = Vec::new();
-    for (module, files) in sources() {
+    for (module, files) in sources("src") {
         // `lib` only declares.
         if module == "lib" {
             continue;
@@ -163,7 +166,9 @@ fn data_flows_one_way() {
                 path.display()
             );
             let own = "cloud_backup_exporter::";
-            for named in words_after(&code, "crate::").chain(words_after(&code, own)) {
+            let toolkit = code.contains("toolkit::").then_some("toolkit");
+            let named = words_after(&code, "crate::").chain(words_after(&code, own));
+            for named in named.chain(toolkit) {
                 if named != module && !may_name.contains(&named) {
                     wrong.push(format!("{} names {named}", path.display()));
                 }
@@ -174,9 +179,15 @@ fn data_flows_one_way() {
 }
 
 #[test]
+fn the_toolkit_depends_on_no_other_crate_of_the_workspace() {
+    let manifest = page("crates/toolkit/Cargo.toml");
+    assert!(!manifest.contains("path ="), "{manifest}");
+}
+
+#[test]
 fn pure_modules_do_no_input_or_output() {
     let mut wrong = Vec::new();
-    let modules = sources();
+    let modules = sources("src");
     for (module, forbidden) in MUST_NOT_USE {
         for (path, code) in &modules[module] {
             for library in forbidden {
@@ -386,7 +397,9 @@ fn call(text: &str) -> &str {
 #[test]
 fn the_page_about_the_log_has_every_event_and_no_other() {
     let mut logged = BTreeSet::new();
-    for (_, source) in sources().into_values().flatten() {
+    let crates = [sources("src"), sources("crates/toolkit/src")];
+    let modules = crates.into_iter().flat_map(BTreeMap::into_values);
+    for (_, source) in modules.flatten() {
         for level in ["error!(", "warn!(", "info!("] {
             for (at, _) in source.match_indices(level) {
                 let call = call(&source[at + level.len()..]);

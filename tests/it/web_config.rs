@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use cloud_backup_exporter::config::web;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
     IsCa, KeyPair,
@@ -13,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use toolkit::web_config;
 
 use super::harness::{Configuration, Exporter, Folder, cloud, command, hourly, patiently, run};
 
@@ -578,11 +578,11 @@ async fn the_demo_is_protected_as_well() {
 }
 
 /// Below the folder with the files that the examples name.
-fn load(yaml: &str, test: &Folder) -> web::WebConfig {
+fn load(yaml: &str, test: &Folder) -> web_config::WebConfig {
     let authority = Authority::new();
     install(test, &authority);
     test.write("clients-ca.pem", &authority.pem());
-    let (config, _) = web::load(&test.write("web.yml", yaml));
+    let (config, _) = web_config::load(&test.write("web.yml", yaml));
     config.unwrap_or_else(|problems| panic!("{problems}\n{yaml}"))
 }
 
