@@ -10,8 +10,9 @@ use super::budget::{Budget, own};
 use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig, PollMode};
+use crate::provider::budget::CALLS_BACK;
 use crate::provider::http::HttpClient;
-use crate::provider::{CALLS_BACK, Environment, Premises, Provider};
+use crate::provider::{Environment, Premises, Provider};
 use crate::shard::Shard;
 
 /// Prints the problems, or a summary.

@@ -18,7 +18,7 @@ use crate::example::{
 };
 use crate::facts::Sets;
 use crate::posture::assess;
-use crate::provider::Operations;
+use crate::provider::budget::Operations;
 use crate::provider::error::Reason;
 use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::Objective;
@@ -332,6 +332,7 @@ fn searched() -> (RegionKey, Arc<RegionFacts>) {
         provider: "alibaba",
         account: "prod".into(),
         region: HOME.into(),
+        service: crate::service::Service::AlibabaRds,
     };
     let facts = crate::facts::Facts::default();
     facts.adopt_regions(("alibaba", "prod"), std::slice::from_ref(&key));

@@ -153,9 +153,7 @@ impl Crew {
                 let newest = newest.entry(Arc::clone(&set.backup_region)).or_default();
                 *newest = usable.and_then(BackupSet::finished).max(*newest);
             }
-            self.account
-                .provider
-                .recall_copies(&key.instance_id, &newest);
+            self.account.provider.recall_copies(key, &newest);
         }
     }
 
@@ -253,7 +251,7 @@ pub(super) fn assign<'a>(
     ground.facts.adopt(key, ground.clock.now(), watched);
     account.set_targets(&targets, &searches);
     let searches = searches.into_iter().map(Errand::Discover);
-    let errands = errands(config.provider, &targets, before);
+    let errands = errands(&targets, before);
     searches.chain(errands).collect()
 }
 
@@ -292,7 +290,7 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
             if !is_selected {
                 continue;
             }
-            let target = Arc::new(discover.target(config.provider, key));
+            let target = Arc::new(discover.target(key));
             let same = known.filter(|known| known.target == target);
             watched.push(Watched {
                 target: same.map_or(target, |known| Arc::clone(&known.target)),

@@ -22,8 +22,8 @@ use crate::facts::{
 };
 use crate::log_chain::{Coverage, Stretch};
 use crate::provider::error::Reason;
+use crate::service::Service;
 use crate::target::InstanceKey;
-use crate::vendor::Vendor;
 
 /// The version of these records. Whoever changes one raises it; a file of an earlier version is set aside.
 pub(super) const VERSION: u64 = 2;
@@ -148,7 +148,7 @@ impl<'a> Lexicon<'a> {
 /// One instance: who it is, and what is known beside its listings.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct InstanceRecord<'a> {
-    provider: &'a str,
+    service: &'a str,
     account: &'a str,
     source_region: &'a str,
     instance_id: &'a str,
@@ -250,11 +250,9 @@ impl DescriptionRecord<'_> {
     }
 }
 
-/// The label as the rest of the program has it, for ever.
-fn provider(label: &str) -> Result<&'static str, Unreadable> {
-    Vendor::from_label(label)
-        .map(Vendor::label)
-        .ok_or(Unreadable)
+/// The service of this name. That of a founding one is its vendor's, as it was before there were others.
+fn service(name: &str) -> Result<Service, Unreadable> {
+    Service::from_stored(name).ok_or(Unreadable)
 }
 
 impl<'a> InstanceRecord<'a> {
@@ -265,7 +263,7 @@ impl<'a> InstanceRecord<'a> {
         is_found: bool,
     ) -> Self {
         Self {
-            provider: key.provider,
+            service: key.service.spec().stored_as,
             account: &key.account,
             source_region: &key.source_region,
             instance_id: &key.instance_id,
@@ -276,12 +274,14 @@ impl<'a> InstanceRecord<'a> {
     }
 
     pub(super) fn read(&self) -> Result<InstanceMatter, Unreadable> {
+        let service = service(self.service)?;
         Ok(InstanceMatter {
             key: InstanceKey {
-                provider: provider(self.provider)?,
+                provider: service.vendor().label(),
                 account: self.account.into(),
                 source_region: self.source_region.into(),
                 instance_id: self.instance_id.into(),
+                service,
             },
             description: self.description.read()?,
             presence: self.presence.read()?,
@@ -799,7 +799,7 @@ impl Lexicon<'_> {
 /// The instances that were found in a region.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RegionRecord<'a> {
-    provider: &'a str,
+    service: &'a str,
     account: &'a str,
     region: &'a str,
     #[serde(borrow)]
@@ -823,7 +823,7 @@ impl<'a> RegionRecord<'a> {
     pub(super) fn new(key: &'a RegionKey, facts: &'a RegionFacts) -> Self {
         let listed = facts.instances.values();
         Self {
-            provider: key.provider,
+            service: key.service.spec().stored_as,
             account: &key.account,
             region: &key.region,
             instances: listed
@@ -867,10 +867,12 @@ impl<'a> RegionRecord<'a> {
             };
             instances.insert(listed.instance.id.clone(), listed);
         }
+        let service = service(self.service)?;
         let key = RegionKey {
-            provider: provider(self.provider)?,
+            provider: service.vendor().label(),
             account: self.account.into(),
             region: self.region.into(),
+            service,
         };
         let facts = RegionFacts {
             last_attempt,
