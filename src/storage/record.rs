@@ -148,6 +148,7 @@ impl<'a> Lexicon<'a> {
 /// One instance: who it is, and what is known beside its listings.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct InstanceRecord<'a> {
+    /// [`crate::service::ServiceSpec::stored_as`].
     service: &'a str,
     account: &'a str,
     source_region: &'a str,
@@ -906,6 +907,7 @@ pub(super) fn kind_of(number: u8) -> Result<ListingKind, Unreadable> {
 mod tests {
     use super::*;
     use crate::example::{copy_in, local};
+    use crate::vendor::Vendor;
 
     /// A set as the first version wrote it.
     #[derive(Serialize)]
@@ -949,6 +951,67 @@ mod tests {
                 let record: SetRecord = read(&bytes).unwrap();
                 assert_eq!(Lexicon(&words.words).set(&record), Ok(set));
             }
+        }
+    }
+
+    /// An instance as it was written before a vendor had several services.
+    #[derive(Serialize)]
+    struct FormerInstance<'a> {
+        provider: &'a str,
+        account: &'a str,
+        source_region: &'a str,
+        instance_id: &'a str,
+        description: DescriptionRecord<'a>,
+        presence: PresenceRecord,
+        is_found: bool,
+    }
+
+    #[derive(Serialize)]
+    struct FormerRegion<'a> {
+        provider: &'a str,
+        account: &'a str,
+        region: &'a str,
+        instances: Vec<ListedRecord<'a>>,
+        outlived: Vec<&'a str>,
+    }
+
+    #[test]
+    fn what_was_stored_before_there_were_products_is_of_the_founding_one() {
+        let description = Description::default();
+        let presence = Presence::default();
+        for vendor in Vendor::ALL {
+            let former = FormerInstance {
+                provider: vendor.label(),
+                account: "prod",
+                source_region: "cn-a",
+                instance_id: "db-1",
+                description: (&description).into(),
+                presence: (&presence).into(),
+                is_found: true,
+            };
+            let bytes = write(&former);
+            let InstanceMatter { key, .. } =
+                read::<InstanceRecord<'_>>(&bytes).unwrap().read().unwrap();
+            assert_eq!(key.service, vendor.founding());
+            assert_eq!((key.provider, &*key.instance_id), (vendor.label(), "db-1"));
+            let now = InstanceRecord::new(&key, &description, &presence, true);
+            assert_eq!(write(&now), bytes);
+
+            let former = FormerRegion {
+                provider: vendor.label(),
+                account: "prod",
+                region: "cn-a",
+                instances: Vec::new(),
+                outlived: vec!["db-2"],
+            };
+            let bytes = write(&former);
+            let facts = RegionFacts::default();
+            let record: RegionRecord<'_> = read(&bytes).unwrap();
+            let attempt = AttemptRecord::of_region(&facts);
+            let (key, facts) = record.read(&attempt).unwrap();
+            let expected = (vendor.founding(), vendor.label(), "cn-a");
+            assert_eq!((key.service, key.provider, &*key.region), expected);
+            assert_eq!(write(&RegionRecord::new(&key, &facts)), bytes);
         }
     }
 
