@@ -15,6 +15,7 @@ use crate::facts::{Attempt, Failure, Found, InstanceFacts, ListingFacts, Missing
 use crate::log_chain::{Coverage, LogReading, Stretch};
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason};
+use crate::service::Service;
 use crate::target::{InstanceKey, Objective, Objectives, Target};
 
 /// The region of every example.
@@ -164,8 +165,8 @@ pub(crate) fn target(instance_id: &str) -> Target {
             account: "prod".into(),
             source_region: HOME.into(),
             instance_id: instance_id.into(),
+            service: Service::AlibabaRds,
         },
-        product: "rds",
         name: None,
         backup_regions: Vec::new(),
         objectives: Objectives {

@@ -966,6 +966,7 @@ mod tests {
             provider: "alibaba",
             account: "prod".into(),
             region: "cn-hangzhou".into(),
+            service: crate::service::Service::AlibabaRds,
         };
         let tells = || feed.take().regions.contains(&region);
         facts.adopt_regions(ACCOUNT, std::slice::from_ref(&region));

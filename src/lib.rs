@@ -13,6 +13,7 @@
 // The words that everything else speaks.
 pub mod backup;
 pub mod log_chain;
+pub mod service;
 pub mod target;
 pub mod vendor;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::backup::{Anomaly, ListingKind};
-use crate::provider::Operations;
+use crate::provider::budget::Operations;
 use crate::provider::error::Reason;
 
 /// The upper bounds of the buckets of request durations, in seconds.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backup::ListingKind;
+use crate::service::Service;
 
-/// The four labels that every series of an instance carries.
+/// Who an instance is: the four labels that every series of it carries, and whose instance it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceKey {
     /// The provider's label, such as `alibaba`.
@@ -18,6 +19,8 @@ pub struct InstanceKey {
     pub source_region: Arc<str>,
     /// The vendor's id of the instance.
     pub instance_id: Arc<str>,
+    /// The service whose instance it is. No two of an account have the same labels, so it is none of them.
+    pub service: Service,
 }
 
 /// Whether this can be a region: it becomes a label of a host name, so that nothing else may come into that.
@@ -34,8 +37,6 @@ pub fn is_region(text: &str) -> bool {
 pub struct Target {
     /// Who it is.
     pub key: InstanceKey,
-    /// The kind of service, such as `rds`.
-    pub product: &'static str,
     /// The configuration's name for it, for people.
     pub name: Option<String>,
     /// The regions in which a copy is expected; empty when the configuration does not say.
@@ -102,6 +103,18 @@ impl Objective {
 }
 
 impl Objectives {
+    /// Those that can have a verdict where only these listings are ever read.
+    #[must_use]
+    pub fn within(mut self, listings: &[ListingKind]) -> Self {
+        for objective in Objective::ALL {
+            let mut needed = objective.needs().iter();
+            if !needed.all(|listing| listings.contains(listing)) {
+                self.set(objective, None);
+            }
+        }
+        self
+    }
+
     /// What was promised under this name.
     pub const fn get(&self, objective: Objective) -> Option<Duration> {
         match objective {

@@ -151,6 +151,7 @@ fn read_into(facts: &Facts, vendor: &str, selector: u8, answers: &[u8]) {
         provider: key.0,
         account: Arc::clone(&account.name),
         region: "cn-a".into(),
+        service: account.services[0],
     };
     facts.adopt_regions(key, std::slice::from_ref(&region));
     facts.adopt(
@@ -171,7 +172,7 @@ fn read_into(facts: &Facts, vendor: &str, selector: u8, answers: &[u8]) {
         check(&outcome);
         facts.record(&target.key, *kind, now(), lookback, outcome);
     } else if choice == kinds.len() {
-        let outcome = run(provider.discover(&region.region, &script));
+        let outcome = run(provider.discover(region.service, &region.region, &script));
         let _shown = outcome.as_ref().map_err(ToString::to_string);
         facts.record_inventory(&region, now(), Duration::from_secs(3600), outcome);
     } else {
@@ -180,7 +181,7 @@ fn read_into(facts: &Facts, vendor: &str, selector: u8, answers: &[u8]) {
             (_, 6) => ListingKind::Local,
             _ => ListingKind::CrossRegion,
         };
-        let together = run(provider.list_together(kind, &account.targets, &script));
+        let together = run(provider.list_together(region.service, kind, &account.targets, &script));
         for (key, outcome) in together.read {
             check(&outcome);
             facts.record(&key, kind, now(), lookback, outcome);
@@ -536,6 +537,7 @@ fn adopt_all(facts: &Facts) {
             provider: key.0,
             account: Arc::clone(&account.name),
             region: "cn-a".into(),
+            service: account.services[0],
         };
         facts.adopt_regions(key, std::slice::from_ref(&region));
         let targets = account.targets.iter();

@@ -10,9 +10,12 @@ use super::budget::{Budget, own};
 use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig, PollMode};
+use crate::provider::budget::CALLS_BACK;
 use crate::provider::http::HttpClient;
-use crate::provider::{CALLS_BACK, Environment, Premises, Provider};
+use crate::provider::{Environment, Premises, Provider};
+use crate::service::ServiceSpec;
 use crate::shard::Shard;
+use crate::target::Objective;
 
 /// Prints the problems, or a summary.
 pub(super) fn run(
@@ -81,6 +84,11 @@ fn describe(
             "  others are looked for in {regions}; counted here with one in each region where none is named"
         )?;
     }
+    for service in &account.services {
+        if let Some(told) = promised_less(service.spec()) {
+            writeln!(summary, "  {told}")?;
+        }
+    }
     for (operation, calls) in &budget.hourly {
         let calls = range(least.hourly[operation], *calls);
         writeln!(summary, "  {operation}: {calls} calls an hour")?;
@@ -131,6 +139,22 @@ fn describe(
         )?;
     }
     warn_of_what_does_not_fit(summary, poll, &budget, &least)
+}
+
+/// Which promises are off by default, because nothing is ever listed that they go by.
+fn promised_less(spec: &ServiceSpec) -> Option<String> {
+    let has = |listing| spec.listings.contains(listing);
+    let off = Objective::ALL
+        .into_iter()
+        .filter(|objective| !objective.needs().iter().all(has));
+    let off: Vec<_> = off.map(Objective::label).collect();
+    (!off.is_empty()).then(|| {
+        format!(
+            "{} lists nothing to tell {} by: off, unless an instance says otherwise",
+            spec.product,
+            off.join(", ")
+        )
+    })
 }
 
 /// Compares with the limit what has to be asked at the least.
@@ -226,6 +250,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::ListingKind;
     use crate::config::Config;
 
     fn summary(yaml: &str, shard: Shard) -> String {
@@ -235,6 +260,20 @@ mod tests {
             describe(&mut summary, account, &config.poll, shard, "nowhere").unwrap();
         }
         summary
+    }
+
+    #[test]
+    fn what_a_product_never_lists_is_told_to_be_promised_by_nobody() {
+        for spec in ServiceSpec::all() {
+            assert_eq!(promised_less(spec), None);
+        }
+        let local = ServiceSpec {
+            product: "kv",
+            listings: &[ListingKind::Local],
+            ..*ServiceSpec::all()[0]
+        };
+        let told = "kv lists nothing to tell recovery_point, copy_delay, retention by: off, unless an instance says otherwise";
+        assert_eq!(promised_less(&local).as_deref(), Some(told));
     }
 
     #[test]

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use regex_lite::Regex;
 
 use crate::backup::ListingKind;
+use crate::service::Service;
 use crate::target::{InstanceKey, Objectives, Target};
-use crate::vendor::Vendor;
 
 /// Where instances are looked for, and which of them are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discover {
     /// The regions.
     pub regions: Vec<Arc<str>>,
+    /// The services whose instances are looked for.
+    pub services: Vec<Service>,
     /// Watched are those of which the id or the name matches one of these; all, where there is none.
     pub include: Vec<Pattern>,
     /// Not watched are those of which the id or the name matches one of these.
     pub exclude: Vec<Pattern>,
     /// What is promised for each.
     pub objectives: Objectives,
-    /// Which listings are read of each.
+    /// Which listings are read of each, as far as its service has them.
     pub listings: Vec<ListingKind>,
 }
 
@@ -65,14 +67,15 @@ impl Discover {
     }
 
     /// What is watched of an instance that was found.
-    pub fn target(&self, vendor: Vendor, key: InstanceKey) -> Target {
+    pub fn target(&self, key: InstanceKey) -> Target {
+        let has = key.service.spec().listings;
+        let listings = self.listings.iter().copied();
         Target {
-            key,
-            product: vendor.product(),
             name: None,
             backup_regions: Vec::new(),
-            objectives: self.objectives,
-            listings: self.listings.clone(),
+            objectives: self.objectives.within(has),
+            listings: listings.filter(|listing| has.contains(listing)).collect(),
+            key,
         }
     }
 }

@@ -34,6 +34,7 @@ pub use toolkit::yaml::problem::{Problem, Problems};
 use toolkit::yaml::{document, key_path, problem, raw};
 
 use crate::backup::Lookback;
+use crate::service::{Service, ServiceSpec};
 use crate::target::Target;
 use crate::vendor::Vendor;
 use problem::Report;
@@ -83,7 +84,14 @@ impl Config {
         let mut tree = document::parse(yaml, "accounts")?;
         let mut report = Report::default();
         environment::merge(&mut tree, environment, &mut report);
-        lower::lower(&tree, folder, report)
+        lower::lower(&tree, folder, &ServiceSpec::all(), report)
+    }
+
+    /// Reads a text as if these were the services that there are.
+    #[cfg(test)]
+    fn parse_with(services: &[&ServiceSpec], yaml: &str) -> Result<Self, Problems> {
+        let tree = document::parse(yaml, "accounts")?;
+        lower::lower(&tree, Path::new(""), services, Report::default())
     }
 }
 
@@ -137,8 +145,10 @@ pub struct AccountConfig {
     pub provider: Vendor,
     /// How requests are signed.
     pub credentials: CredentialsConfig,
-    /// Replaces the vendor's endpoint table.
-    pub endpoint: Option<EndpointTemplate>,
+    /// Which of the vendor's services it has: at least one, none twice.
+    pub services: Vec<Service>,
+    /// Replaces the endpoint tables of these services.
+    pub endpoints: BTreeMap<Service, EndpointTemplate>,
     /// Replaces the address at which the vendor gives temporary keys: Alibaba's and Volcengine's STS, Huawei's IAM.
     pub iam_endpoint: Option<EndpointTemplate>,
     /// Replaces the address of the machine's metadata service.
@@ -153,6 +163,13 @@ pub struct AccountConfig {
     pub discover: Option<Discover>,
     /// The instances to watch that the configuration names.
     pub targets: Vec<Arc<Target>>,
+}
+
+impl AccountConfig {
+    /// What replaces the endpoint table of a service, if anything does.
+    pub fn endpoint(&self, service: Service) -> Option<&EndpointTemplate> {
+        self.endpoints.get(&service)
+    }
 }
 
 /// Where the keys of an account come from.

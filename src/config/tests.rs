@@ -98,7 +98,7 @@ fn the_least_configuration_has_every_default() {
     );
     let account = &config.accounts[0];
     assert_eq!(account.credentials, CredentialsConfig::Standard);
-    assert_eq!((&account.endpoint, &account.rate_limit), (&None, &None));
+    assert_eq!((account.endpoints.len(), &account.rate_limit), (0, &None));
     let for_keys = (&account.iam_endpoint, &account.metadata_endpoint);
     assert_eq!(for_keys, (&None, &None));
     assert_eq!(
@@ -109,8 +109,8 @@ fn the_least_configuration_has_every_default() {
                 account: "a".into(),
                 source_region: "cn-a".into(),
                 instance_id: "rm-1".into(),
+                service: Service::AlibabaRds,
             },
-            product: "rds",
             name: None,
             backup_regions: Vec::new(),
             objectives: Objectives {
@@ -132,11 +132,11 @@ fn each_address_of_an_account_goes_to_its_own_place() {
     ));
     let account = &config.accounts[0];
     let [endpoint, iam, metadata] = [
-        &account.endpoint,
-        &account.iam_endpoint,
-        &account.metadata_endpoint,
+        account.endpoint(Service::AlibabaRds),
+        account.iam_endpoint.as_ref(),
+        account.metadata_endpoint.as_ref(),
     ]
-    .map(|template| template.as_ref().unwrap().for_region("cn-a"));
+    .map(|template| template.unwrap().for_region("cn-a"));
     assert_eq!(endpoint, "https://rds.cn-a.example");
     assert_eq!(iam, "https://sts.cn-a.example");
     assert_eq!(metadata, "http://metadata.example:8080");
@@ -412,8 +412,8 @@ fn an_unknown_key_is_told_with_the_nearest_or_with_all() {
         &with_account("zone: {}, rate-limit: 5/s"),
         &[
             "accounts[0].rate-limit: unknown key `rate-limit`; did you mean `rate_limit`?",
-            "accounts[0].zone: unknown key `zone`; known here are `name`, `provider`, `credentials`, `endpoint`, \
-             `iam_endpoint`, `metadata_endpoint`, `rate_limit`, `ca_file`, `projects`, `discover`, `instances`",
+            "accounts[0].zone: unknown key `zone`; known here are `name`, `provider`, `products`, `credentials`, \
+             `endpoint`, `endpoints`, `iam_endpoint`, `metadata_endpoint`, `rate_limit`, `ca_file`, `projects`, `discover`, `instances`",
         ],
     );
     check(

@@ -10,12 +10,13 @@ use super::presence::Missing;
 use super::{Attempt, Failure};
 use crate::backup::{FoundInstance, Inventory};
 use crate::provider::error::ListError;
+use crate::service::Service;
 use crate::target::InstanceKey;
 
 /// A list that lacks more than one in so many of the known instances, and more than one, is not plausible.
 const MOST_MISSING: usize = 5;
 
-/// A region of an account in which instances are looked for.
+/// A region of an account in which the instances of a service are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegionKey {
     /// The provider's label.
@@ -24,9 +25,23 @@ pub struct RegionKey {
     pub account: Arc<str>,
     /// The region.
     pub region: Arc<str>,
+    /// The service whose instances they are: a list of one says nothing of another's.
+    pub service: Service,
 }
 
 impl RegionKey {
+    /// Whether both are of the same region of the same account, whichever the services.
+    pub fn is_same_region(&self, other: &Self) -> bool {
+        let labels = |key: &Self| {
+            (
+                key.provider,
+                Arc::clone(&key.account),
+                Arc::clone(&key.region),
+            )
+        };
+        labels(self) == labels(other)
+    }
+
     /// The key of an instance of this region.
     pub fn instance(&self, id: &str) -> InstanceKey {
         InstanceKey {
@@ -34,6 +49,7 @@ impl RegionKey {
             account: Arc::clone(&self.account),
             source_region: Arc::clone(&self.region),
             instance_id: id.into(),
+            service: self.service,
         }
     }
 }

@@ -141,7 +141,7 @@ pub const CATALOGUE: &[Row] = &[
         samples: Samples::Instance(|instance, family| {
             let target = &instance.facts.target;
             let more = [
-                ("product", target.product),
+                ("product", target.key.service.product()),
                 ("engine", &instance.posture.engine),
                 ("engine_version", &instance.posture.engine_version),
                 ("name", &instance.posture.name),
@@ -602,9 +602,15 @@ pub const CATALOGUE: &[Row] = &[
         labels: Labels::Only(&["provider", "account", "source_region"]),
         help: "Whether the last attempt to look for the instances of this region succeeded; absent before the first. A failure leaves what is watched as it is.",
         samples: Samples::Exporter(|overview, family| {
-            each_region(overview, family, |region| {
-                let attempt = region.last_attempt.as_ref();
-                attempt.map(|attempt| truth(attempt.failure.is_none()))
+            each_region(overview, family, |services| {
+                let attempt = services.iter().map(|found| found.last_attempt.as_ref());
+                let successes: Vec<_> = attempt
+                    .map(|attempt| attempt.map(|attempt| attempt.failure.is_none()))
+                    .collect();
+                if successes.contains(&Some(false)) {
+                    return Some(truth(false));
+                }
+                (!successes.contains(&None)).then_some(truth(true))
             });
         }),
     },
@@ -614,7 +620,11 @@ pub const CATALOGUE: &[Row] = &[
         labels: Labels::Only(&["provider", "account", "source_region"]),
         help: "When the instances of this region were last listed, in Unix seconds; absent until the first time.",
         samples: Samples::Exporter(|overview, family| {
-            each_region(overview, family, |region| region.last_success.map(unix));
+            each_region(overview, family, |services| {
+                let listed = services.iter().map(|found| found.last_success);
+                let listed: Option<Vec<_>> = listed.collect();
+                listed?.into_iter().min().map(unix)
+            });
         }),
     },
     Row {
@@ -820,13 +830,17 @@ fn instances_by_state(overview: &Overview<'_>, family: &mut Family<'_>) {
     }
 }
 
+/// The services of a region are told as one: the worst of them.
 fn each_region(
     overview: &Overview<'_>,
     family: &mut Family<'_>,
-    value: impl Fn(&RegionFacts) -> Option<f64>,
+    value: impl Fn(&[&RegionFacts]) -> Option<f64>,
 ) {
-    for (key, found) in overview.regions {
-        if let Some(value) = value(found) {
+    let regions = overview.regions;
+    for services in regions.chunk_by(|(one, _), (other, _)| one.is_same_region(other)) {
+        let key = &services[0].0;
+        let found: Vec<_> = services.iter().map(|(_, found)| &**found).collect();
+        if let Some(value) = value(&found) {
             let labels = [
                 ("provider", key.provider),
                 ("account", &*key.account),

@@ -41,7 +41,8 @@ pub(super) struct RegionStates {
 }
 
 impl States {
-    /// Counts the instances that are watched, each with how it is there, and those that were found.
+    /// Counts the instances that are watched, each with how it is there, and those that were found. `regions` are in the order
+    /// of their keys.
     ///
     /// `is_watched` tells the same of single instances.
     pub(super) fn count<'a>(
@@ -61,16 +62,22 @@ impl States {
                 Existence::Present => region.monitored += 1,
             }
         }
-        for (key, found) in regions {
-            if found.last_success.is_none() {
+        for services in regions.chunk_by(|(one, _), (other, _)| one.is_same_region(other)) {
+            // A sum that lacks a service would grow when that is listed.
+            if services
+                .iter()
+                .any(|(_, found)| found.last_success.is_none())
+            {
                 continue;
             }
-            let is_other = |id: &str| !is_watched(&key.instance(id));
-            let present = found.present().filter(|(id, _)| is_other(id));
-            let outlived = found.outlived.iter().filter(|id| is_other(id));
-            let region = states.region(key.provider, &key.account, &key.region);
-            region.unmonitored = Some(present.count() as u64);
-            region.gone += outlived.count() as u64;
+            for (key, found) in services {
+                let is_other = |id: &str| !is_watched(&key.instance(id));
+                let present = found.present().filter(|(id, _)| is_other(id));
+                let outlived = found.outlived.iter().filter(|id| is_other(id));
+                let region = states.region(key.provider, &key.account, &key.region);
+                *region.unmonitored.get_or_insert_default() += present.count() as u64;
+                region.gone += outlived.count() as u64;
+            }
         }
         states
     }

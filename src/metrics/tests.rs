@@ -18,7 +18,7 @@ use crate::example::{
 };
 use crate::facts::Sets;
 use crate::posture::assess;
-use crate::provider::Operations;
+use crate::provider::budget::Operations;
 use crate::provider::error::Reason;
 use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::Objective;
@@ -332,6 +332,7 @@ fn searched() -> (RegionKey, Arc<RegionFacts>) {
         provider: "alibaba",
         account: "prod".into(),
         region: HOME.into(),
+        service: crate::service::Service::AlibabaRds,
     };
     let facts = crate::facts::Facts::default();
     facts.adopt_regions(("alibaba", "prod"), std::slice::from_ref(&key));
@@ -356,6 +357,73 @@ fn account() -> AccountKey {
         provider: "alibaba",
         account: "prod".into(),
     }
+}
+
+/// The region once more, for the instances of another service, of which so many were found that nobody watches.
+fn searched_for_another(found: Option<usize>) -> (RegionKey, Arc<RegionFacts>) {
+    let key = RegionKey {
+        service: crate::service::Service::VolcengineRedis,
+        ..searched().0
+    };
+    let facts = crate::facts::Facts::default();
+    facts.adopt_regions(("alibaba", "prod"), std::slice::from_ref(&key));
+    if let Some(found) = found {
+        let ids = (0..found).map(|number| format!("kv-{number}"));
+        let instances = ids.map(|id| FoundInstance {
+            id,
+            description: Description::default(),
+            has_backups: true,
+            at_work: true,
+        });
+        let inventory = Inventory {
+            instances: instances.collect(),
+            outlived: Vec::new(),
+            complete: true,
+            tells_absence: true,
+        };
+        facts.record_inventory(&key, ago("1h"), Duration::from_secs(3600), Ok(inventory));
+    }
+    facts.regions().remove(0)
+}
+
+#[test]
+fn the_services_of_a_region_are_told_as_one() {
+    let region = r#"provider="alibaba",account="prod",source_region="cn-hangzhou""#;
+    let with = |other: Vec<(RegionKey, Arc<RegionFacts>)>| {
+        let mut story = Story::of(vec![eventful()]);
+        story.regions.extend(other);
+        let text = story.render(Format::Text);
+        let value = |name: &str, more: &str| {
+            let line = format!("{name}{{{region}{more}}} ");
+            let mut found = text.lines().filter_map(|found| found.strip_prefix(&line));
+            let value = found.next().map(str::to_owned);
+            assert_eq!(found.next(), None, "{line}");
+            value
+        };
+        let unmonitored = r#",state="unmonitored""#;
+        let gone = r#",state="gone""#;
+        (
+            value("cloud_backup_instances", unmonitored),
+            value("cloud_backup_instances", gone),
+            value("cloud_backup_discovery_success", ""),
+            value("cloud_backup_last_discovery_success_timestamp_seconds", ""),
+        )
+    };
+    let told = |text: &str| Some(text.to_owned());
+    let (minute_ago, hour_ago) = (told("1781265540"), told("1781262000"));
+    assert_eq!(with(vec![]), (told("1"), told("1"), told("1"), minute_ago));
+    let both = with(vec![searched_for_another(Some(3))]);
+    assert_eq!(both, (told("4"), told("1"), told("1"), hour_ago.clone()));
+    // As long as one was never listed, nobody knows the sum.
+    let unknown = with(vec![searched_for_another(None)]);
+    assert_eq!(unknown, (None, told("0"), None, None));
+    let (key, found) = searched_for_another(Some(3));
+    let mut failing = RegionFacts::clone(&found);
+    let error = crate::example::failure(Reason::Permission);
+    let attempt = failing.last_attempt.as_mut().unwrap();
+    attempt.failure = Some((&error).into());
+    let failing = with(vec![(key, Arc::new(failing))]);
+    assert_eq!(failing, (told("4"), told("1"), told("0"), hour_ago));
 }
 
 /// An instance of which every kind of fact is known, so that every family has a sample.

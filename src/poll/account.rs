@@ -23,6 +23,7 @@ use crate::provider::credentials::{Credential, Fingerprint};
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord};
 use crate::provider::http::Answer;
 use crate::provider::{Call, Courier, Provider};
+use crate::service::Service;
 use crate::shard::Shard;
 use crate::tally::{AccountKey, Tally};
 use crate::target::{InstanceKey, Target};
@@ -72,11 +73,7 @@ impl Account {
             changes: Changes::default(),
             lines: Lines::new(poll.max_concurrency),
             sweep: Mutex::new(Sweep::new(HashSet::new())),
-            pace: Pace::new(
-                config.rate_limit,
-                config.provider.default_pace(),
-                shard.count(),
-            ),
+            pace: Pace::new(config.rate_limit, shard.count()),
             breaker: Breaker::new(poll.interval),
             whole: Arc::new(Semaphore::new(poll.max_concurrency)),
             in_flight: Mutex::default(),
@@ -120,8 +117,12 @@ impl Account {
         *self.lock_sweep() = Sweep::new(often.collect());
         let regions: BTreeSet<_> = targets
             .iter()
-            .map(|target| Arc::clone(&target.key.source_region))
-            .chain(searches.iter().map(|search| Arc::clone(&search.region)))
+            .map(|target| (target.key.service, Arc::clone(&target.key.source_region)))
+            .chain(
+                searches
+                    .iter()
+                    .map(|search| (search.service, Arc::clone(&search.region))),
+            )
             .collect();
         let share = (self.poll.max_concurrency / regions.len().max(1)).max(1);
         let mut in_flight = self
@@ -198,39 +199,44 @@ impl Account {
 
     /// Waits for a place among the requests in flight: first of the region's share, then of the whole, which is
     /// contended only when there are more regions than places.
-    async fn place(&self, region: &Arc<str>) -> Option<[OwnedSemaphorePermit; 2]> {
-        let share = self.region(region).share;
+    async fn place(
+        &self,
+        service: Service,
+        region: &Arc<str>,
+    ) -> Option<[OwnedSemaphorePermit; 2]> {
+        let share = self.region(service, region).share;
         // Neither semaphore is ever closed, so there is always a place in the end.
         let share = share.acquire_owned().await.ok()?;
         let whole = Arc::clone(&self.whole).acquire_owned().await.ok()?;
         Some([share, whole])
     }
 
-    fn region(&self, region: &Arc<str>) -> RegionPlaces {
+    fn region(&self, service: Service, region: &Arc<str>) -> RegionPlaces {
         let mut in_flight = self
             .in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let share = in_flight.share;
-        let places = in_flight.regions.entry(Arc::clone(region));
+        let places = in_flight.regions.entry((service, Arc::clone(region)));
         places.or_insert_with(|| RegionPlaces::new(share)).clone()
     }
 
-    /// A courier for one attempt at a listing. One that is in no hurry leaves the line to the others.
-    pub(super) fn courier(&self, in_no_hurry: bool) -> ListingCourier<'_> {
+    /// A courier for one attempt at a listing of a service. One that is in no hurry leaves the line to the others.
+    pub(super) fn courier(&self, service: Service, in_no_hurry: bool) -> ListingCourier<'_> {
         ListingCourier {
             account: self,
+            service,
             in_no_hurry,
             answering_millis: AtomicU64::new(0),
         }
     }
 }
 
-/// Requests in flight, by region: a region whose endpoint hangs fills its own share and no other's.
+/// Requests in flight, by service and region: one whose endpoint hangs fills its own share and no other's.
 #[derive(Debug, Default)]
 struct InFlight {
     share: usize,
-    regions: HashMap<Arc<str>, RegionPlaces>,
+    regions: HashMap<(Service, Arc<str>), RegionPlaces>,
 }
 
 /// The places of one region.
@@ -264,6 +270,7 @@ pub(super) fn account_key(config: &AccountConfig) -> AccountKey {
 #[derive(Debug)]
 pub(super) struct ListingCourier<'a> {
     account: &'a Account,
+    service: Service,
     in_no_hurry: bool,
     /// How long the vendor took over this listing so far. Waiting in line is not counted: an account with more
     /// instances than its rate allows is read slowly, not never.
@@ -288,7 +295,10 @@ impl Courier for ListingCourier<'_> {
         call: impl Fn() -> Call + Send + Sync,
         read: impl Fn(&Call, &Answer) -> Result<T, ListError> + Send + Sync,
     ) -> Result<T, ListError> {
-        let lane = self.account.pace.lane(call().operation);
+        let lane = self
+            .account
+            .pace
+            .lane(self.service.spec(), call().operation);
         let mut first_sent = None;
         let mut failures = 0;
         loop {
@@ -374,13 +384,13 @@ impl ListingCourier<'_> {
         let sent = Instant::now();
         let answer = account
             .provider
-            .attempt(&call, &credential, self.time_left())
+            .attempt(self.service, &call, &credential, self.time_left())
             .await;
         let took = sent.elapsed();
         let asked_pause = answer
             .as_ref()
             .ok()
-            .and_then(|answer| account.provider.requested_pause(answer));
+            .and_then(|answer| Provider::requested_pause(self.service.vendor(), answer));
         let outcome = answer.and_then(|answer| read(&call, &answer));
 
         let failure = outcome.as_ref().err();
@@ -440,7 +450,7 @@ impl ListingCourier<'_> {
         lane: &Lane,
         wait_until: Instant,
     ) -> Result<Option<[OwnedSemaphorePermit; 2]>, Paused> {
-        let in_no_hurry = self.account.region(region).in_no_hurry;
+        let in_no_hurry = self.account.region(self.service, region).in_no_hurry;
         // The semaphore is never closed.
         let _first_in_line = if self.in_no_hurry {
             in_no_hurry.acquire_owned().await.ok()
@@ -456,7 +466,7 @@ impl ListingCourier<'_> {
                 sleep_until(paused.until).await;
                 continue;
             }
-            let permit = self.account.place(region).await;
+            let permit = self.account.place(self.service, region).await;
             if lane.turn().await.is_ok() {
                 return Ok(permit);
             }

@@ -20,6 +20,7 @@ use super::{Ground, absent, run_for_ever, tell_of_gone};
 use crate::backup::{BackupSet, ListingKind};
 use crate::config::{AccountConfig, PollMode};
 use crate::facts::{Facts, Watched};
+use crate::service::Service;
 use crate::target::InstanceKey;
 
 /// The tasks of one account.
@@ -153,9 +154,7 @@ impl Crew {
                 let newest = newest.entry(Arc::clone(&set.backup_region)).or_default();
                 *newest = usable.and_then(BackupSet::finished).max(*newest);
             }
-            self.account
-                .provider
-                .recall_copies(&key.instance_id, &newest);
+            self.account.provider.recall_copies(key, &newest);
         }
     }
 
@@ -253,8 +252,13 @@ pub(super) fn assign<'a>(
     ground.facts.adopt(key, ground.clock.now(), watched);
     account.set_targets(&targets, &searches);
     let searches = searches.into_iter().map(Errand::Discover);
-    let errands = errands(config.provider, &targets, before);
+    let errands = errands(&targets, before);
     searches.chain(errands).collect()
+}
+
+/// What tells an instance from the others of its account, in labels.
+fn place_of(key: &InstanceKey) -> (Arc<str>, Arc<str>) {
+    (Arc::clone(&key.source_region), Arc::clone(&key.instance_id))
 }
 
 /// The instances that are watched: those of the configuration, and those that were found and are selected.
@@ -270,6 +274,11 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
     let Some(discover) = &config.discover else {
         return watched;
     };
+    // Labels are unique in an account: an id that two services list is the instance of the first.
+    let mut taken: HashMap<(Arc<str>, Arc<str>), Service> = configured
+        .keys()
+        .map(|key| (place_of(key), key.service))
+        .collect();
     let label = config.provider.label();
     let regions = facts
         .regions()
@@ -284,6 +293,10 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
                 watched[*place].listed = Some(listed.missing);
                 continue;
             }
+            let service = *taken.entry(place_of(&key)).or_insert(key.service);
+            if service != key.service {
+                continue;
+            }
             let known = facts.of(&key);
             // What is being created has nothing to list yet; what was watched before has not lost its backups.
             let is_selected = listed.instance.has_backups
@@ -292,7 +305,7 @@ fn watched(facts: &Facts, config: &AccountConfig) -> Vec<Watched> {
             if !is_selected {
                 continue;
             }
-            let target = Arc::new(discover.target(config.provider, key));
+            let target = Arc::new(discover.target(key));
             let same = known.filter(|known| known.target == target);
             watched.push(Watched {
                 target: same.map_or(target, |known| Arc::clone(&known.target)),
@@ -388,6 +401,86 @@ mod tests {
             vec![found("rm-1"), found("rm-test"), replica],
         );
         assert_eq!(who(&facts), [named("rm-1", "there")]);
+    }
+
+    /// Two services of one account, as if the vendor had both.
+    const BOTH: [Service; 2] = [Service::AlibabaRds, Service::VolcengineRedis];
+
+    /// What a search for the instances of one of both services finds.
+    fn find_of(facts: &Facts, config: &AccountConfig, when: &str, service: Service, ids: &[&str]) {
+        let searches = searches(config);
+        facts.adopt_regions(("alibaba", "prod"), &searches);
+        let mut of_service = searches.iter().filter(|key| key.service == service);
+        let inventory = Inventory {
+            tells_absence: !ids.is_empty(),
+            instances: ids.iter().copied().map(found).collect(),
+            outlived: Vec::new(),
+            complete: true,
+        };
+        let at = ago(when);
+        let key = of_service.next().unwrap();
+        facts.record_inventory(key, at, HOUR, Ok(inventory));
+        facts.adopt(("alibaba", "prod"), at, watched(facts, config));
+    }
+
+    fn with_both(watched: &str) -> AccountConfig {
+        let mut config = config(watched);
+        config.services = BOTH.to_vec();
+        config.discover.as_mut().unwrap().services = BOTH.to_vec();
+        config
+    }
+
+    #[test]
+    fn a_whole_list_of_one_service_says_nothing_of_anothers_instances() {
+        let config = with_both("discover: {regions: [cn-hangzhou]}");
+        let facts = Facts::default();
+        let all = ["db-1", "db-2", "db-3", "db-4", "db-5"];
+        find_of(&facts, &config, "9h", BOTH[0], &all);
+        find_of(&facts, &config, "9h", BOTH[1], &["kv-1"]);
+        let states = |facts: &Facts| {
+            let all = who(facts).into_iter();
+            all.map(|(id, _, existence)| (id, existence))
+                .collect::<Vec<_>>()
+        };
+        let expected = |last| {
+            let there = all[..4].iter().map(|id| ((*id).to_owned(), "there"));
+            let changed = [("db-5".to_owned(), last), ("kv-1".to_owned(), "there")];
+            there.chain(changed).collect::<Vec<_>>()
+        };
+        assert_eq!(states(&facts), expected("there"));
+        for hours in (3..9).rev() {
+            let when = format!("{hours}h");
+            let last = if hours == 3 { "gone" } else { "missing" };
+            find_of(&facts, &config, &when, BOTH[0], &all[..4]);
+            assert_eq!(states(&facts), expected(last), "{when}");
+        }
+        // Nor does one that has nothing at all.
+        find_of(&facts, &config, "2h", BOTH[0], &[]);
+        assert_eq!(states(&facts).pop(), Some(("kv-1".to_owned(), "there")));
+        assert_eq!(
+            facts.all().last().unwrap().target.key.service,
+            BOTH[1],
+            "it is watched as its own service's"
+        );
+    }
+
+    #[test]
+    fn no_two_instances_of_an_account_have_the_same_labels() {
+        let config = with_both(
+            "discover: {regions: [cn-hangzhou]}, instances: [{id: db-1, region: cn-hangzhou}]",
+        );
+        let facts = Facts::default();
+        find_of(&facts, &config, "2h", BOTH[1], &["db-1", "db-2"]);
+        find_of(&facts, &config, "1h", BOTH[0], &["db-1", "db-2"]);
+        let all = facts.all().into_iter();
+        let all: Vec<_> = all
+            .map(|facts| {
+                let key = &facts.target.key;
+                (key.instance_id.to_string(), key.service)
+            })
+            .collect();
+        let expected = ["db-1", "db-2"].map(|id| (id.to_owned(), BOTH[0]));
+        assert_eq!(all, expected);
     }
 
     #[test]

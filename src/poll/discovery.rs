@@ -1,13 +1,12 @@
 //! Looks for the instances of a region. What is done about them is `crew`'s business.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::account::Account;
 use super::{Ground, unless_it_panics};
 use crate::facts::{RegionFacts, RegionKey};
-use crate::provider::Call;
-use crate::provider::error::{ListError, Reason, VendorWord};
+use crate::provider::error::{ListError, VendorWord};
+use crate::provider::internal_error;
 
 /// So many searches after it is known to be gone an instance is forgotten: with the default interval after an hour, in
 /// which whoever is on call can see that it is gone.
@@ -15,11 +14,13 @@ const GONE_BEFORE_FORGOTTEN: u32 = 6;
 
 /// One attempt, recorded whatever comes of it.
 pub(super) async fn run(ground: &Ground, account: &Account, key: &RegionKey) {
-    let courier = account.courier(false);
-    let looking = account.provider.discover(&key.region, &courier);
+    let courier = account.courier(key.service, false);
+    let looking = account
+        .provider
+        .discover(key.service, &key.region, &courier);
     let mut outcome = unless_it_panics(looking)
         .await
-        .unwrap_or_else(|()| Err(internal_error(key)));
+        .unwrap_or_else(|()| Err(internal_error("discovery", "all instances", &key.region)));
     // The vendors list whole regions. What belongs to another shard is not even counted, lest it be counted twice.
     if let Ok(inventory) = &mut outcome {
         let is_own = |id: &str| ground.shard.owns(key.provider, &key.account, id);
@@ -49,6 +50,7 @@ fn tell(key: &RegionKey, before: &RegionFacts, after: &RegionFacts, error: Optio
         provider,
         account,
         region,
+        ..
     } = key;
     let reason = |facts: &RegionFacts| {
         let failure = facts.last_attempt.as_ref()?.failure.as_ref()?;
@@ -90,19 +92,5 @@ fn tell(key: &RegionKey, before: &RegionFacts, after: &RegionFacts, error: Optio
     if !missing.is_empty() {
         let (count, ids) = (missing.len(), list(missing));
         tracing::warn!(provider, %account, %region, count, ids, "instances are missing from the list; they are watched as before");
-    }
-}
-
-fn internal_error(key: &RegionKey) -> ListError {
-    let call = Call {
-        operation: "discovery",
-        instance: Arc::from("all instances"),
-        region: Arc::clone(&key.region),
-        project: None,
-        parameters: Vec::new(),
-    };
-    ListError {
-        detail: Some("internal error, please report it".to_owned()),
-        ..ListError::of(&call, Reason::Malformed)
     }
 }

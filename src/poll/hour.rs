@@ -290,13 +290,15 @@ fn budget(yaml: &str, instances: usize, hours: u32) -> BTreeMap<String, f64> {
             account: Arc::clone(&account.name),
             source_region: Arc::clone(&discover.regions[number % 2]),
             instance_id: format!("db-{number}").into(),
+            service: account.services[0],
         };
-        Arc::new(discover.target(account.provider, key))
+        Arc::new(discover.target(key))
     });
     let found: Vec<_> = found.collect();
     let mut budget: BTreeMap<String, f64> = BTreeMap::new();
-    let costs = crate::provider::costs(account, &found).into_iter();
-    for cost in costs.chain(crate::provider::discovery_costs(account)) {
+    let spec = account.services[0].spec();
+    let costs = crate::provider::budget::costs(account, spec, &found).into_iter();
+    for cost in costs.chain(crate::provider::budget::discovery_costs(account, spec)) {
         let calls = cost.an_hour(&config.poll) * f64::from(hours);
         *budget.entry(cost.operation.to_owned()).or_default() += calls;
     }

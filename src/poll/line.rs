@@ -1,7 +1,7 @@
 //! Where errands wait before they begin. At the start all of them are due at once, tens of thousands, and the pace lets
 //! some through in a second: one that has begun holds all that its attempt needs, and one that waits here nothing.
 //!
-//! There is a line for each listing of each region, so that neither a region whose endpoint hangs nor an operation that
+//! There is a line for each listing of each service and region, so that neither a region whose endpoint hangs nor an operation that
 //! is throttled holds up the others. First come, first served.
 
 use std::collections::HashMap;
@@ -11,12 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::errand::Errand;
 use crate::backup::ListingKind;
+use crate::service::Service;
 
 /// As many may have begun as can be in flight, and as many again, so that there is always one ready to follow.
 const BEGUN_FOR_EACH_IN_FLIGHT: usize = 2;
 
-/// Errands that stand in one line: for a listing, in a region.
-type Place = (Arc<str>, ListingKind);
+/// Errands that stand in one line: for a listing of a service, in a region.
+type Place = (Service, Arc<str>, ListingKind);
 
 /// The lines of one account.
 #[derive(Debug)]
@@ -37,9 +38,9 @@ impl Lines {
     /// Waits until the errand may begin; it has ended when the permit is dropped. A search waits for nobody.
     pub(super) async fn turn(&self, errand: &Errand) -> Option<OwnedSemaphorePermit> {
         let line = {
-            let (region, kind) = errand.line()?;
+            let (service, region, kind) = errand.line()?;
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = lines.entry((Arc::clone(region), kind));
+            let line = lines.entry((service, Arc::clone(region), kind));
             Arc::clone(line.or_insert_with(|| Arc::new(Semaphore::new(self.most))))
         };
         // It is never closed.
@@ -76,6 +77,7 @@ mod tests {
             provider: "alibaba",
             account: "prod".into(),
             region: here.into(),
+            service: Service::AlibabaRds,
         });
         assert!(begins(&search).is_some());
         drop(begun.pop());

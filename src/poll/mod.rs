@@ -47,9 +47,11 @@ use crate::backup::{ListingKind, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, PollConfig};
 use crate::facts::{Facts, InstanceFacts};
+use crate::provider::budget::operations;
 use crate::provider::error::{ListError, Reason};
 use crate::provider::http::HttpClient;
-use crate::provider::{Call, Environment, Premises, Provider, ReadTogether, operations};
+use crate::provider::{Environment, Premises, Provider, ReadTogether, internal_error};
+use crate::service::Service;
 use crate::shard::Shard;
 use crate::tally::{AccountKey, AccountScope, Intervals, Tally};
 use crate::target::{InstanceKey, Target};
@@ -313,9 +315,11 @@ async fn run(ground: &Ground, account: &Account, errand: &Errand) {
     match errand {
         Errand::Discover(region) => discovery::run(ground, account, region).await,
         Errand::One(key) => poll_listing(ground, account, key).await,
-        Errand::Together { kind, instances } => {
-            poll_together(ground, account, *kind, instances).await;
-        }
+        Errand::Together {
+            service,
+            kind,
+            instances,
+        } => poll_together(ground, account, (*service, *kind), instances).await,
     }
 }
 
@@ -323,7 +327,7 @@ async fn run(ground: &Ground, account: &Account, errand: &Errand) {
 async fn poll_together(
     ground: &Ground,
     account: &Account,
-    kind: ListingKind,
+    (service, kind): (Service, ListingKind),
     instances: &[InstanceKey],
 ) {
     let watched = instances
@@ -338,10 +342,16 @@ async fn poll_together(
     };
     let (missing, present) = (targets(missing), targets(present));
     account.begin(kind);
-    let courier = account.courier(kind.is_slow());
-    let reading = account.provider.list_together(kind, &present, &courier);
+    let courier = account.courier(service, kind.is_slow());
+    let reading = account
+        .provider
+        .list_together(service, kind, &present, &courier);
     let together = unless_it_panics(reading).await.unwrap_or_else(|()| {
-        let failed = |target: &Arc<Target>| (target.key.clone(), Err(internal_error(&target.key)));
+        let failed = |target: &Arc<Target>| {
+            let key = &target.key;
+            let error = internal_error("reading", &key.instance_id, &key.source_region);
+            (key.clone(), Err(error))
+        };
         ReadTogether {
             read: present.iter().map(failed).collect(),
             one_by_one: Vec::new(),
@@ -373,7 +383,7 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
         return;
     };
     account.begin(*kind);
-    let courier = account.courier(kind.is_slow());
+    let courier = account.courier(instance.service, kind.is_slow());
     let (target, provider) = (&facts.target, &account.provider);
     let back_to = facts.reads_back_to(*kind, account.poll.lookback, ground.clock.now());
     let reading = async {
@@ -384,9 +394,13 @@ async fn poll_listing(ground: &Ground, account: &Account, key: &ListingKey) {
             None => provider.list(*kind, target, &courier).await,
         }
     };
-    let outcome = unless_it_panics(reading)
-        .await
-        .unwrap_or_else(|()| Err(internal_error(instance)));
+    let outcome = unless_it_panics(reading).await.unwrap_or_else(|()| {
+        Err(internal_error(
+            "reading",
+            &instance.instance_id,
+            &instance.source_region,
+        ))
+    });
     record(ground, account, key, outcome);
 }
 
@@ -444,18 +458,4 @@ async fn unless_it_panics<T>(reading: impl Future<Output = T>) -> Result<T, ()> 
         .catch_unwind()
         .await
         .map_err(|_panic| ())
-}
-
-fn internal_error(instance: &InstanceKey) -> ListError {
-    let call = Call {
-        operation: "reading",
-        instance: Arc::clone(&instance.instance_id),
-        region: Arc::clone(&instance.source_region),
-        project: None,
-        parameters: Vec::new(),
-    };
-    ListError {
-        detail: Some("internal error, please report it".to_owned()),
-        ..ListError::of(&call, Reason::Malformed)
-    }
 }

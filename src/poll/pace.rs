@@ -1,8 +1,9 @@
 //! How fast an account is asked: requests leave one by one, evenly spaced, and not at all while the vendor wants a pause.
 //!
-//! Calls of one operation share a lane: a queue with a spacing, and a pause. Where the vendor counts its quota for each
-//! operation, a throttled one does not hold up the others; a rate that the configuration sets is that of the whole
-//! account, so then all lanes share one queue. Waiting is fair: first come, first served.
+//! Calls of one operation of a service share a lane: a queue with a spacing, and a pause. Where a service counts its quota
+//! for each operation, a throttled one does not hold up the others, and no service holds up another; a rate that the
+//! configuration sets is that of the whole account, so then all lanes share one queue. Waiting is fair: first come, first
+//! served.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff;
 use crate::config::RateLimit;
-use crate::vendor::DefaultPace;
+use crate::service::{Service, ServiceSpec};
 
 /// A turn that comes late by no more than this leaves the times of those behind it as they are. Timers wake in whole
 /// milliseconds, and a millisecond lost at each turn is a fifth of the rate at 200 a second. It is the fiftieth of a second
@@ -23,10 +24,10 @@ const LATENESS: Duration = Duration::from_millis(20);
 /// The lanes of one account.
 #[derive(Debug)]
 pub(super) struct Pace {
-    spacing: Duration,
-    one_queue: bool,
-    one_pause: bool,
-    lanes: Mutex<HashMap<&'static str, Lane>>,
+    /// The time between two requests of the whole account, where the configuration sets it.
+    configured: Option<Duration>,
+    sharers: u32,
+    lanes: Mutex<HashMap<(Service, &'static str), Lane>>,
 }
 
 /// Where calls of one operation wait; cheap to clone.
@@ -53,34 +54,33 @@ pub(super) struct Paused {
 
 impl Pace {
     /// `sharers` exporters ask the account at the same time, and have one quota.
-    pub(super) fn new(configured: Option<RateLimit>, default: DefaultPace, sharers: u32) -> Self {
+    pub(super) fn new(configured: Option<RateLimit>, sharers: u32) -> Self {
         Self {
-            spacing: configured.map_or(default.spacing, RateLimit::spacing) * sharers,
-            one_queue: configured.is_some() || !default.per_operation,
-            one_pause: !default.per_operation,
+            configured: configured.map(RateLimit::spacing),
+            sharers,
             lanes: Mutex::default(),
         }
     }
 
-    /// The lane in which calls of this operation wait.
-    pub(super) fn lane(&self, operation: &'static str) -> Lane {
+    /// The lane in which calls of this operation of a service wait.
+    pub(super) fn lane(&self, spec: &ServiceSpec, operation: &'static str) -> Lane {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = lanes.get(operation) {
+        if let Some(lane) = lanes.get(&(spec.service, operation)) {
             return lane.clone();
         }
-        let other = lanes.values().next();
-        let lane = Lane {
-            spacing: self.spacing,
-            next: match other {
-                Some(other) if self.one_queue => Arc::clone(&other.next),
-                _ => Arc::default(),
-            },
-            pause: match other {
-                Some(other) if self.one_pause => Arc::clone(&other.pause),
-                _ => Arc::default(),
-            },
+        let of_service = |((service, _), _): &(&(Service, _), &Lane)| *service == spec.service;
+        let sibling = lanes.iter().find(of_service).map(|(_, lane)| lane);
+        let sibling = sibling.filter(|_| !spec.pace.per_operation);
+        let in_line = match self.configured {
+            Some(_) => lanes.values().next(),
+            None => sibling,
         };
-        lanes.insert(operation, lane.clone());
+        let lane = Lane {
+            spacing: self.configured.unwrap_or(spec.pace.spacing) * self.sharers,
+            next: in_line.map_or_else(Arc::default, |other| Arc::clone(&other.next)),
+            pause: sibling.map_or_else(Arc::default, |other| Arc::clone(&other.pause)),
+        };
+        lanes.insert((spec.service, operation), lane.clone());
         lane
     }
 }
@@ -136,14 +136,27 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::DefaultPace;
 
     const EACH_SECOND: DefaultPace = DefaultPace {
         spacing: Duration::from_secs(1),
         per_operation: true,
     };
 
+    fn paced(service: Service, pace: DefaultPace) -> ServiceSpec {
+        ServiceSpec {
+            pace,
+            ..*service.spec()
+        }
+    }
+
+    fn lane_of(configured: Option<RateLimit>) -> Lane {
+        let spec = paced(Service::AlibabaRds, EACH_SECOND);
+        Pace::new(configured, 1).lane(&spec, "DescribeBackups")
+    }
+
     fn lane() -> Lane {
-        Pace::new(None, EACH_SECOND, 1).lane("DescribeBackups")
+        lane_of(None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -170,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn timers_that_wake_in_whole_milliseconds_take_nothing_from_the_rate() {
         let limit = RateLimit::parse("300/s").unwrap();
-        let lane = Pace::new(Some(limit), EACH_SECOND, 1).lane("DescribeBackups");
+        let lane = lane_of(Some(limit));
         let start = Instant::now();
         for _ in 0..=300 {
             lane.turn().await.unwrap();
@@ -215,31 +228,76 @@ mod tests {
     }
 
     /// Two lanes of one pace: whether they share their queue, and whether a pause of one closes the other.
-    async fn check(limit: Option<&str>, per_operation: bool, one_queue: bool, one_pause: bool) {
-        let limit = limit.map(|limit| RateLimit::parse(limit).unwrap());
-        let pace = Pace::new(
-            limit,
-            DefaultPace {
-                per_operation,
-                ..EACH_SECOND
-            },
-            1,
-        );
-        let (one, other) = (pace.lane("A"), pace.lane("B"));
+    async fn shared(
+        pace: &Pace,
+        one: (&ServiceSpec, &'static str),
+        other: (&ServiceSpec, &'static str),
+    ) -> (bool, bool) {
+        let (first, second) = (pace.lane(one.0, one.1), pace.lane(other.0, other.1));
         let start = Instant::now();
-        one.turn().await.unwrap();
-        other.turn().await.unwrap();
-        assert_eq!(start.elapsed() > Duration::ZERO, one_queue);
-        one.throttled(Some(Duration::from_secs(60)));
-        assert_eq!(other.open().is_err(), one_pause);
-        assert!(pace.lane("A").open().is_err());
+        first.turn().await.unwrap();
+        second.turn().await.unwrap();
+        let one_queue = start.elapsed() > Duration::ZERO;
+        first.throttled(Some(Duration::from_secs(60)));
+        assert!(pace.lane(one.0, one.1).open().is_err());
+        (one_queue, second.open().is_err())
+    }
+
+    fn pace(limit: Option<&str>) -> Pace {
+        Pace::new(limit.map(|limit| RateLimit::parse(limit).unwrap()), 1)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_configured_rate_is_that_of_the_account_and_a_pause_that_of_the_vendors_quota() {
-        check(None, true, false, false).await;
-        check(None, false, true, true).await;
-        check(Some("5/s"), true, true, false).await;
-        check(Some("5/s"), false, true, true).await;
+    async fn a_configured_rate_is_that_of_the_account_and_a_pause_that_of_the_services_quota() {
+        for (limit, per_operation, expected) in [
+            (None, true, (false, false)),
+            (None, false, (true, true)),
+            (Some("5/s"), true, (true, false)),
+            (Some("5/s"), false, (true, true)),
+        ] {
+            let default = DefaultPace {
+                per_operation,
+                ..EACH_SECOND
+            };
+            let spec = paced(Service::AlibabaRds, default);
+            let shared = shared(&pace(limit), (&spec, "A"), (&spec, "B")).await;
+            assert_eq!(shared, expected, "{limit:?} {per_operation}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_services_share_neither_a_pause_nor_a_queue_but_that_of_a_configured_rate() {
+        for (limit, per_operation, expected) in [
+            (None, true, (false, false)),
+            (None, false, (false, false)),
+            (Some("5/s"), true, (true, false)),
+            (Some("5/s"), false, (true, false)),
+        ] {
+            let default = DefaultPace {
+                per_operation,
+                ..EACH_SECOND
+            };
+            let one = paced(Service::AlibabaRds, default);
+            let other = paced(Service::VolcengineRedis, default);
+            let name = "DescribeBackups";
+            let shared = shared(&pace(limit), (&one, name), (&other, name)).await;
+            assert_eq!(shared, expected, "{limit:?} {per_operation}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_service_is_asked_at_its_own_pace() {
+        let pace = pace(None);
+        for (service, seconds) in [(Service::AlibabaRds, 1), (Service::VolcengineRedis, 3)] {
+            let default = DefaultPace {
+                spacing: Duration::from_secs(seconds),
+                per_operation: true,
+            };
+            let lane = pace.lane(&paced(service, default), "DescribeBackups");
+            lane.turn().await.unwrap();
+            let start = Instant::now();
+            lane.turn().await.unwrap();
+            assert_eq!(start.elapsed().as_secs(), seconds);
+        }
     }
 }

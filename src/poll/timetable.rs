@@ -174,7 +174,9 @@ fn need(errand: &Errand, facts: &Facts) -> Need {
             };
         }
         Errand::One(key) => return need_of(key, facts),
-        Errand::Together { kind, instances } => {
+        Errand::Together {
+            kind, instances, ..
+        } => {
             let keys = instances.iter().map(|instance| (instance.clone(), *kind));
             keys.map(|key| need_of(&key, facts))
         }
@@ -468,6 +470,7 @@ mod tests {
         facts.record(&other, KIND, now(), LOOKBACK, Ok(soon));
         let instances = vec![key().0, other.clone()];
         let both = Errand::Together {
+            service: other.service,
             kind: KIND,
             instances,
         };

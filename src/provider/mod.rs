@@ -4,6 +4,7 @@
 //! [`Courier`] that `poll` hands in. Unknown values become anomalies, and only answers that are no listing are errors.
 
 pub mod alibaba;
+pub mod budget;
 mod canonical;
 pub mod credentials;
 #[cfg(test)]
@@ -33,160 +34,21 @@ use self::credentials::{Chain, ChainGround, Credential, CredentialSource};
 use self::error::{ListError, Reason, Repeat};
 use self::http::{Answer, HttpClient, NoAnswer};
 use self::huawei::Huawei;
-use self::page::PAGE_CAP;
 use self::volcengine::Volcengine;
 use crate::backup::{Inventory, ListingKind, Reading};
 use crate::clock::Clock;
 use crate::config::{AccountConfig, PollConfig};
+use crate::service::Service;
 use crate::target::{InstanceKey, Target};
 use crate::vendor::Vendor;
 
 /// The environment variables as they were at the start.
 pub type Environment = BTreeMap<String, String>;
 
-/// The vendor's names of the operations that an account's configuration asks for: the label `operation`.
-pub fn operations(account: &AccountConfig) -> Operations {
-    match account.provider {
-        Vendor::Alibaba => alibaba::operations(account),
-        Vendor::Huawei => huawei::operations(account),
-        Vendor::Volcengine => volcengine::operations(account),
-    }
-}
-
-/// The calls that it takes to read every listing of these instances of an account, when each fits on one page.
-pub fn costs(account: &AccountConfig, targets: &[Arc<Target>]) -> Vec<Cost> {
-    match account.provider {
-        Vendor::Alibaba => alibaba::costs(account, targets),
-        Vendor::Huawei => huawei::costs(account, targets),
-        Vendor::Volcengine => volcengine::costs(account, targets),
-    }
-}
-
-/// How many lists of log files are read back to the newest sets that they continue: Huawei has one for each destination.
-pub fn log_lists(account: &AccountConfig, targets: &[Arc<Target>]) -> u32 {
-    let needed = [ListingKind::CrossRegion, ListingKind::CrossRegionLog];
-    let read = targets
-        .iter()
-        .filter(|target| needed.iter().all(|kind| target.listings.contains(kind)));
-    let lists = read.map(|target| match account.provider {
-        Vendor::Alibaba => 1,
-        Vendor::Huawei => target.backup_regions.len().max(1),
-        Vendor::Volcengine => 0,
-    });
-    u32::try_from(lists.sum::<usize>()).unwrap_or(u32::MAX)
-}
-
-/// The calls beyond the first that a list takes once, when log files are read back to the newest set: where one is made
-/// every day and a log every five minutes, and at the most.
-pub const CALLS_BACK: (u32, u32) = (3, PAGE_CAP - 1);
-
-/// The calls that it takes to look for an account's instances, when each list fits on one page.
-pub fn discovery_costs(account: &AccountConfig) -> Vec<Cost> {
-    match account.provider {
-        Vendor::Alibaba => alibaba::discovery_costs(account),
-        Vendor::Huawei => huawei::discovery_costs(account),
-        Vendor::Volcengine => volcengine::discovery_costs(account),
-    }
-}
-
-/// The calls that an instance takes besides as long as a former destination of its copies is asked as well.
-pub fn former_destination_costs(account: &AccountConfig) -> Vec<Cost> {
-    match account.provider {
-        // All copies are listed in one place.
-        Vendor::Alibaba | Vendor::Volcengine => Vec::new(),
-        Vendor::Huawei => huawei::former_destination_costs(account),
-    }
-}
-
-/// What the vendor's permission policies call each operation: the least that a key has to be allowed.
-pub const fn actions(vendor: Vendor) -> &'static [(&'static str, &'static str)] {
-    match vendor {
-        Vendor::Alibaba => &alibaba::ACTIONS,
-        Vendor::Huawei => &huawei::ACTIONS,
-        Vendor::Volcengine => &volcengine::ACTIONS,
-    }
-}
-
-/// The operations that an account's configuration asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Operations {
-    /// Those behind each listing.
-    pub listings: Vec<(ListingKind, &'static str)>,
-    /// Those that look for instances.
-    pub discovery: Vec<&'static str>,
-}
-
-impl Operations {
-    /// Each operation, those first that listings take.
-    pub fn all(&self) -> impl Iterator<Item = &'static str> + use<'_> {
-        let listings = self.listings.iter().map(|(_, operation)| *operation);
-        listings.chain(self.discovery.iter().copied())
-    }
-}
-
-/// Calls of one operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// The vendor's name of it.
-    pub operation: &'static str,
-    /// How many, at the least.
-    pub calls: u32,
-    /// How often.
-    pub every: Every,
-}
-
-impl Cost {
-    /// Calls an hour.
-    pub fn an_hour(&self, poll: &PollConfig) -> f64 {
-        const HOUR: f64 = 3600.0;
-        f64::from(self.calls) * HOUR / self.every.interval(poll).as_secs_f64()
-    }
-}
-
-impl Every {
-    /// How much time lies between.
-    pub const fn interval(self, poll: &PollConfig) -> Duration {
-        match self {
-            Self::Interval => poll.interval,
-            Self::PolicyInterval => poll.policy_interval,
-            Self::DiscoveryInterval => poll.discovery_interval,
-            Self::Day => Duration::from_secs(24 * 3600),
-        }
-    }
-}
-
-/// How often something is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Every {
-    /// Once every `poll.interval`.
-    Interval,
-    /// Once every `poll.policy_interval`.
-    PolicyInterval,
-    /// Once every `poll.discovery_interval`.
-    DiscoveryInterval,
-    /// Once a day.
-    Day,
-}
-
-/// How many of the instances have this listing read.
-fn readers(targets: &[Arc<Target>], listing: ListingKind) -> u32 {
-    let read = targets
-        .iter()
-        .filter(|target| target.listings.contains(&listing));
-    u32::try_from(read.count()).unwrap_or(u32::MAX)
-}
-
-/// Whether the listing of any instance is read, of those that have yet to be found included.
-fn is_read(account: &AccountConfig, listing: ListingKind) -> bool {
-    let discover = account.discover.as_ref();
-    discover.is_some_and(|discover| discover.listings.contains(&listing))
-        || readers(&account.targets, listing) > 0
-}
-
 /// One request, before it is signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The vendor's name of the operation.
+    /// The name of the operation, as the row of the service has it.
     pub operation: &'static str,
     /// The instance that is asked about, or what else.
     pub instance: Arc<str>,
@@ -196,6 +58,14 @@ pub struct Call {
     pub project: Option<Arc<str>>,
     /// The parameters.
     pub parameters: Vec<(&'static str, Parameter)>,
+}
+
+impl Call {
+    /// The operation as the service itself calls it, without the product.
+    pub fn action(&self) -> &'static str {
+        let split = self.operation.split_once(':');
+        split.map_or(self.operation, |(_, action)| action)
+    }
 }
 
 /// The value of a parameter.
@@ -250,15 +120,15 @@ pub trait Courier: Sync {
 pub struct Provider {
     http: HttpClient,
     credentials: CredentialSource,
-    client: Client,
+    clients: Vec<(Service, Client)>,
 }
 
-/// What knows the vendor's requests and answers.
+/// What knows the requests and answers of one service.
 #[derive(Debug)]
 enum Client {
-    Alibaba(Alibaba),
-    Huawei(Box<Huawei>),
-    Volcengine(Volcengine),
+    AlibabaRds(Alibaba),
+    HuaweiRds(Box<Huawei>),
+    VolcengineRedis(Volcengine),
 }
 
 /// What every provider is made of.
@@ -286,24 +156,18 @@ impl Provider {
             clock: premises.clock,
             environment: premises.environment,
         };
-        let (client, chain): (_, fn(&ChainGround<'_>) -> Chain) = match premises.account.provider {
-            Vendor::Alibaba => (
-                Client::Alibaba(Alibaba::new(premises)),
-                alibaba::credentials::chain,
-            ),
-            Vendor::Huawei => (
-                Client::Huawei(Box::new(Huawei::new(premises))),
-                huawei::credentials::chain,
-            ),
-            Vendor::Volcengine => (
-                Client::Volcengine(Volcengine::new(premises)),
-                volcengine::credentials::chain,
-            ),
+        let chain: fn(&ChainGround<'_>) -> Chain = match premises.account.provider {
+            Vendor::Alibaba => alibaba::credentials::chain,
+            Vendor::Huawei => huawei::credentials::chain,
+            Vendor::Volcengine => volcengine::credentials::chain,
         };
+        let services = premises.account.services.iter();
         Self {
             credentials: CredentialSource::of(&ground, chain),
             http,
-            client,
+            clients: services
+                .map(|service| (*service, Client::new(*service, premises)))
+                .collect(),
         }
     }
 
@@ -313,15 +177,15 @@ impl Provider {
     }
 
     /// Tells where copies of an instance were found before this client was made, and when the newest usable one of each
-    /// region ended. A vendor whose copies are asked for where they are kept has to know, also when its policy no longer
+    /// region ended. A service whose copies are asked for where they are kept has to know, also when its policy no longer
     /// says so.
     pub fn recall_copies(
         &self,
-        instance: &Arc<str>,
+        instance: &InstanceKey,
         newest: &BTreeMap<Arc<str>, Option<DateTime<Utc>>>,
     ) {
-        if let Client::Huawei(huawei) = &self.client {
-            huawei.recall_copies(instance, newest);
+        if let Some(Client::HuaweiRds(huawei)) = self.client(instance.service) {
+            huawei.recall_copies(&instance.instance_id, newest);
         }
     }
 
@@ -332,11 +196,20 @@ impl Provider {
         target: &Target,
         courier: &impl Courier,
     ) -> Result<Reading, ListError> {
-        match &self.client {
-            Client::Alibaba(alibaba) => alibaba.list(listing, target, courier).await,
+        match self.client(target.key.service) {
+            Some(Client::AlibabaRds(alibaba)) => alibaba.list(listing, target, courier).await,
             // In a box, since it is many times as large as the others.
-            Client::Huawei(huawei) => Box::pin(huawei.list(listing, target, courier)).await,
-            Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+            Some(Client::HuaweiRds(huawei)) => {
+                Box::pin(huawei.list(listing, target, courier)).await
+            }
+            Some(Client::VolcengineRedis(volcengine)) => {
+                volcengine.list(listing, target, courier).await
+            }
+            None => Err(internal_error(
+                "reading",
+                &target.key.instance_id,
+                &target.key.source_region,
+            )),
         }
     }
 
@@ -350,60 +223,69 @@ impl Provider {
         courier: &impl Courier,
     ) -> Result<Reading, ListError> {
         let from = Some(back_to);
-        match &self.client {
-            Client::Alibaba(alibaba) => alibaba.list_back_to(from, listing, target, courier).await,
-            Client::Huawei(huawei) => {
+        match self.client(target.key.service) {
+            Some(Client::AlibabaRds(alibaba)) => {
+                alibaba.list_back_to(from, listing, target, courier).await
+            }
+            Some(Client::HuaweiRds(huawei)) => {
                 Box::pin(huawei.list_back_to(from, listing, target, courier)).await
             }
             // It has nothing that continues a set.
-            Client::Volcengine(volcengine) => volcengine.list(listing, target, courier).await,
+            Some(Client::VolcengineRedis(_)) | None => self.list(listing, target, courier).await,
         }
     }
 
-    /// Reads one listing of several instances of a region at once, as far as the vendor can ([`Vendor::together`]) and
-    /// as it costs no more than asking about each.
+    /// Reads one listing of several instances of a service and a region at once, as far as that can be done
+    /// ([`crate::service::ServiceSpec::together`]) and as it costs no more than asking about each.
     pub async fn list_together(
         &self,
+        service: Service,
         listing: ListingKind,
         targets: &[Arc<Target>],
         courier: &impl Courier,
     ) -> ReadTogether {
-        match &self.client {
-            Client::Alibaba(alibaba) => alibaba.list_together(listing, targets, courier).await,
-            Client::Huawei(_) => ReadTogether {
+        match self.client(service) {
+            Some(Client::AlibabaRds(alibaba)) => {
+                alibaba.list_together(listing, targets, courier).await
+            }
+            Some(Client::VolcengineRedis(volcengine)) => {
+                volcengine.list_together(listing, targets, courier).await
+            }
+            Some(Client::HuaweiRds(_)) | None => ReadTogether {
                 one_by_one: targets.to_vec(),
                 ..ReadTogether::default()
             },
-            Client::Volcengine(volcengine) => {
-                volcengine.list_together(listing, targets, courier).await
-            }
         }
     }
 
-    /// Lists the instances that the account has in a region.
+    /// Lists the instances of a service that the account has in a region.
     pub async fn discover(
         &self,
+        service: Service,
         region: &Arc<str>,
         courier: &impl Courier,
     ) -> Result<Inventory, ListError> {
-        match &self.client {
-            Client::Alibaba(alibaba) => alibaba.discover(region, courier).await,
-            Client::Huawei(huawei) => huawei.discover(region, courier).await,
-            Client::Volcengine(volcengine) => volcengine.discover(region, courier).await,
+        match self.client(service) {
+            Some(Client::AlibabaRds(alibaba)) => alibaba.discover(region, courier).await,
+            Some(Client::HuaweiRds(huawei)) => huawei.discover(region, courier).await,
+            Some(Client::VolcengineRedis(volcengine)) => volcengine.discover(region, courier).await,
+            None => Err(internal_error("discovery", "all instances", region)),
         }
     }
 
-    /// Signs a call and sends it once.
+    /// Signs a call to a service and sends it once.
     pub async fn attempt(
         &self,
+        service: Service,
         call: &Call,
         credential: &Credential,
         timeout: Duration,
     ) -> Result<Answer, ListError> {
-        let outgoing = match &self.client {
-            Client::Alibaba(alibaba) => alibaba.outgoing(call, credential),
-            Client::Huawei(huawei) => huawei.outgoing(call, credential),
-            Client::Volcengine(volcengine) => volcengine.outgoing(call, credential),
+        let outgoing = match self.client(service) {
+            Some(Client::AlibabaRds(alibaba)) => alibaba.outgoing(call, credential),
+            Some(Client::HuaweiRds(huawei)) => huawei.outgoing(call, credential),
+            Some(Client::VolcengineRedis(volcengine)) => volcengine.outgoing(call, credential),
+            None => return Err(internal_error(call.operation, &call.instance, &call.region)),
         };
         self.http
             .send(outgoing, timeout)
@@ -418,12 +300,43 @@ impl Provider {
             })
     }
 
-    /// How long the vendor asks everybody who shares the quota to wait, whatever else it answered.
-    pub fn requested_pause(&self, answer: &Answer) -> Option<Duration> {
-        match &self.client {
-            Client::Alibaba(_) => alibaba::requested_pause(answer),
-            Client::Huawei(_) => huawei::requested_pause(answer),
-            Client::Volcengine(_) => volcengine::requested_pause(answer),
+    /// How long a vendor asks everybody who shares the quota to wait, whatever else it answered.
+    pub fn requested_pause(vendor: Vendor, answer: &Answer) -> Option<Duration> {
+        match vendor {
+            Vendor::Alibaba => alibaba::requested_pause(answer),
+            Vendor::Huawei => huawei::requested_pause(answer),
+            Vendor::Volcengine => volcengine::requested_pause(answer),
+        }
+    }
+
+    /// There is one for each service of the account, and nobody asks about another.
+    fn client(&self, service: Service) -> Option<&Client> {
+        let mut clients = self.clients.iter();
+        clients.find_map(|(of, client)| (*of == service).then_some(client))
+    }
+}
+
+/// The failure of a question that should never have been put, or that panicked.
+pub fn internal_error(operation: &'static str, instance: &str, region: &str) -> ListError {
+    let call = Call {
+        operation,
+        instance: instance.into(),
+        region: region.into(),
+        project: None,
+        parameters: Vec::new(),
+    };
+    ListError {
+        detail: Some("internal error, please report it".to_owned()),
+        ..ListError::of(&call, Reason::Malformed)
+    }
+}
+
+impl Client {
+    fn new(service: Service, premises: &Premises<'_>) -> Self {
+        match service {
+            Service::AlibabaRds => Self::AlibabaRds(Alibaba::new(premises)),
+            Service::HuaweiRds => Self::HuaweiRds(Box::new(Huawei::new(premises))),
+            Service::VolcengineRedis => Self::VolcengineRedis(Volcengine::new(premises)),
         }
     }
 }
@@ -446,60 +359,19 @@ fn retry_after(answer: &Answer) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::config::Config;
-
-    /// The operations that this account names, in its listings and to find instances.
-    fn named_by(vendor: Vendor, watched: &str) -> BTreeSet<&'static str> {
-        let provider = vendor.label();
-        let yaml = format!("accounts: [{{name: a, provider: {provider}, {watched}}}]");
-        let config = Config::parse(&yaml, []).unwrap();
-        operations(&config.accounts[0]).all().collect()
-    }
 
     #[test]
-    fn the_actions_are_those_of_the_operations_that_an_account_may_name() {
-        let instances = "instances: [{id: db-1, region: cn-a}]";
-        let copies = "instances: [{id: db-1, region: cn-a, backup_regions: [cn-b]}]";
-        let discover = "discover: {regions: [cn-a]}";
-        for vendor in Vendor::ALL {
-            let operations = actions(vendor).iter().map(|(operation, _)| *operation);
-            let allowed: BTreeSet<_> = operations.collect();
-            assert_eq!(allowed.len(), actions(vendor).len(), "{vendor:?}");
-            let both = format!("{discover}, {copies}");
-            let mut named = BTreeSet::new();
-            for watched in [instances, copies, discover, &both] {
-                let of_account = named_by(vendor, watched);
-                assert!(of_account.is_subset(&allowed), "{vendor:?} {watched}");
-                named.extend(of_account);
-            }
-            // Nobody has to allow more than is ever asked.
-            assert_eq!(named, allowed, "{vendor:?}");
-        }
-    }
-
-    #[test]
-    fn what_an_account_costs_is_made_of_operations_that_it_names() {
-        for vendor in Vendor::ALL {
-            let provider = vendor.label();
-            for watched in [
-                "instances: [{id: db-1, region: cn-a}]",
-                "discover: {regions: [cn-a]}, instances: [{id: db-1, region: cn-b}]",
-            ] {
-                let yaml = format!("accounts: [{{name: a, provider: {provider}, {watched}}}]");
-                let config = Config::parse(&yaml, []).unwrap();
-                let account = &config.accounts[0];
-                let operations = operations(account);
-                let named: BTreeSet<_> = operations.all().collect();
-                let mut costs = costs(account, &account.targets);
-                costs.extend(discovery_costs(account));
-                assert!(!costs.is_empty(), "{vendor:?} {watched}");
-                for cost in costs {
-                    assert!(named.contains(cost.operation), "{vendor:?} {cost:?}");
-                }
-            }
-        }
+    fn a_call_is_sent_by_the_name_that_its_own_service_knows() {
+        let mut call = Call {
+            operation: "DescribeBackups",
+            instance: "rm-1".into(),
+            region: "cn-hangzhou".into(),
+            project: None,
+            parameters: Vec::new(),
+        };
+        assert_eq!(call.action(), "DescribeBackups");
+        call.operation = "polardb:DescribeBackups";
+        assert_eq!(call.action(), "DescribeBackups");
     }
 }

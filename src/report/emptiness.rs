@@ -109,6 +109,7 @@ mod tests {
             provider: "alibaba",
             account: "prod".into(),
             region: name.into(),
+            service: crate::service::Service::AlibabaRds,
         };
         let failure = |message: &str| Failure {
             reason: Reason::Permission,

@@ -159,7 +159,7 @@ impl InstanceReport {
             states: posture.states().into_iter().map(State::label).collect(),
             reasons: reasons(posture).map(|reason| reason.to_string()).collect(),
             name: Some(posture.name.clone()).filter(|name| !name.is_empty()),
-            product: target.product,
+            product: target.key.service.product(),
             engine: posture.engine.clone(),
             engine_version: posture.engine_version.clone(),
             protected: posture.protected,

@@ -385,7 +385,6 @@ fn restored(
     InstanceFacts {
         target: Arc::new(Target {
             key: matter.key,
-            product: "",
             name: None,
             backup_regions: Vec::new(),
             objectives: Objectives {

@@ -22,8 +22,8 @@ use crate::facts::{
 };
 use crate::log_chain::{Coverage, Stretch};
 use crate::provider::error::Reason;
+use crate::service::Service;
 use crate::target::InstanceKey;
-use crate::vendor::Vendor;
 
 /// The version of these records. Whoever changes one raises it; a file of an earlier version is set aside.
 pub(super) const VERSION: u64 = 2;
@@ -148,7 +148,8 @@ impl<'a> Lexicon<'a> {
 /// One instance: who it is, and what is known beside its listings.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct InstanceRecord<'a> {
-    provider: &'a str,
+    /// [`crate::service::ServiceSpec::stored_as`].
+    service: &'a str,
     account: &'a str,
     source_region: &'a str,
     instance_id: &'a str,
@@ -250,11 +251,9 @@ impl DescriptionRecord<'_> {
     }
 }
 
-/// The label as the rest of the program has it, for ever.
-fn provider(label: &str) -> Result<&'static str, Unreadable> {
-    Vendor::from_label(label)
-        .map(Vendor::label)
-        .ok_or(Unreadable)
+/// The service of this name. That of a founding one is its vendor's, as it was before there were others.
+fn service(name: &str) -> Result<Service, Unreadable> {
+    Service::from_stored(name).ok_or(Unreadable)
 }
 
 impl<'a> InstanceRecord<'a> {
@@ -265,7 +264,7 @@ impl<'a> InstanceRecord<'a> {
         is_found: bool,
     ) -> Self {
         Self {
-            provider: key.provider,
+            service: key.service.spec().stored_as,
             account: &key.account,
             source_region: &key.source_region,
             instance_id: &key.instance_id,
@@ -276,12 +275,14 @@ impl<'a> InstanceRecord<'a> {
     }
 
     pub(super) fn read(&self) -> Result<InstanceMatter, Unreadable> {
+        let service = service(self.service)?;
         Ok(InstanceMatter {
             key: InstanceKey {
-                provider: provider(self.provider)?,
+                provider: service.vendor().label(),
                 account: self.account.into(),
                 source_region: self.source_region.into(),
                 instance_id: self.instance_id.into(),
+                service,
             },
             description: self.description.read()?,
             presence: self.presence.read()?,
@@ -799,7 +800,7 @@ impl Lexicon<'_> {
 /// The instances that were found in a region.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RegionRecord<'a> {
-    provider: &'a str,
+    service: &'a str,
     account: &'a str,
     region: &'a str,
     #[serde(borrow)]
@@ -823,7 +824,7 @@ impl<'a> RegionRecord<'a> {
     pub(super) fn new(key: &'a RegionKey, facts: &'a RegionFacts) -> Self {
         let listed = facts.instances.values();
         Self {
-            provider: key.provider,
+            service: key.service.spec().stored_as,
             account: &key.account,
             region: &key.region,
             instances: listed
@@ -867,10 +868,12 @@ impl<'a> RegionRecord<'a> {
             };
             instances.insert(listed.instance.id.clone(), listed);
         }
+        let service = service(self.service)?;
         let key = RegionKey {
-            provider: provider(self.provider)?,
+            provider: service.vendor().label(),
             account: self.account.into(),
             region: self.region.into(),
+            service,
         };
         let facts = RegionFacts {
             last_attempt,
@@ -904,6 +907,7 @@ pub(super) fn kind_of(number: u8) -> Result<ListingKind, Unreadable> {
 mod tests {
     use super::*;
     use crate::example::{copy_in, local};
+    use crate::vendor::Vendor;
 
     /// A set as the first version wrote it.
     #[derive(Serialize)]
@@ -947,6 +951,67 @@ mod tests {
                 let record: SetRecord = read(&bytes).unwrap();
                 assert_eq!(Lexicon(&words.words).set(&record), Ok(set));
             }
+        }
+    }
+
+    /// An instance as it was written before a vendor had several services.
+    #[derive(Serialize)]
+    struct FormerInstance<'a> {
+        provider: &'a str,
+        account: &'a str,
+        source_region: &'a str,
+        instance_id: &'a str,
+        description: DescriptionRecord<'a>,
+        presence: PresenceRecord,
+        is_found: bool,
+    }
+
+    #[derive(Serialize)]
+    struct FormerRegion<'a> {
+        provider: &'a str,
+        account: &'a str,
+        region: &'a str,
+        instances: Vec<ListedRecord<'a>>,
+        outlived: Vec<&'a str>,
+    }
+
+    #[test]
+    fn what_was_stored_before_there_were_products_is_of_the_founding_one() {
+        let description = Description::default();
+        let presence = Presence::default();
+        for vendor in Vendor::ALL {
+            let former = FormerInstance {
+                provider: vendor.label(),
+                account: "prod",
+                source_region: "cn-a",
+                instance_id: "db-1",
+                description: (&description).into(),
+                presence: (&presence).into(),
+                is_found: true,
+            };
+            let bytes = write(&former);
+            let InstanceMatter { key, .. } =
+                read::<InstanceRecord<'_>>(&bytes).unwrap().read().unwrap();
+            assert_eq!(key.service, vendor.founding());
+            assert_eq!((key.provider, &*key.instance_id), (vendor.label(), "db-1"));
+            let now = InstanceRecord::new(&key, &description, &presence, true);
+            assert_eq!(write(&now), bytes);
+
+            let former = FormerRegion {
+                provider: vendor.label(),
+                account: "prod",
+                region: "cn-a",
+                instances: Vec::new(),
+                outlived: vec!["db-2"],
+            };
+            let bytes = write(&former);
+            let facts = RegionFacts::default();
+            let record: RegionRecord<'_> = read(&bytes).unwrap();
+            let attempt = AttemptRecord::of_region(&facts);
+            let (key, facts) = record.read(&attempt).unwrap();
+            let expected = (vendor.founding(), vendor.label(), "cn-a");
+            assert_eq!((key.service, key.provider, &*key.region), expected);
+            assert_eq!(write(&RegionRecord::new(&key, &facts)), bytes);
         }
     }
 

@@ -33,6 +33,7 @@ fn region() -> RegionKey {
         provider: "alibaba",
         account: "prod".into(),
         region: "cn-hangzhou".into(),
+        service: crate::service::Service::AlibabaRds,
     }
 }
 

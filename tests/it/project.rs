@@ -5,23 +5,29 @@ use std::path::{Path, PathBuf};
 
 use cloud_backup_exporter::config::Config;
 use cloud_backup_exporter::metrics::catalogue::CATALOGUE;
-use cloud_backup_exporter::provider::actions;
-use cloud_backup_exporter::vendor::Vendor;
+use cloud_backup_exporter::service::{Service, ServiceSpec};
 
 /// Which module of the exporter may name which; the same table stands in ARCHITECTURE.md.
-const MAY_NAME: [(&str, &[&str]); 19] = [
+const MAY_NAME: [(&str, &[&str]); 20] = [
     ("backup", &[]),
     ("log_chain", &["backup"]),
-    ("target", &["backup"]),
-    ("vendor", &["backup"]),
+    ("target", &["backup", "service"]),
+    ("vendor", &[]),
+    ("service", &["backup", "vendor"]),
     ("clock", &[]),
     ("shard", &[]),
-    ("config", &["backup", "target", "toolkit", "vendor"]),
+    (
+        "config",
+        &["backup", "service", "target", "toolkit", "vendor"],
+    ),
     (
         "provider",
-        &["backup", "clock", "config", "target", "vendor"],
+        &["backup", "clock", "config", "service", "target", "vendor"],
     ),
-    ("facts", &["backup", "log_chain", "provider", "target"]),
+    (
+        "facts",
+        &["backup", "log_chain", "provider", "service", "target"],
+    ),
     (
         "storage",
         &[
@@ -30,17 +36,17 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
             "facts",
             "log_chain",
             "provider",
+            "service",
             "shard",
             "tally",
             "target",
-            "vendor",
         ],
     ),
     ("tally", &["backup", "provider"]),
     (
         "poll",
         &[
-            "backup", "clock", "config", "facts", "provider", "shard", "tally", "target", "vendor",
+            "backup", "clock", "config", "facts", "provider", "service", "shard", "tally", "target",
         ],
     ),
     ("posture", &["backup", "facts", "log_chain", "target"]),
@@ -63,7 +69,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
         "app",
         &[
             "args", "backup", "clock", "config", "facts", "metrics", "poll", "posture", "provider",
-            "report", "shard", "storage", "tally", "target", "toolkit", "web",
+            "report", "service", "shard", "storage", "tally", "target", "toolkit", "web",
         ],
     ),
     ("main", &["app", "args"]),
@@ -297,12 +303,24 @@ fn code_blocks(page: &str, language: &str) -> Vec<String> {
 fn the_policies_allow_what_is_asked_and_no_more() {
     let files = files_below(&root().join("deploy/permissions"), "json");
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-    for vendor in Vendor::ALL {
-        let label = vendor.label();
+    // Those of a founding service begin with its vendor, those of another with its product besides.
+    let is_of = |name: &str, service: Service| {
+        let spec = service.spec();
+        let vendor = format!("{}-", spec.vendor.label());
+        let product = |spec: &ServiceSpec| format!("{vendor}{}-", spec.product);
+        if spec.vendor.founding() != service {
+            return name.starts_with(&product(spec));
+        }
+        let mut others = ServiceSpec::all()
+            .into_iter()
+            .filter(|other| other.vendor == spec.vendor && other.service != service);
+        name.starts_with(&vendor) && !others.any(|other| name.starts_with(&product(other)))
+    };
+    for service in Service::ALL {
         let mut allowed = BTreeSet::new();
         for path in &files {
             let name = name(path);
-            if !(name.starts_with(label) && name.ends_with("-policy.json")) {
+            if !(is_of(&name, service) && name.ends_with("-policy.json")) {
                 continue;
             }
             let policy = std::fs::read_to_string(path).unwrap();
@@ -313,9 +331,10 @@ fn the_policies_allow_what_is_asked_and_no_more() {
                 allowed.extend(actions.map(|action| action.as_str().unwrap().to_owned()));
             }
         }
-        let asked = actions(vendor).iter().map(|(_, action)| *action);
+        let operations = service.spec().operations.iter();
+        let asked = operations.map(|operation| operation.right);
         let asked: BTreeSet<_> = asked.map(str::to_owned).collect();
-        assert_eq!(allowed, asked, "{label}");
+        assert_eq!(allowed, asked, "{service:?}");
     }
 }
 
@@ -338,6 +357,11 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+fn operations_of(service: Service) -> BTreeSet<&'static str> {
+    let operations = service.spec().operations.iter();
+    operations.map(|operation| operation.name).collect()
+}
+
 #[test]
 fn the_coverage_page_says_of_every_metric_which_call_feeds_it() {
     let page = page("docs/coverage.md");
@@ -346,35 +370,36 @@ fn the_coverage_page_says_of_every_metric_which_call_feeds_it() {
         .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'))
         .map(|row| row.split('|').map(str::trim).collect())
         .collect();
-    let header = Vendor::ALL.map(|vendor| format!("`{}`", vendor.label()));
+    let header =
+        ServiceSpec::all().map(|spec| format!("`{} {}`", spec.vendor.label(), spec.product));
     let mut covered = Vec::new();
-    let mut told: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut told: BTreeMap<Service, BTreeSet<&str>> = BTreeMap::new();
     let rows = tables
         .iter()
         .filter(|row| names(row[0]).any(|name| name.starts_with("cloud_backup_")));
     for row in rows {
         covered.extend(names(row[0]));
-        // The metrics of the exporter itself stand in a row without vendors.
+        // The metrics of the exporter itself stand in a row without services.
         if row.len() == 2 {
             continue;
         }
-        assert_eq!(row.len(), 1 + Vendor::ALL.len(), "{row:?}");
-        for (vendor, cell) in Vendor::ALL.iter().zip(&row[1..]) {
+        assert_eq!(row.len(), 1 + Service::ALL.len(), "{row:?}");
+        for (service, cell) in Service::ALL.into_iter().zip(&row[1..]) {
             assert!(!cell.is_empty(), "{row:?}");
-            let known: BTreeSet<_> = actions(*vendor).iter().map(|(name, _)| *name).collect();
+            let known = operations_of(service);
             for operation in names(cell) {
                 assert!(known.contains(operation), "{row:?}");
-                told.entry(vendor.label()).or_default().insert(operation);
+                told.entry(service).or_default().insert(operation);
             }
         }
     }
-    let vendors = tables.iter().filter(|row| row[1..] == header).count();
-    assert!(vendors > 0, "no table has the vendors in their order");
+    let services = tables.iter().filter(|row| row[1..] == header).count();
+    assert!(services > 0, "no table has the services in their order");
     let catalogue: Vec<_> = CATALOGUE.iter().map(|row| row.name).collect();
     assert_eq!(covered, catalogue, "each metric once, in their order");
-    for vendor in Vendor::ALL {
-        let asked: BTreeSet<_> = actions(vendor).iter().map(|(name, _)| *name).collect();
-        assert_eq!(told[vendor.label()], asked, "each call feeds something");
+    for service in Service::ALL {
+        let asked = operations_of(service);
+        assert_eq!(told[&service], asked, "each call feeds something");
     }
 }
 

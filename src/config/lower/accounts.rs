@@ -10,11 +10,13 @@ use super::objectives::Promises;
 use super::{Lowering, all};
 use crate::vendor::Vendor;
 
-pub(crate) const ACCOUNT_KEYS: [&str; 11] = [
+pub(crate) const ACCOUNT_KEYS: [&str; 13] = [
     "name",
     "provider",
+    "products",
     "credentials",
     "endpoint",
+    "endpoints",
     "iam_endpoint",
     "metadata_endpoint",
     "rate_limit",
@@ -53,20 +55,23 @@ impl Lowering<'_> {
         let name: Read<Arc<str>> = self.account_name(&account, names).map(Arc::from);
         let provider = self.provider(&account);
         let credentials = self.credentials(&account);
-        let endpoint = self.optional(&account, "endpoint", EndpointTemplate::parse);
+        let products = self.products(&account, provider);
+        let products = products.as_ref().map_err(|told| *told);
+        let endpoints = self.endpoints(&account, products);
         let iam_endpoint = self.optional(&account, "iam_endpoint", EndpointTemplate::parse);
         let metadata_endpoint =
             self.optional(&account, "metadata_endpoint", EndpointTemplate::parse);
         let rate_limit = self.optional(&account, "rate_limit", RateLimit::parse);
         let ca_file = self.ca_file(&account);
         let projects = self.projects(&account, provider);
-        let discover = self.discover(&account, provider, promises);
-        let targets = self.targets(&account, name.as_ref(), provider, promises);
+        let discover = self.discover(&account, products, promises);
+        let targets = self.targets(&account, name.as_ref(), provider, products, promises);
         Ok(AccountConfig {
             name: name?,
             provider: provider?,
             credentials: credentials?,
-            endpoint: endpoint?,
+            services: products?.services()?,
+            endpoints: endpoints?,
             iam_endpoint: iam_endpoint?,
             metadata_endpoint: metadata_endpoint?,
             rate_limit: rate_limit?,
@@ -141,7 +146,7 @@ impl Lowering<'_> {
     }
 
     /// Reads a text that need not be there, and that has a parser of its own.
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         account: &Mapping<'_>,
         key: &str,

@@ -6,36 +6,64 @@ use super::super::raw::{KeyNames, Mapping, Node, Read, quoted};
 use super::super::{Discover, Pattern};
 use super::instances::REGION;
 use super::objectives::Promises;
+use super::products::Products;
 use super::{Lowering, all};
-use crate::vendor::Vendor;
+use crate::backup::ListingKind;
+use crate::service::ServiceSpec;
 
-pub(crate) const DISCOVER_KEYS: [&str; 4] = ["regions", "include", "exclude", "listings"];
+pub(crate) const DISCOVER_KEYS: [&str; 5] =
+    ["regions", "products", "include", "exclude", "listings"];
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
     /// Reads where instances are looked for, if they are.
     pub(super) fn discover(
         &mut self,
         account: &Mapping<'_>,
-        provider: Read<Vendor>,
+        products: Read<&Products<'a>>,
         promises: Promises,
     ) -> Read<Option<Discover>> {
         let Some(node) = account.get("discover") else {
             return Ok(None);
         };
-        // Instances that are found have the promises of the top.
-        self.inherits_retention = true;
-        let discover = node.mapping(&DISCOVER_KEYS, KeyNames::Shown, &mut self.report)?;
+        let discover = node.mapping(&DISCOVER_KEYS, KeyNames::Shown, &mut self.report);
+        self.inherits_retention |= discover.is_err();
+        let discover = discover?;
         let regions = self.regions(&discover);
         let include = self.patterns(&discover, "include");
         let exclude = self.patterns(&discover, "exclude");
-        let listings = self.listings(&discover, provider);
+        let specs = self.searched_products(&discover, products);
+        let mut known = Vec::new();
+        for listing in specs.iter().flatten().flat_map(|spec| spec.listings) {
+            if !known.contains(listing) {
+                known.push(*listing);
+            }
+        }
+        if specs.is_err() {
+            known = ListingKind::ALL.to_vec();
+        }
+        let listings = self.listings(&discover, &known);
+        // Instances that are found have the promises of the top.
+        self.inherits_retention |= known.contains(&ListingKind::CrossRegion);
         Ok(Some(Discover {
             regions: regions?,
+            services: specs?.iter().map(|spec| spec.service).collect(),
             include: include?,
             exclude: exclude?,
             objectives: promises.objectives,
             listings: listings?,
         }))
+    }
+
+    /// Reads of which products instances are looked for: of all of the account's, unless some are named.
+    fn searched_products(
+        &mut self,
+        discover: &Mapping<'_>,
+        products: Read<&Products<'a>>,
+    ) -> Read<Vec<&'a ServiceSpec>> {
+        let Some(node) = discover.get("products") else {
+            return Ok(products?.chosen()?.to_vec());
+        };
+        self.product_list(&node, products?, Self::own_product)
     }
 
     fn regions(&mut self, discover: &Mapping<'_>) -> Read<Vec<Arc<str>>> {

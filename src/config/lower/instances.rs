@@ -6,13 +6,15 @@ use std::sync::Arc;
 use super::super::key_path::KeyPath;
 use super::super::raw::{KeyNames, Mapping, Node, Place, Read, Told, listed, nearest, quoted};
 use super::objectives::Promises;
+use super::products::Products;
 use super::{LONGEST_NAME, Lowering, all};
 use crate::backup::ListingKind;
 use crate::target::{InstanceKey, Target, is_region};
 use crate::vendor::Vendor;
 
-pub(crate) const INSTANCE_KEYS: [&str; 6] = [
+pub(crate) const INSTANCE_KEYS: [&str; 7] = [
     "id",
+    "product",
     "region",
     "name",
     "backup_regions",
@@ -25,7 +27,7 @@ const ID: &str = "the provider's id of the instance, without white space";
 pub(super) const REGION: &str =
     "a region such as `cn-hangzhou`, of lower-case letters, digits and `-`";
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
     /// Reads every instance of an account, also of one whose name or provider is wrong. There may be none: either they are
     /// looked for, or it is doubted that this was meant.
     pub(super) fn targets(
@@ -33,6 +35,7 @@ impl Lowering<'_> {
         account: &Mapping<'_>,
         name: Result<&Arc<str>, &Told>,
         provider: Read<Vendor>,
+        products: Read<&Products<'a>>,
         promises: Promises,
     ) -> Read<Vec<Arc<Target>>> {
         let Some(node) = account.get("instances") else {
@@ -42,7 +45,7 @@ impl Lowering<'_> {
         self.inherits_retention |= nodes.is_err();
         let mut ids = HashMap::new();
         all(nodes?.iter().map(|node| {
-            self.target(node, name, provider, promises, &mut ids)
+            self.target(node, (name, provider), products, promises, &mut ids)
                 .map(Arc::new)
         }))
     }
@@ -50,8 +53,8 @@ impl Lowering<'_> {
     fn target(
         &mut self,
         node: &Node<'_>,
-        account: Result<&Arc<str>, &Told>,
-        provider: Read<Vendor>,
+        (account, provider): (Result<&Arc<str>, &Told>, Read<Vendor>),
+        products: Read<&Products<'a>>,
         inherited: Promises,
         ids: &mut HashMap<String, KeyPath>,
     ) -> Read<Target> {
@@ -63,17 +66,18 @@ impl Lowering<'_> {
             .map(|node| self.name(&node))
             .transpose();
         let backup_regions = self.backup_regions(&instance, region);
-        let promises = self.instance_promises(&instance, inherited);
-        let listings = self.listings(&instance, provider);
-        let provider = provider?;
+        let spec = self.product_of(&instance, id, products);
+        let known = spec.map_or(&ListingKind::ALL[..], |spec| spec.listings);
+        let promises = self.instance_promises(&instance, inherited.within(known));
+        let listings = self.listings(&instance, known);
         Ok(Target {
             key: InstanceKey {
-                provider: provider.label(),
+                provider: provider?.label(),
                 account: account.map_err(|told| *told)?.clone(),
                 source_region: region?.into(),
                 instance_id: id?.into(),
+                service: spec?.service,
             },
-            product: provider.product(),
             name: name?.map(str::to_owned),
             backup_regions: backup_regions?,
             objectives: promises.objectives,
@@ -126,9 +130,8 @@ impl Lowering<'_> {
     pub(super) fn listings(
         &mut self,
         instance: &Mapping<'_>,
-        provider: Read<Vendor>,
+        known: &[ListingKind],
     ) -> Read<Vec<ListingKind>> {
-        let known = provider.map_or(&ListingKind::ALL[..], Vendor::listings);
         let Some(node) = instance.get("listings") else {
             return Ok(known.to_vec());
         };

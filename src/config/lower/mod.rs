@@ -7,6 +7,7 @@ mod credentials;
 mod discover;
 mod instances;
 mod objectives;
+mod products;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +20,7 @@ use super::problem::{Problems, Report};
 use super::raw::{KeyNames, Mapping, Node, Place, Read, described, quoted};
 use super::{CaFile, Config, PollConfig, PollMode};
 use crate::backup::Lookback;
+use crate::service::ServiceSpec;
 
 #[cfg(test)]
 pub(super) use accounts::ACCOUNT_KEYS;
@@ -74,10 +76,17 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
 /// Room for what people write; a label that is longer makes every series heavy.
 const LONGEST_NAME: usize = 200;
 
-/// Lowers a tree. `report` has what was wrong before; `folder` is where relative paths begin.
-pub(super) fn lower(tree: &Value, folder: &Path, report: Report) -> Result<Config, Problems> {
+/// Lowers a tree. `report` has what was wrong before; `folder` is where relative paths begin, and `services` are all that
+/// there are.
+pub(super) fn lower(
+    tree: &Value,
+    folder: &Path,
+    services: &[&ServiceSpec],
+    report: Report,
+) -> Result<Config, Problems> {
     let mut lowering = Lowering {
         folder,
+        services,
         report,
         lookback: None,
         inherits_retention: false,
@@ -92,6 +101,7 @@ pub(super) fn lower(tree: &Value, folder: &Path, report: Report) -> Result<Confi
 /// What is known on the way.
 struct Lowering<'a> {
     folder: &'a Path,
+    services: &'a [&'a ServiceSpec],
     report: Report,
     /// `None` until it is read, and if it was wrong: then nothing is compared with it.
     lookback: Option<Duration>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::raw::{KeyNames, Mapping, Place, Read, Told, described};
 use super::{DAY_SECONDS, HOUR_SECONDS, LONGEST, Lowering, SHORTEST};
+use crate::backup::ListingKind;
 use crate::target::{Objective, Objectives};
 
 pub(crate) const OBJECTIVE_KEYS: [&str; 4] = [
@@ -25,6 +26,18 @@ pub(crate) const DEFAULT_OBJECTIVES: Objectives = Objectives {
 pub(super) struct Promises {
     pub(super) objectives: Objectives,
     retention: Read<Option<Duration>>,
+}
+
+impl Promises {
+    /// Those that can have a verdict where only these listings are ever read. What nobody could ever say to be met is not
+    /// promised by default.
+    pub(super) fn within(mut self, listings: &[ListingKind]) -> Self {
+        self.objectives = self.objectives.within(listings);
+        if self.objectives.retention.is_none() {
+            self.retention = self.retention.and(Ok(None));
+        }
+        self
+    }
 }
 
 impl Lowering<'_> {
@@ -49,7 +62,7 @@ impl Lowering<'_> {
                 place.complain(excess, &mut self.report);
             }
         } else {
-            self.inherits_retention = true;
+            self.inherits_retention |= inherited.retention != Ok(None);
         }
         promises
     }

@@ -163,7 +163,7 @@ proptest! {
     fn an_edition_says_what_is_written_written_from_the_beginning(events in proptest::collection::vec(any_event(), 0..60)) {
         let mut desk = Desk::new();
         let mut at = now();
-        let region = RegionKey { provider: "alibaba", account: "prod".into(), region: "cn-hangzhou".into() };
+        let region = RegionKey { provider: "alibaba", account: "prod".into(), region: "cn-hangzhou".into(), service: crate::service::Service::AlibabaRds };
         desk.facts.adopt_regions(ACCOUNT, std::slice::from_ref(&region));
         for event in events {
             match event {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::answer::read_page;
-use super::budget::DESCRIBE_INSTANCES;
 use super::normalise::description;
 use super::{Alibaba, wire};
 use crate::backup::{Description, FoundInstance, Inventory};
@@ -13,6 +12,7 @@ use crate::provider::page::{End, PageRead, Paging};
 use crate::provider::row::Page;
 use crate::provider::scalar::{Row, Scalar};
 use crate::provider::{Call, Courier, Parameter};
+use crate::service::alibaba_rds::DESCRIBE_INSTANCES;
 
 /// The largest that every revision allows.
 const PAGE_SIZE: usize = 100;

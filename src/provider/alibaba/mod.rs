@@ -5,7 +5,6 @@
 //! Where the revisions of the vendor's pages disagree, all are accepted.
 
 mod answer;
-mod budget;
 pub(super) mod credentials;
 #[cfg(test)]
 mod damage;
@@ -28,7 +27,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-pub(super) use self::budget::{ACTIONS, costs, discovery_costs, operations};
 use self::learnt::Learnt;
 use super::credentials::Credential;
 use super::error::ListError;
@@ -40,6 +38,7 @@ use super::{Call, Courier, Premises, ReadTogether, canonical, retry_after};
 use crate::backup::{ListingKind, Lookback, Reading};
 use crate::clock::Clock;
 use crate::config::EndpointTemplate;
+use crate::service::Service;
 use crate::target::Target;
 
 const API_VERSION: &str = "2014-08-15";
@@ -61,7 +60,7 @@ impl Alibaba {
     pub fn new(premises: &Premises<'_>) -> Self {
         Self {
             clock: premises.clock.clone(),
-            endpoint: premises.account.endpoint.clone(),
+            endpoint: premises.account.endpoint(Service::AlibabaRds).cloned(),
             lookback: premises.poll.lookback,
             learnt: Learnt::default(),
         }
@@ -152,7 +151,7 @@ impl Alibaba {
                 method: "POST",
                 path: &format!("{}/", path_of(&endpoint)),
                 host: &host,
-                action: call.operation,
+                action: call.action(),
                 version: API_VERSION,
                 query: &query,
                 date: &self.clock.now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::answer::read_page;
-use super::budget::DESCRIBE_POLICIES;
 use super::normalise::description;
 use super::{Alibaba, refusal, wire};
 use crate::backup::{
@@ -20,6 +19,7 @@ use crate::provider::page::{End, PageRead, Paging};
 use crate::provider::row::{Oddities, Page};
 use crate::provider::scalar::{Row, Scalar};
 use crate::provider::{Call, Courier, Parameter, ReadTogether};
+use crate::service::alibaba_rds::DESCRIBE_POLICIES;
 use crate::target::Target;
 
 /// As many as may be asked about at once.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use chrono::{DateTime, Timelike, Utc};
 
 use super::answer::read_page;
-use super::budget::{DESCRIBE_BACKUPS, DESCRIBE_COPIES, DESCRIBE_LOG_COPIES};
 use super::learnt::NewestCopies;
 use super::{Alibaba, wire};
 use crate::backup::{Listing, ListingKind};
@@ -16,6 +15,7 @@ use crate::provider::pages::{Span, Window};
 use crate::provider::row::{Page, Subject, VendorRow, gather};
 use crate::provider::scalar::Row;
 use crate::provider::{Call, Courier, Parameter};
+use crate::service::alibaba_rds::{DESCRIBE_BACKUPS, DESCRIBE_COPIES, DESCRIBE_LOG_COPIES};
 use crate::target::Target;
 
 /// 30, 50 or 100 are allowed; the largest costs the fewest calls.

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use super::answer::read_object;
-use super::budget::{DESCRIBE_LOCAL_TIMES, DESCRIBE_TIMES};
 use super::{Alibaba, refusal, wire};
 use crate::backup::{Anomaly, CLOCK_TOLERANCE, RestoreWindow, RestoreWindows, Scope};
 use crate::provider::error::{ListError, Reason, VendorWord};
@@ -15,6 +14,7 @@ use crate::provider::http::Answer;
 use crate::provider::row::{Oddities, Subject};
 use crate::provider::scalar::Scalar;
 use crate::provider::{Call, Courier, Parameter};
+use crate::service::alibaba_rds::{DESCRIBE_LOCAL_TIMES, DESCRIBE_TIMES};
 use crate::target::Target;
 
 impl Alibaba {

@@ -7,7 +7,6 @@
 //! `window` and `inventory` ask.
 
 mod answer;
-mod budget;
 mod coverage;
 pub(super) mod credentials;
 #[cfg(test)]
@@ -31,9 +30,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-pub(super) use self::budget::{
-    ACTIONS, costs, discovery_costs, former_destination_costs, operations,
-};
 use self::place::{Allowed, OffSiteList, Places};
 use self::policy::Told;
 use super::canonical::{self, encode};
@@ -46,16 +42,12 @@ use super::{Call, Courier, Parameter, Premises, retry_after};
 use crate::backup::{ListingKind, Lookback, Policy, Reading};
 use crate::clock::Clock;
 use crate::config::EndpointTemplate;
+use crate::service::Service;
+use crate::service::huawei_rds::{
+    LIST_BACKUPS, LIST_INSTANCES, LIST_OFF_SITE_BACKUPS, LIST_OFF_SITE_INSTANCES,
+    LIST_OFF_SITE_RESTORE_TIMES, LIST_PROJECTS, LIST_RESTORE_TIMES, SHOW_OFF_SITE_POLICY,
+};
 use crate::target::Target;
-
-const LIST_BACKUPS: &str = "ListBackups";
-const LIST_INSTANCES: &str = "ListInstances";
-const LIST_OFF_SITE_BACKUPS: &str = "ListOffSiteBackups";
-const LIST_OFF_SITE_INSTANCES: &str = "ListOffSiteInstances";
-const LIST_OFF_SITE_RESTORE_TIMES: &str = "ListOffSiteRestoreTimes";
-const LIST_PROJECTS: &str = "KeystoneListProjects";
-const LIST_RESTORE_TIMES: &str = "ListRestoreTimes";
-const SHOW_OFF_SITE_POLICY: &str = "ShowOffSiteBackupPolicy";
 
 /// The largest page, which costs the fewest calls.
 const PAGE_SIZE: usize = 100;
@@ -100,7 +92,7 @@ impl Huawei {
         let failures = poll.interval / 2;
         let huawei = Self {
             clock: premises.clock.clone(),
-            endpoint: account.endpoint.clone(),
+            endpoint: account.endpoint(Service::HuaweiRds).cloned(),
             iam_endpoint: account.iam_endpoint.clone().or_else(|| {
                 let variable = premises.environment.get("HUAWEICLOUD_SDK_IAM_ENDPOINT")?;
                 EndpointTemplate::parse(variable).ok()

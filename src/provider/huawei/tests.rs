@@ -85,6 +85,7 @@ fn target_in(backup_regions: &[&str]) -> Target {
         key: InstanceKey {
             provider: "huawei",
             source_region: HOME.into(),
+            service: Service::HuaweiRds,
             ..target.key
         },
         backup_regions: names(backup_regions),
@@ -1781,7 +1782,15 @@ fn a_call_is_signed_and_sent_byte_for_byte() {
         ),
     ] {
         let account = AccountConfig {
-            endpoint: endpoint.map(|endpoint| EndpointTemplate::parse(endpoint).unwrap()),
+            endpoints: endpoint
+                .map(|endpoint| {
+                    (
+                        Service::HuaweiRds,
+                        EndpointTemplate::parse(endpoint).unwrap(),
+                    )
+                })
+                .into_iter()
+                .collect(),
             ..account_with(&[])
         };
         let clock = Clock::set_by_hand(utc("2024-06-07T02:15:00Z"));

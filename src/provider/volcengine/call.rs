@@ -5,10 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::operations::INSTANCES;
 use crate::provider::error::{ListError, Reason};
 use crate::provider::pages::{Position, Window};
 use crate::provider::{Call, Parameter};
+use crate::service::volcengine_redis::INSTANCES;
 use crate::target::Target;
 
 /// The largest page that all revisions of the pages allow.

@@ -12,7 +12,6 @@ mod damage;
 mod inventory;
 mod learnt;
 mod normalise;
-mod operations;
 mod policy;
 mod refusal;
 mod sign;
@@ -29,7 +28,6 @@ use self::answer::{read_instances, read_result, read_sets};
 use self::call::{Edition, PAGE_SIZE, body};
 use self::inventory::Gathering;
 use self::learnt::Learnt;
-pub(super) use self::operations::{ACTIONS, costs, discovery_costs, operations};
 use self::sorting::Sorting;
 use super::credentials::Credential;
 use super::error::{ListError, Reason};
@@ -41,6 +39,7 @@ use super::{Call, Courier, Premises, ReadTogether, canonical, retry_after};
 use crate::backup::{Inventory, Listing, ListingKind, Lookback, Policy, Reading, RestoreWindows};
 use crate::clock::Clock;
 use crate::config::EndpointTemplate;
+use crate::service::{Service, volcengine_redis as operations};
 use crate::target::Target;
 
 const API_VERSION: &str = "2020-12-07";
@@ -65,7 +64,7 @@ impl Volcengine {
     pub fn new(premises: &Premises<'_>) -> Self {
         Self {
             clock: premises.clock.clone(),
-            endpoint: premises.account.endpoint.clone(),
+            endpoint: premises.account.endpoint(Service::VolcengineRedis).cloned(),
             lookback: premises.poll.lookback,
             learnt: Learnt::default(),
         }
@@ -186,7 +185,7 @@ impl Volcengine {
         let Some(first) = targets.first() else {
             return ReadTogether::default();
         };
-        let Some(operation) = operations::of_sets(listing) else {
+        let Some(operation) = of_sets(listing) else {
             return one_by_one();
         };
         let region = &first.key.source_region;
@@ -270,7 +269,7 @@ impl Volcengine {
         );
         // An endpoint may bring a path of its own.
         let path = format!("{}/", path_of(&endpoint));
-        let query = canonical::query(&[("Action", call.operation), ("Version", API_VERSION)]);
+        let query = canonical::query(&[("Action", call.action()), ("Version", API_VERSION)]);
         let body = body(&call.parameters);
         let mut headers = sign::sign(
             &sign::Request {
@@ -312,6 +311,15 @@ fn unless_unsupported<T>(read: Result<T, ListError>) -> Result<Option<T>, ListEr
         Ok(value) => Ok(Some(value)),
         Err(error) if error.reason == Reason::Unsupported => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The operation that lists backup sets, where the listing is one of them.
+const fn of_sets(listing: ListingKind) -> Option<&'static str> {
+    match listing {
+        ListingKind::CrossRegion => Some(operations::CROSS_REGION_BACKUPS),
+        ListingKind::Local => Some(operations::BACKUPS),
+        ListingKind::CrossRegionLog | ListingKind::Policy | ListingKind::RestoreWindow => None,
     }
 }
 

@@ -3,12 +3,12 @@
 
 use serde::de::IgnoredAny;
 
-use super::operations::{CROSS_REGION_POLICY, RESTORE_WINDOW};
 use super::wire::Envelope;
 use crate::provider::Call;
 use crate::provider::error::{ListError, Reason, Repeat, VendorWord, by_status, status_in_words};
 use crate::provider::http::Answer;
 use crate::provider::scalar::Row;
+use crate::service::volcengine_redis::{CROSS_REGION_POLICY, RESTORE_WINDOW};
 
 /// The error that an answer stands for. Its message is not repeated, as it may quote what was signed.
 pub(super) fn refused(call: &Call, answer: &Answer) -> ListError {

@@ -57,9 +57,9 @@ fn target_of(id: &str, backup_regions: &[&str]) -> Target {
         key: InstanceKey {
             provider: "volcengine",
             source_region: HOME.into(),
+            service: Service::VolcengineRedis,
             ..target.key
         },
-        product: "redis",
         backup_regions: backup_regions
             .iter()
             .map(|region| (*region).to_owned())
@@ -1356,7 +1356,15 @@ fn a_call_is_signed_and_sent_byte_for_byte() {
         ),
     ] {
         let account = AccountConfig {
-            endpoint: endpoint.map(|endpoint| EndpointTemplate::parse(endpoint).unwrap()),
+            endpoints: endpoint
+                .map(|endpoint| {
+                    (
+                        Service::VolcengineRedis,
+                        EndpointTemplate::parse(endpoint).unwrap(),
+                    )
+                })
+                .into_iter()
+                .collect(),
             ..account(Vendor::Volcengine)
         };
         let clock = Clock::set_by_hand(utc("2025-04-18T08:46:00Z"));

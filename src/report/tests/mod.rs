@@ -78,6 +78,7 @@ fn rich_region() -> (RegionKey, Arc<RegionFacts>) {
         provider: "alibaba",
         account: "prod".into(),
         region: HOME.into(),
+        service: crate::service::Service::AlibabaRds,
     };
     let failure = Failure {
         reason: Reason::Permission,

@@ -169,6 +169,7 @@ fn region_called(name: &str) -> (RegionKey, Arc<RegionFacts>) {
         provider: "alibaba",
         account: name.into(),
         region: name.into(),
+        service: crate::service::Service::AlibabaRds,
     };
     let failure = Failure {
         reason: Reason::Permission,

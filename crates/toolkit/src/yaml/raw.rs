@@ -86,6 +86,18 @@ impl<'a> Mapping<'a> {
         Some(Node::new(self.place.path.key(key), value))
     }
 
+    /// Where the value of a key stands, or would.
+    pub fn place_of(&self, key: &str) -> Place<'a> {
+        let node = self.get_even_null(key);
+        node.map_or_else(
+            || Place {
+                path: self.place.path.key(key),
+                variable: None,
+            },
+            |node| node.place,
+        )
+    }
+
     /// The value of a key that has to be there.
     pub fn require(&self, key: &str, expected: &str, report: &mut Report) -> Read<Node<'a>> {
         self.get(key)
@@ -152,6 +164,25 @@ impl<'a> Node<'a> {
         };
         let node = Self::new(self.place.path.key(key), entries.get(key)?);
         (!node.is_null()).then_some(node)
+    }
+
+    /// The elements, if this is a list; nothing is reported.
+    pub fn elements(&self) -> impl Iterator<Item = Self> + use<'a> {
+        let elements: &[Value] = match &self.value.kind {
+            ValueKind::Array(elements) => elements,
+            _ => &[],
+        };
+        let path = self.place.path.clone();
+        let elements = elements.iter().enumerate();
+        elements.map(move |(index, value)| Self::new(path.index(index), value))
+    }
+
+    /// The text, if this is one; nothing is reported.
+    pub fn as_text(&self) -> Option<&'a str> {
+        match &self.value.kind {
+            ValueKind::String(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Reads a mapping, and reports each of its keys that is not `known`.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::{AccountConfig, Discover};
-use crate::provider::{Cost, Every, Operations};
+use crate::provider::budget::{Cost, Every, Operations, discovery_costs, operations};
+use crate::service::alibaba_rds::SPEC;
 use crate::target::Objectives;
 
 fn watched(id: u32, region: &str, listings: &[ListingKind], copies_in: &[&str]) -> Arc<Target> {
@@ -23,10 +24,11 @@ fn of(targets: Vec<Arc<Target>>) -> AccountConfig {
 fn finding(regions: &[&str]) -> AccountConfig {
     AccountConfig {
         discover: Some(Discover {
+            services: vec![SPEC.service],
             regions: regions.iter().map(|region| (*region).into()).collect(),
             include: Vec::new(),
             exclude: Vec::new(),
-            listings: Vendor::Alibaba.listings().to_vec(),
+            listings: SPEC.listings.to_vec(),
             objectives: Objectives {
                 recovery_point: None,
                 backup_age: None,
@@ -66,10 +68,14 @@ fn an_account_asks_for_what_its_listings_take() {
 fn the_permissions_name_every_operation_once() {
     let asked = EVERYTHING.iter().map(|(_, operation)| *operation);
     let asked: Vec<_> = asked.chain(["DescribeDBInstances"]).collect();
-    let named: Vec<_> = ACTIONS.iter().map(|(operation, _)| *operation).collect();
+    let named: Vec<_> = SPEC
+        .operations
+        .iter()
+        .map(|operation| operation.name)
+        .collect();
     assert_eq!(named, asked);
-    for (operation, action) in ACTIONS {
-        assert_eq!(action, format!("rds:{operation}"));
+    for operation in SPEC.operations {
+        assert_eq!(operation.right, format!("rds:{}", operation.name));
     }
 }
 
@@ -81,7 +87,9 @@ fn calls_are_counted_by_operation() {
         calls,
         every,
     };
-    let costs = |targets: Vec<Arc<Target>>| super::costs(&of(Vec::new()), &targets);
+    let costs = |targets: Vec<Arc<Target>>| {
+        crate::provider::budget::costs(&of(Vec::new()), &SPEC, &targets)
+    };
     let in_region =
         |ids: std::ops::Range<u32>, region| ids.map(move |id| watched(id, region, every, &[]));
     assert_eq!(costs(Vec::new()), []);
@@ -145,9 +153,9 @@ fn calls_are_counted_by_operation() {
 
 #[test]
 fn looking_for_instances_takes_a_call_for_each_region() {
-    assert_eq!(discovery_costs(&of(Vec::new())), []);
+    assert_eq!(discovery_costs(&of(Vec::new()), &SPEC), []);
     assert_eq!(
-        discovery_costs(&finding(&[HOME, "cn-beijing"])),
+        discovery_costs(&finding(&[HOME, "cn-beijing"]), &SPEC),
         [Cost {
             operation: "DescribeDBInstances",
             calls: 2,

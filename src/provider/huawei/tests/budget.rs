@@ -3,7 +3,10 @@
 use super::*;
 use crate::config::Discover;
 use crate::example::target;
-use crate::provider::{Cost, Every};
+use crate::provider::budget::{
+    Cost, Every, costs, discovery_costs, former_destination_costs, operations,
+};
+use crate::service::huawei_rds::SPEC;
 
 /// An account of which these listings of instances are read, whose copies are expected in these regions.
 fn account_of(projects: &[(&str, &str)], targets: &[(&[ListingKind], &[&str])]) -> AccountConfig {
@@ -22,10 +25,11 @@ fn account_of(projects: &[(&str, &str)], targets: &[(&[ListingKind], &[&str])]) 
 fn looking_into(regions: &[&str], account: AccountConfig) -> AccountConfig {
     AccountConfig {
         discover: Some(Discover {
+            services: vec![SPEC.service],
             regions: regions.iter().map(|region| Arc::from(*region)).collect(),
             include: Vec::new(),
             exclude: Vec::new(),
-            listings: Vendor::Huawei.listings().to_vec(),
+            listings: SPEC.listings.to_vec(),
             objectives: target(ID).objectives,
         }),
         ..account
@@ -168,7 +172,7 @@ fn what_an_account_asks_for_follows_from_its_configuration() {
         assert_eq!(operations.discovery, expected, "{case}");
         let named = operations.listings.iter().map(|(_, operation)| operation);
         for operation in named.chain(&operations.discovery) {
-            let has_action = ACTIONS.iter().any(|(of, _)| of == operation);
+            let has_action = SPEC.operations.iter().any(|of| of.name == *operation);
             assert!(has_action, "{operation}");
         }
     }
@@ -192,7 +196,7 @@ fn the_least_number_of_calls_follows_from_the_configuration() {
         (
             "all is configured",
             account_of(BOTH_PROJECTS, &[(ALL, &[AWAY])]),
-            vec![copies(2), local(2), policy(1), windows(1), off_site(1)],
+            vec![copies(2), local(2), windows(1), off_site(1), policy(1)],
             vec![],
         ),
         (
@@ -201,9 +205,9 @@ fn the_least_number_of_calls_follows_from_the_configuration() {
             vec![
                 copies(4),
                 local(4),
-                policy(2),
                 windows(2),
                 off_site(2),
+                policy(2),
                 iam(1),
             ],
             vec![],
@@ -214,9 +218,9 @@ fn the_least_number_of_calls_follows_from_the_configuration() {
             vec![
                 copies(4),
                 local(2),
-                policy(1),
                 windows(1),
                 off_site(2),
+                policy(1),
                 iam(2),
             ],
             vec![],
@@ -264,8 +268,12 @@ fn the_least_number_of_calls_follows_from_the_configuration() {
                 .map(|cost| (cost.operation, cost.calls, cost.every))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(named(costs(&account, &account.targets)), expected, "{case}");
-        assert_eq!(named(discovery_costs(&account)), looking, "{case}");
+        assert_eq!(
+            named(costs(&account, &SPEC, &account.targets)),
+            expected,
+            "{case}"
+        );
+        assert_eq!(named(discovery_costs(&account, &SPEC)), looking, "{case}");
     }
 }
 
@@ -280,7 +288,7 @@ fn a_former_destination_costs_a_call_for_each_listing_that_asks_it() {
         (&[Local, Policy], vec![]),
     ] {
         let account = account_of(BOTH_PROJECTS, &[(listings, &[]), (&[Local], &[])]);
-        let costs = former_destination_costs(&account).into_iter();
+        let costs = former_destination_costs(&account, &SPEC).into_iter();
         let costs: Vec<_> = costs
             .map(|cost| (cost.operation, cost.calls, cost.every))
             .collect();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::config::Discover;
-use crate::provider::{Cost, Every, Operations};
+use crate::provider::budget::{Cost, Every, Operations, costs, discovery_costs, operations};
+use crate::service::volcengine_redis::SPEC;
 use crate::target::Objectives;
 
 use ListingKind::{Policy as Told, RestoreWindow as Back};
@@ -19,10 +20,11 @@ const INSTANCES: &str = "DescribeDBInstances";
 fn discovering(regions: &[&str]) -> Discover {
     let nothing = None;
     Discover {
+        services: vec![SPEC.service],
         regions: regions.iter().copied().map(Arc::from).collect(),
         include: Vec::new(),
         exclude: Vec::new(),
-        listings: Vendor::Volcengine.listings().to_vec(),
+        listings: SPEC.listings.to_vec(),
         objectives: Objectives {
             recovery_point: nothing,
             backup_age: nothing,
@@ -54,7 +56,7 @@ fn account_of(targets: &[(&[ListingKind], &str)], discover: Option<Discover>) ->
 #[test]
 fn what_an_account_asks_for_follows_from_its_configuration() {
     use Every::{DiscoveryInterval, Interval, PolicyInterval};
-    let every = Vendor::Volcengine.listings();
+    let every = SPEC.listings;
     let all = [
         (Away, COPIES),
         (AtHome, LOCAL_SETS),
@@ -125,8 +127,8 @@ fn what_an_account_asks_for_follows_from_its_configuration() {
             discovery,
         };
         assert_eq!(operations(&account), expected, "{targets:?}");
-        let mut found = costs(&account, &account.targets);
-        found.extend(discovery_costs(&account));
+        let mut found = costs(&account, &SPEC, &account.targets);
+        found.extend(discovery_costs(&account, &SPEC));
         let cost = |(operation, calls, every)| Cost {
             operation,
             calls,
@@ -146,18 +148,22 @@ fn every_operation_that_is_ever_asked_for_has_an_action_of_its_own() {
     } = operations(&account);
     let asked = listings.into_iter().map(|(_, operation)| operation);
     let asked: BTreeSet<_> = asked.chain(discovery).collect();
-    let named: BTreeSet<_> = ACTIONS.iter().map(|(operation, _)| *operation).collect();
+    let named: BTreeSet<_> = SPEC
+        .operations
+        .iter()
+        .map(|operation| operation.name)
+        .collect();
     assert_eq!(asked, named);
-    assert_eq!(named.len(), ACTIONS.len());
-    for (operation, action) in ACTIONS {
-        assert_eq!(action, format!("Redis:{operation}"));
+    assert_eq!(named.len(), SPEC.operations.len());
+    for operation in SPEC.operations {
+        assert_eq!(operation.right, format!("Redis:{}", operation.name));
     }
 }
 
 /// What healthy instances cost is what is asked of them: by answers that have a row for each.
 #[test]
 fn the_costs_are_the_calls_that_are_made() {
-    let every = Vendor::Volcengine.listings();
+    let every = SPEC.listings;
     let account = account_of(&[(every, HOME), (every, HOME)], Some(discovering(&[HOME])));
     let ids: Vec<_> = account
         .targets
@@ -196,8 +202,8 @@ fn the_costs_are_the_calls_that_are_made() {
         run(vec![empty(), empty()], Some(Back)),
         run(vec![empty(), empty()], None),
     ];
-    let mut expected = costs(&account, &account.targets);
-    expected.extend(discovery_costs(&account));
+    let mut expected = costs(&account, &SPEC, &account.targets);
+    expected.extend(discovery_costs(&account, &SPEC));
     for cost in expected {
         let made = calls.iter().flatten();
         let made = made.filter(|call| call.operation == cost.operation).count();
