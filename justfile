@@ -1,7 +1,10 @@
 # Shorthands; each line can as well be typed without `just`. CONTRIBUTING.md says more.
 
+# While one works: format, lints, tests and documentation.
+check: lint test
+
 # Everything that has to hold before a change is merged.
-check:
+gate:
     .ci/run
 
 test:
@@ -43,7 +46,7 @@ robustness:
     tests/soak/run --binary
     fuzz/run 60
 
-# The demo, watched by a real Prometheus, and alerts delivered by a real Alertmanager.
+# What needs the release binary most: the demo, watched by a real Prometheus, and alerts delivered by a real Alertmanager.
 e2e:
     tests/end_to_end/run
     tests/alerts/run
