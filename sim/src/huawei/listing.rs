@@ -197,5 +197,7 @@ fn answer(
     }
     let page = selection.page.of(&rows).iter();
     let page: Vec<_> = page.map(|row| row.json(instance, listing)).collect();
-    json!({ "backups": page, "total_count": rows.len() })
+    let mut answer = json!({ "total_count": rows.len() });
+    answer["backups"] = page.into();
+    answer
 }

@@ -46,8 +46,10 @@ pub(super) fn list(
         Some(page) => one_page(rows, page, question.rows_repeated),
         None => rows,
     };
-    let rows: Vec<_> = rows.iter().map(|row| row.fields(question.now)).collect();
-    Ok((json!({ "Total": total, "Backups": rows }), asked.notes))
+    let rows = rows.iter().map(|row| row.fields(question.now));
+    let mut answer = json!({ "Total": total });
+    answer["Backups"] = rows.collect();
+    Ok((answer, asked.notes))
 }
 
 /// A row before it is written: an account may have hundreds of thousands, of which a page shows a hundred.
