@@ -120,3 +120,102 @@ fn retain_within(rows: &mut Vec<Row<'_>>, range: &Range) {
 fn newest_first(rows: &mut [Row<'_>]) {
     rows.sort_by_cached_key(|row| std::cmp::Reverse(row.start()));
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::super::parameters::Parameters;
+    use super::super::rows::time;
+    use super::*;
+    use crate::world::varied;
+
+    /// The rows of all pages, and the answer answer.
+    fn whole(question: &Question<'_>, size: usize, list: List) -> (Vec<Value>, Value) {
+        let mut answer = Value::Null;
+        let rows = varied::pages(size, |page| {
+            let mut parameters = question.parameters.clone();
+            parameters.insert("PageSize".to_owned(), size.to_string());
+            parameters.insert("PageNumber".to_owned(), (page + 1).to_string());
+            let parameters = &parameters;
+            answer = list(&Question {
+                parameters,
+                ..*question
+            })
+            .unwrap();
+            let mut items = answer["Items"].as_object().unwrap().values();
+            let rows = items.next().unwrap().as_array().unwrap().clone();
+            let number = |name: &str| answer[name].to_string().trim_matches('"').parse().unwrap();
+            assert_eq!(rows.len(), number("PageRecordCount"));
+            (rows, number("TotalRecordCount"))
+        });
+        (rows, answer)
+    }
+
+    type List = fn(&Question<'_>) -> Result<Value, Refusal>;
+
+    #[test]
+    fn pages_one_after_another_are_the_whole_and_totals_are_of_it() {
+        let now = varied::beginning() + TimeDelta::minutes(7);
+        for (scenario, world) in varied::worlds() {
+            for instance in &scenario.instances {
+                for (list, days, filter) in [
+                    (
+                        cross_region as List,
+                        40,
+                        ("CrossBackupRegion", "cn-shanghai"),
+                    ),
+                    (cross_region, 3, ("CrossBackupRegion", "cn-beijing")),
+                    (local, 40, ("BackupStatus", "Failed")),
+                    (local, 3, ("BackupMode", "Automated")),
+                ] {
+                    let from = now - TimeDelta::days(days);
+                    let minute = |time: chrono::DateTime<chrono::Utc>| {
+                        time.format("%Y-%m-%dT%H:%MZ").to_string()
+                    };
+                    let parameters = Parameters::from([
+                        ("DBInstanceId".to_owned(), instance.id.clone()),
+                        ("RegionId".to_owned(), instance.region.clone()),
+                        ("StartTime".to_owned(), minute(from)),
+                        ("EndTime".to_owned(), minute(now + TimeDelta::minutes(1))),
+                    ]);
+                    let question = Question {
+                        world: &world,
+                        account: &instance.account,
+                        parameters: &parameters,
+                        now,
+                        repeated: 0,
+                    };
+                    if list(&question).is_err() {
+                        continue;
+                    }
+                    let (all, answer) = whole(&question, 100, list);
+                    assert_eq!(whole(&question, 30, list).0, all, "{}", instance.id);
+                    let start = |row: &Value| time(row["BackupStartTime"].as_str().unwrap());
+                    assert!(all.is_sorted_by(|newer, older| start(newer) >= start(older)));
+
+                    let holding = world.holding_or_released(&instance.account, &instance.id);
+                    let backups = holding.unwrap().backups(now);
+                    if !answer["TotalBackupSize"].is_null() && days == 40 {
+                        let stated = holding.unwrap().stated_local(now).count();
+                        assert_eq!(all.len(), backups.len() + stated);
+                        let sizes = all.iter().filter_map(|row| row["BackupSize"].as_u64());
+                        let held = sizes.sum::<u64>().to_string();
+                        assert_eq!(answer["TotalBackupSize"], held.as_str());
+                    }
+                    let mut narrower = parameters.clone();
+                    narrower.insert(filter.0.to_owned(), filter.1.to_owned());
+                    let question = Question {
+                        parameters: &narrower,
+                        ..question
+                    };
+                    let matching: Vec<_> = all
+                        .into_iter()
+                        .filter(|row| row[filter.0] == filter.1)
+                        .collect();
+                    assert_eq!(whole(&question, 50, list).0, matching, "{}", instance.id);
+                }
+            }
+        }
+    }
+}
