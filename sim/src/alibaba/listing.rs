@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::world::varied;
 
-    /// The rows of all pages, and the answer answer.
+    /// The rows of all pages, and the last answer.
     fn whole(question: &Question<'_>, size: usize, list: List) -> (Vec<Value>, Value) {
         let mut answer = Value::Null;
         let rows = varied::pages(size, |page| {
