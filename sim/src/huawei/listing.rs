@@ -206,7 +206,7 @@ fn answer(
 mod tests {
     use super::super::memory::Memory;
     use super::*;
-    use crate::world::varied;
+    use crate::world::{Vendor, varied};
 
     type List = fn(&Site<'_>, &Parameters) -> Result<Value, Refusal>;
 
@@ -214,7 +214,7 @@ mod tests {
     fn pages_one_after_another_are_the_whole_and_totals_are_of_it() {
         let now = varied::beginning() + chrono::TimeDelta::minutes(7);
         let spell = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S+0000").to_string();
-        for (scenario, world) in varied::worlds() {
+        for (scenario, world) in varied::worlds(Vendor::Huawei) {
             let memory = Memory::new(&scenario.accounts);
             for instance in &scenario.instances {
                 let elsewhere = instance.destinations.first();

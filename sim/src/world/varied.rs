@@ -1,11 +1,12 @@
 //! Worlds for the tests of the listings: those of the scenarios, each with further troubles.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{CrossRegionSet, LocalSet, Quirk, World};
+use super::{CrossRegionSet, Instance, LocalSet, Quirk, Vendor, World};
 use crate::scenario::Scenario;
 
 const DAY: Duration = Duration::from_secs(86400);
@@ -15,10 +16,15 @@ pub(crate) fn beginning() -> DateTime<Utc> {
     "2026-06-15T12:03:21Z".parse().unwrap()
 }
 
-/// Every scenario, with the same troubles for all of its instances.
-pub(crate) fn worlds() -> impl Iterator<Item = (Scenario, World)> {
+/// What every scenario has at a vendor, with the same troubles for all of its instances.
+pub(crate) fn worlds(vendor: Vendor) -> impl Iterator<Item = (Scenario, World)> {
     let scenarios = Scenario::names().into_iter().filter_map(Scenario::named);
-    scenarios.map(|scenario| {
+    scenarios.map(move |mut scenario| {
+        scenario.accounts.retain(|account| account.vendor == vendor);
+        let names = scenario.accounts.iter().map(|account| &account.name);
+        let names: BTreeSet<_> = names.collect();
+        let is_there = |instance: &Instance| names.contains(&instance.account);
+        scenario.instances.retain(is_there);
         let (accounts, instances) = (&scenario.accounts, &scenario.instances);
         let mut world = World::new(accounts, instances, beginning(), DateTime::UNIX_EPOCH);
         for instance in instances {
