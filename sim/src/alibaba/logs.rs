@@ -51,7 +51,7 @@ pub(super) fn cross_region(question: &Question<'_>) -> Result<Value, Refusal> {
         .into_iter()
         .map(|(log, destination)| row(instance, &log, destination, question.now))
         .collect();
-    Ok(json!({
+    let mut answer = json!({
         "DBInstanceId": id,
         "RegionId": region,
         "StartTime": start,
@@ -59,8 +59,10 @@ pub(super) fn cross_region(question: &Question<'_>) -> Result<Value, Refusal> {
         "PageNumber": page.number,
         "PageRecordCount": items.len(),
         "TotalRecordCount": total,
-        "Items": { "Item": items },
-    }))
+        "Items": {},
+    });
+    answer["Items"]["Item"] = items.into();
+    Ok(answer)
 }
 
 fn row(instance: &Instance, log: &Log, destination: &str, now: DateTime<Utc>) -> Value {

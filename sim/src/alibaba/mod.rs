@@ -21,6 +21,8 @@ mod sign;
 mod token_service;
 mod xml;
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::exchange::{Delivery, Exchange, Received, RecordedRequest, Reply, Verdict};
@@ -143,8 +145,11 @@ impl Call {
     /// The outcome as the client gets it: JSON, or XML if it asks for that.
     fn reply(&self, outcome: &Result<Value, Refusal>) -> Reply {
         let (status, mut headers, body) = match outcome {
-            Ok(answer) => (200, Vec::new(), answer.clone()),
-            Err(refusal) => (refusal.status, refusal.headers.clone(), self.error(refusal)),
+            Ok(answer) => (200, Vec::new(), Cow::Borrowed(answer)),
+            Err(refusal) => {
+                let error = Cow::Owned(self.error(refusal));
+                (refusal.status, refusal.headers.clone(), error)
+            }
         };
         headers.push(("x-acs-request-id", self.request_id.clone()));
         if self.wants_xml() {

@@ -26,9 +26,9 @@ pub(super) fn cross_region(question: &Question<'_>) -> Result<Value, Refusal> {
             .because(format!("CrossBackupId is {id:?}"))
     })?;
     let set = set(question, id)?;
-    // All that is kept: a set may be older than most of the logs behind it.
-    let always = DateTime::<Utc>::MIN_UTC..=DateTime::<Utc>::MAX_UTC;
-    let logs = set.holding.copied_logs(&set.region, always, question.now);
+    // From the log that holds the set's moment on; what came before leads nowhere.
+    let begun = set.consistent - set.holding.instance.logs.every..=question.now;
+    let logs = set.holding.copied_logs(&set.region, begun, question.now);
     let end = chain_at(&logs, set.consistent).and_then(|chain| chain.last());
     let end = end.ok_or_else(|| {
         let message = "No available log backup for the specified backup set.";

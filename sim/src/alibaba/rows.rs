@@ -7,33 +7,77 @@ use serde_json::{Map, Value, json};
 use super::{DOWNLOAD_ACCESS_KEY_ID, DOWNLOAD_SIGNATURE};
 use crate::world::{Backup, Copy, CrossRegionSet, Engine, Instance, LocalSet, draw};
 
-/// A row with what decides on its place.
-pub(super) struct Row {
-    pub(super) start: Option<DateTime<Utc>>,
-    pub(super) in_every_range: bool,
-    /// Id of the local set that a copy was made of.
-    pub(super) local_id: Option<String>,
-    pub(super) fields: Map<String, Value>,
+/// A row before it is written: there may be thousands, of which a page shows a hundred.
+pub(super) enum Row<'a> {
+    Backup(Backup),
+    Copy(Copy),
+    StatedBackup(&'a LocalSet),
+    StatedCopy(&'a CrossRegionSet),
 }
 
-impl Row {
-    /// The field as a parameter would spell it.
-    pub(super) fn text(&self, field: &str) -> String {
-        match self.fields.get(field) {
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-            None => String::new(),
+impl Row<'_> {
+    /// Start of the backup; `None` if a stated one cannot be read.
+    pub(super) fn start(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Backup(backup) => Some(backup.start),
+            Self::Copy(copy) => Some(copy.backup.start),
+            Self::StatedBackup(set) => time(&set.start),
+            Self::StatedCopy(set) => time(&set.start),
+        }
+    }
+
+    pub(super) fn is_in_every_range(&self) -> bool {
+        match self {
+            Self::Backup(_) | Self::Copy(_) => false,
+            Self::StatedBackup(set) => set.in_every_range,
+            Self::StatedCopy(set) => set.in_every_range,
+        }
+    }
+
+    /// Id of the local set that a copy was made of.
+    pub(super) fn local_id(&self, instance: &Instance) -> Option<String> {
+        match self {
+            Self::Copy(copy) => Some(local_id(instance, &copy.backup)),
+            Self::Backup(_) | Self::StatedBackup(_) | Self::StatedCopy(_) => None,
+        }
+    }
+
+    /// Size of a local set; `None` if a stated one is no number.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            Self::Backup(backup) => Some(backup.size_bytes),
+            Self::StatedBackup(set) => set.extra.get("BackupSize").unwrap_or(&set.size).as_u64(),
+            Self::Copy(_) | Self::StatedCopy(_) => None,
+        }
+    }
+
+    /// The row as it is sent.
+    pub(super) fn fields(&self, instance: &Instance, now: DateTime<Utc>) -> Map<String, Value> {
+        match self {
+            Self::Backup(backup) => local_row(instance, backup, now),
+            Self::Copy(copy) => copy_row(instance, copy, now),
+            Self::StatedBackup(set) => stated_local_row(instance, set, now),
+            Self::StatedCopy(set) => stated_copy_row(instance, set, now),
         }
     }
 }
 
-pub(super) fn local_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>) -> Row {
+/// A field as a parameter would spell it.
+pub(super) fn text(fields: &Map<String, Value>, field: &str) -> String {
+    match fields.get(field) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+fn local_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>) -> Map<String, Value> {
     let id = local_id(instance, backup);
     let file = file_name(instance, backup.start);
     // A timestamp for MySQL 5.6, 0 for everything else.
     let has_consistent_time =
         instance.engine == Engine::MySql && instance.engine_version == "5.6" && !backup.failed;
-    let fields = json!({
+    object(json!({
         "BackupId": id,
         "DBInstanceId": instance.id,
         "HostInstanceID": host_number(instance),
@@ -59,16 +103,10 @@ pub(super) fn local_row(instance: &Instance, backup: &Backup, now: DateTime<Utc>
         "EngineVersion": instance.engine_version,
         "BackupDownloadURL": if backup.failed { String::new() } else { local_link(instance, "", &file, now) },
         "BackupIntranetDownloadURL": if backup.failed { String::new() } else { local_link(instance, "-internal", &file, now) },
-    });
-    Row {
-        start: Some(backup.start),
-        in_every_range: false,
-        local_id: None,
-        fields: object(fields),
-    }
+    }))
 }
 
-pub(super) fn stated_local_row(instance: &Instance, set: &LocalSet, now: DateTime<Utc>) -> Row {
+fn stated_local_row(instance: &Instance, set: &LocalSet, now: DateTime<Utc>) -> Map<String, Value> {
     let file = file_name(instance, time(&set.start).unwrap_or(now));
     let mut fields = object(json!({
         "BackupId": set.id,
@@ -92,15 +130,10 @@ pub(super) fn stated_local_row(instance: &Instance, set: &LocalSet, now: DateTim
     insert_present(&mut fields, "IsAvail", set.is_available.as_ref());
     insert_present(&mut fields, "ExpectExpireTime", set.expires.as_ref());
     fields.extend(set.extra.clone());
-    Row {
-        start: time(&set.start),
-        in_every_range: set.in_every_range,
-        local_id: None,
-        fields,
-    }
+    fields
 }
 
-pub(super) fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> Row {
+fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> Map<String, Value> {
     let region = copy.told_region(instance);
     let file = file_name(instance, copy.backup.start);
     let mut fields = object(json!({
@@ -133,19 +166,14 @@ pub(super) fn copy_row(instance: &Instance, copy: &Copy, now: DateTime<Utc>) -> 
             json!(spell(copy.backup.consistent)),
         );
     }
-    Row {
-        start: Some(copy.backup.start),
-        in_every_range: false,
-        local_id: Some(local_id(instance, &copy.backup)),
-        fields,
-    }
+    fields
 }
 
-pub(super) fn stated_copy_row(
+fn stated_copy_row(
     instance: &Instance,
     set: &CrossRegionSet,
     now: DateTime<Utc>,
-) -> Row {
+) -> Map<String, Value> {
     let file = file_name(instance, time(&set.start).unwrap_or(now));
     let usual_restore_regions = json!({ "RestoreRegion": [set.region] });
     let mut fields = object(json!({
@@ -166,12 +194,7 @@ pub(super) fn stated_copy_row(
     insert_present(&mut fields, "ConsistentTime", set.consistent_time.as_ref());
     insert_present(&mut fields, "BackupMethod", set.method.as_ref());
     fields.extend(set.extra.clone());
-    Row {
-        start: time(&set.start),
-        in_every_range: set.in_every_range,
-        local_id: None,
-        fields,
-    }
+    fields
 }
 
 /// What every row of the cross-region listing says of its instance. Its own id is not among it.

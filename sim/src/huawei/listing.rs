@@ -197,5 +197,76 @@ fn answer(
     }
     let page = selection.page.of(&rows).iter();
     let page: Vec<_> = page.map(|row| row.json(instance, listing)).collect();
-    json!({ "backups": page, "total_count": rows.len() })
+    let mut answer = json!({ "total_count": rows.len() });
+    answer["backups"] = page.into();
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Memory;
+    use super::*;
+    use crate::world::{Vendor, varied};
+
+    type List = fn(&Site<'_>, &Parameters) -> Result<Value, Refusal>;
+
+    #[test]
+    fn pages_one_after_another_are_the_whole_and_totals_are_of_it() {
+        let now = varied::beginning() + chrono::TimeDelta::minutes(7);
+        let spell = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S+0000").to_string();
+        for (scenario, world) in varied::worlds(Vendor::Huawei) {
+            let memory = Memory::new(&scenario.accounts);
+            for instance in &scenario.instances {
+                let elsewhere = instance.destinations.first();
+                let elsewhere = elsewhere.map_or("", |destination| &destination.region);
+                for (list, region, kind, days) in [
+                    (local as List, instance.region.as_str(), "auto", 40),
+                    (local, &instance.region, "incremental", 1),
+                    (off_site, elsewhere, "auto", 40),
+                    (off_site, elsewhere, "incremental", 1),
+                ] {
+                    let site = Site {
+                        world: &world,
+                        memory: &memory,
+                        account: &instance.account,
+                        region,
+                        has_instances: true,
+                        now,
+                        oldest_first: false,
+                    };
+                    let parameters = Parameters::from([
+                        ("instance_id".to_owned(), instance.id.clone()),
+                        ("backup_type".to_owned(), kind.to_owned()),
+                        (
+                            "begin_time".to_owned(),
+                            spell(now - chrono::TimeDelta::days(days)),
+                        ),
+                        ("end_time".to_owned(), spell(now)),
+                    ]);
+                    if list(&site, &parameters).is_err() {
+                        continue;
+                    }
+                    let whole = |site: &Site<'_>, size: usize| {
+                        varied::pages(size, |page| {
+                            let mut parameters = parameters.clone();
+                            parameters.insert("offset".to_owned(), (page * size).to_string());
+                            parameters.insert("limit".to_owned(), size.to_string());
+                            let answer = list(site, &parameters).unwrap();
+                            let rows = answer["backups"].as_array().unwrap().clone();
+                            let total = answer["total_count"].as_u64().unwrap();
+                            (rows, usize::try_from(total).unwrap())
+                        })
+                    };
+                    let mut all = whole(&site, 100);
+                    assert_eq!(whole(&site, 37), all, "{}", instance.id);
+                    let oldest_first = Site {
+                        oldest_first: true,
+                        ..site
+                    };
+                    all.reverse();
+                    assert_eq!(whole(&oldest_first, 50), all, "{}", instance.id);
+                }
+            }
+        }
+    }
 }

@@ -46,8 +46,10 @@ pub(super) fn list(
         Some(page) => one_page(rows, page, question.rows_repeated),
         None => rows,
     };
-    let rows: Vec<_> = rows.iter().map(|row| row.fields(question.now)).collect();
-    Ok((json!({ "Total": total, "Backups": rows }), asked.notes))
+    let rows = rows.iter().map(|row| row.fields(question.now));
+    let mut answer = json!({ "Total": total });
+    answer["Backups"] = rows.collect();
+    Ok((answer, asked.notes))
 }
 
 /// A row before it is written: an account may have hundreds of thousands, of which a page shows a hundred.
@@ -302,5 +304,46 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{Vendor, varied};
+
+    #[test]
+    fn pages_one_after_another_are_the_whole_and_totals_are_of_it() {
+        let now = varied::beginning() + TimeDelta::minutes(7);
+        for (scenario, world) in varied::worlds(Vendor::Volcengine) {
+            for instance in &scenario.instances {
+                let question = Question {
+                    account: &instance.account,
+                    region: &instance.region,
+                    now,
+                    rows_repeated: 0,
+                };
+                let ask = |listing: Listing, page: Value| {
+                    let mut body = json!({ "Scope": "AccountInstances" });
+                    body.as_object_mut().unwrap().extend(object(page));
+                    let body = Body(body.as_object().unwrap());
+                    let (answer, _) = list(listing, &world, &question, body).unwrap();
+                    let rows = answer["Backups"].as_array().unwrap().clone();
+                    (rows, answer["Total"].as_u64().unwrap())
+                };
+                for listing in [Listing::Local, Listing::CrossRegion] {
+                    let (all, total) = ask(listing, json!({}));
+                    assert_eq!(all.len() as u64, total);
+                    let paged = varied::pages(100, |page| {
+                        let page = json!({ "PageNumber": page + 1, "PageSize": 100 });
+                        let (rows, total) = ask(listing, page);
+                        (rows, usize::try_from(total).unwrap())
+                    });
+                    assert_eq!(paged, all, "{}", instance.id);
+                    let start = |row: &Value| time(row["StartTime"].as_str().unwrap());
+                    assert!(all.is_sorted_by(|newer, older| start(newer) >= start(older)));
+                }
+            }
+        }
     }
 }

@@ -10,6 +10,8 @@ mod logs;
 mod policy;
 mod stated;
 mod truth;
+#[cfg(test)]
+pub(crate) mod varied;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
