@@ -11,7 +11,7 @@ pub mod ledger;
 mod presence;
 mod reach;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chrono::{DateTime, Utc};
@@ -45,6 +45,8 @@ pub struct Facts {
 struct Known {
     instances: BTreeMap<InstanceKey, Arc<InstanceFacts>>,
     regions: BTreeMap<RegionKey, Arc<RegionFacts>>,
+    /// The accounts of which instances were listed that may not be watched yet, as provider and name.
+    listed: BTreeSet<(&'static str, Arc<str>)>,
 }
 
 /// What is known about one instance.
@@ -191,6 +193,9 @@ impl Facts {
         watched: impl IntoIterator<Item = Watched>,
     ) {
         let mut known = self.write();
+        known
+            .listed
+            .retain(|(provider, name)| (*provider, &**name) != account);
         let is_of_account =
             |key: &InstanceKey| (key.provider, &*key.account) == (account.0, account.1);
         let (mut before, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -218,6 +223,9 @@ impl Facts {
     /// Forgets the accounts that are not among these, given as provider and name.
     pub fn keep_accounts(&self, is_kept: impl Fn(&str, &str) -> bool) {
         let mut known = self.write();
+        known
+            .listed
+            .retain(|(provider, name)| is_kept(provider, name));
         let mut forgotten = Vec::new();
         known.instances.retain(|key, _| {
             let stays = is_kept(key.provider, &key.account);
@@ -331,8 +339,13 @@ impl Facts {
         outcome: Result<Inventory, ListError>,
     ) {
         let mut known = self.write();
-        let Known { instances, regions } = &mut *known;
+        let Known {
+            instances,
+            regions,
+            listed,
+        } = &mut *known;
         if let Some(region) = regions.get_mut(key) {
+            listed.insert((key.provider, Arc::clone(&key.account)));
             let standing = |id: &str| {
                 let facts = instances.get(&key.instance(id));
                 facts.map_or(Standing::Unwatched, |facts| Standing::Watched {
@@ -345,6 +358,11 @@ impl Facts {
                 changes.regions.insert(key.clone());
             });
         }
+    }
+
+    /// Whether all instances that were listed are watched, if they are to be.
+    pub fn is_all_adopted(&self) -> bool {
+        self.read().listed.is_empty()
     }
 
     /// What is known of one region in which instances are looked for.

@@ -185,7 +185,10 @@ impl Site {
     }
 
     async fn readiness(&self) -> Response<Body> {
-        let (facts, regions) = (self.facts.all(), self.facts.regions());
+        // In this order: what a search finds is watched a moment after it is known to have ended.
+        let regions = self.facts.regions();
+        let is_all_adopted = self.facts.is_all_adopted();
+        let facts = self.facts.all();
         let attempted = facts.iter().filter(|facts| facts.is_attempted()).count();
         // What is found later on is polled at once, and does not make the rest less ready.
         let was_ready = self.was_ready.load(Ordering::Relaxed);
@@ -194,7 +197,7 @@ impl Site {
         let awaited = facts.iter().filter(is_awaited).count();
         let is_searched = |(_, found): &&(_, Arc<RegionFacts>)| found.is_attempted();
         let searched = regions.iter().filter(is_searched).count();
-        let status = if awaited == 0 && searched == regions.len() {
+        let status = if awaited == 0 && searched == regions.len() && is_all_adopted {
             if !was_ready {
                 // Whoever waits for this scrapes next, and wants to see it all.
                 self.metrics.catch_up().await;

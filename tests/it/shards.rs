@@ -130,8 +130,11 @@ async fn divide(vendor: Vendor) {
             assert_eq!(values.len(), SHARDS, "{vendor:?}: not all have {key:?}");
         }
         let together: f64 = values.iter().sum();
-        if name == "cloud_backup_instances" || name == "cloud_backup_poll_failures_total" {
+        if name == "cloud_backup_instances" {
             assert_eq!(together, whole[key], "{vendor:?} {key:?}");
+        } else if name == "cloud_backup_poll_failures_total" {
+            // An attempt is made anew where a batch changes, which is a matter of the moment.
+            assert_eq!(together > 0.0, whole[key] > 0.0, "{vendor:?} {key:?}");
         } else if !is_of_the_moment(name) {
             let same = values.iter().all(|value| *value == whole[key]);
             assert!(
