@@ -1014,11 +1014,14 @@ impl Model {
             runs.sort_by_key(|(_, run)| run.arrived);
             runs = runs.pop().into_iter().collect();
         }
-        if runs.iter().any(|(_, run)| run.refused.is_some()) {
+        let is_refused = runs.iter().any(|(_, run)| run.refused.is_some());
+        if is_refused && key.0 != Vendor::Huawei {
             return Content::Unsupported;
         }
+        // Where copies went formerly may refuse to answer: then they are not all known.
+        runs.retain(|(_, run)| run.refused.is_none());
         let mut read = SetsRead {
-            complete: true,
+            complete: !is_refused,
             ..SetsRead::default()
         };
         for (question, run) in &runs {
@@ -1441,8 +1444,9 @@ impl Model {
                 } else {
                     self.plan.at_most_minutes()
                 };
-                // What is gone, or said of itself that it is, is asked for seldom, and no less often than the ceiling.
-                let is_denied = claim.failure.is_some_and(|(_, missing)| missing);
+                // What is gone, or said of itself that it is and has not been read since, is asked for seldom, and no less
+                // often than the ceiling.
+                let is_denied = watched.presence.denials > 0;
                 let longest = if watched.is_gone() || is_denied {
                     longest.max(self.plan.longest_minutes.unwrap_or(60))
                 } else {
