@@ -7,6 +7,8 @@
 
 mod account;
 mod backoff;
+#[cfg(test)]
+pub(crate) use self::backoff::fix_jitter_of_this_thread;
 mod breaker;
 mod cadence;
 #[cfg(test)]
