@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::budget::{Budget, own};
 use super::{ConfigSource, load, say, unusable};
 use crate::clock::Clock;
-use crate::config::{AccountConfig, PollConfig, PollMode};
+use crate::config::{AccountConfig, Config, PollConfig, PollMode};
 use crate::provider::budget::CALLS_BACK;
 use crate::provider::http::HttpClient;
 use crate::provider::{Environment, Premises, Provider};
@@ -28,6 +28,16 @@ pub(super) fn run(
         Ok((config, _)) => config,
         Err(problems) => return Ok(unusable(&problems)),
     };
+    say(summary(&config, environment, shard)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is said of a configuration that can be used.
+pub(super) fn summary(
+    config: &Config,
+    environment: &Environment,
+    shard: Shard,
+) -> anyhow::Result<String> {
     let http = HttpClient::new()?;
     let mut summary = String::from("the configuration is good\n");
     for doubt in config.doubts() {
@@ -53,8 +63,7 @@ pub(super) fn run(
         let keys = provider.credentials().describe();
         describe(&mut summary, account, &config.poll, shard, &keys)?;
     }
-    say(&summary)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(summary)
 }
 
 fn describe(
@@ -251,7 +260,6 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::backup::ListingKind;
-    use crate::config::Config;
 
     fn summary(yaml: &str, shard: Shard) -> String {
         let config = Config::parse(yaml, []).unwrap();

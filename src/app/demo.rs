@@ -34,7 +34,7 @@ pub(super) async fn run(
     let cloud = Arc::new(cloud);
     // Nobody asks what was asked, and a demo may run for days.
     cloud.keep_requests(0);
-    let yaml = config_for(&scenario, &cloud)?;
+    let yaml = config_for(&scenario, POLL, |vendor| cloud.url_of(vendor))?;
     let source = ConfigSource::Text(yaml);
     let mut controlled = JoinSet::new();
     if let Some(address) = control {
@@ -78,15 +78,20 @@ fn greet(scheme: &str, addresses: &[SocketAddr]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What happens is seen while somebody watches.
+const POLL: &str = "interval: 5s, policy_interval: 15s, discovery_interval: 15s";
+
 /// A promise that the default asks for, and that an instance which keeps its backups for less cannot hold.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The configuration that a user of these clouds would write: instances are found, and only those are named of which more
 /// has to be said.
-fn config_for(scenario: &Scenario, cloud: &Cloud) -> Result<String, std::fmt::Error> {
-    let mut yaml = String::from(
-        "poll: {interval: 5s, policy_interval: 15s, discovery_interval: 15s}\naccounts:\n",
-    );
+pub(super) fn config_for(
+    scenario: &Scenario,
+    poll: &str,
+    url_of: impl Fn(Vendor) -> String,
+) -> Result<String, std::fmt::Error> {
+    let mut yaml = format!("poll: {{{poll}}}\naccounts:\n");
     for account in &scenario.accounts {
         let mine = |instance: &&Instance| instance.account == account.name;
         let instances = || scenario.instances.iter().filter(mine);
@@ -101,7 +106,7 @@ fn config_for(scenario: &Scenario, cloud: &Cloud) -> Result<String, std::fmt::Er
              discover: {{regions: [{}]}}\n",
             account.name,
             account.vendor.name(),
-            cloud.url_of(account.vendor),
+            url_of(account.vendor),
             account.access_key_id,
             account.access_key_secret,
             regions.join(", ")

@@ -4,6 +4,8 @@ mod budget;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(all(test, feature = "demo"))]
+pub(crate) mod golden;
 mod health;
 mod logging;
 mod once;

@@ -8,12 +8,16 @@ use tokio::sync::mpsc;
 use super::{ConfigSource, EXIT_UNUSABLE, ground, say, say_error, settings, unusable};
 use crate::args::Output;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::facts::Facts;
 use crate::metrics::Format;
-use crate::poll;
+use crate::poll::{self, Ground};
 use crate::provider::Environment;
 use crate::shard::Shard;
 use crate::web::Site;
+
+/// Every promise holds.
+const EXIT_FINE: u8 = 0;
 
 /// Some promise does not hold.
 const EXIT_BROKEN: u8 = 1;
@@ -38,9 +42,26 @@ pub(super) async fn run(
     .await;
     bar.finish_and_clear();
 
+    let told = told(ground, &config, output)?;
+    say(told.out)?;
+    for line in told.errors {
+        say_error(&line);
+    }
+    Ok(ExitCode::from(told.code))
+}
+
+/// What is said of a poll, and the exit code.
+pub(super) struct Told {
+    pub(super) out: Vec<u8>,
+    pub(super) errors: Vec<String>,
+    pub(super) code: u8,
+}
+
+/// Judges what is known now.
+pub(super) fn told(ground: Ground, config: &Config, output: Output) -> anyhow::Result<Told> {
     let (reload, _nobody_reloads) = mpsc::channel(1);
     let now = ground.clock.now();
-    let settings = settings(&config, &ground);
+    let settings = settings(config, &ground);
     // Everything that is printed and judged speaks of the same moment.
     let site = Site::new(
         ground.facts,
@@ -50,20 +71,24 @@ pub(super) async fn run(
         reload,
     );
     let report = site.report();
-    say(match output {
+    let out = match output {
         Output::Table => report.table().into_bytes(),
         Output::Json => report.json()?.into_bytes(),
         Output::Metrics => site.scrape(Format::Text),
-    })?;
+    };
     let nothing_watched = report.nothing_watched_because();
-    for reason in nothing_watched {
-        say_error(&format!("nothing is watched: {reason}"));
-    }
-    if nothing_watched.is_empty() {
-        Ok(verdict(&site))
+    let code = if nothing_watched.is_empty() {
+        verdict(&site)
     } else {
-        Ok(ExitCode::from(EXIT_UNUSABLE))
-    }
+        EXIT_UNUSABLE
+    };
+    let errors = nothing_watched.iter();
+    let errors = errors.map(|reason| format!("nothing is watched: {reason}"));
+    Ok(Told {
+        out,
+        errors: errors.collect(),
+        code,
+    })
 }
 
 /// On a terminal only; elsewhere nothing is drawn.
@@ -72,17 +97,17 @@ fn progress_bar() -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style))
 }
 
-fn verdict(site: &Site) -> ExitCode {
+fn verdict(site: &Site) -> u8 {
     let instances = site.assess();
     let are_found = site.are_instances_found();
     let postures = || instances.iter().map(|instance| &instance.posture);
     let mut listings = postures().flat_map(|posture| &posture.listings);
     let mut verdicts = postures().flat_map(|posture| &posture.verdicts);
     if !are_found || listings.any(|listing| listing.success != Some(true)) {
-        ExitCode::from(EXIT_UNUSABLE)
+        EXIT_UNUSABLE
     } else if verdicts.any(|verdict| verdict.met == Some(false)) {
-        ExitCode::from(EXIT_BROKEN)
+        EXIT_BROKEN
     } else {
-        ExitCode::SUCCESS
+        EXIT_FINE
     }
 }

@@ -8,7 +8,29 @@ const CAP: Duration = Duration::from_secs(30);
 /// The wait before the repeat with this number, counted from 0: anything up to the bound, so that many who failed
 /// together do not come back together.
 pub(super) fn delay(repeat: u32) -> Duration {
-    bound(repeat).mul_f64(rand::random::<f64>())
+    bound(repeat).mul_f64(dice())
+}
+
+/// Any number from 0 to 1.
+#[cfg(not(test))]
+pub(super) fn dice() -> f64 {
+    rand::random()
+}
+
+#[cfg(test)]
+pub(super) fn dice() -> f64 {
+    FIXED.get().unwrap_or_else(rand::random)
+}
+
+#[cfg(test)]
+thread_local! {
+    static FIXED: std::cell::Cell<Option<f64>> = const { std::cell::Cell::new(None) };
+}
+
+/// From now on the dice of this thread always fall in the middle, so that the same is asked in every run.
+#[cfg(test)]
+pub(crate) fn fix_jitter_of_this_thread() {
+    FIXED.set(Some(0.5));
 }
 
 fn bound(repeat: u32) -> Duration {

@@ -7,6 +7,8 @@
 
 mod account;
 mod backoff;
+#[cfg(test)]
+pub(crate) use self::backoff::fix_jitter_of_this_thread;
 mod breaker;
 mod cadence;
 #[cfg(test)]
@@ -270,13 +272,13 @@ async fn run_for_ever(
         crew.tell_of_return(&absent);
         crew.tell_of_originals(&errand);
         let present = || (Instant::now(), clock.now());
-        let mut due = timetable.next(&errand, facts, present(), rand::random());
+        let mut due = timetable.next(&errand, facts, present(), backoff::dice());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep_until(due) => break,
                 () = news.notified() => {
-                    due = timetable.reconsidered(due, &errand, facts, present(), rand::random());
+                    due = timetable.reconsidered(due, &errand, facts, present(), backoff::dice());
                 }
             }
         }

@@ -33,7 +33,10 @@ use tokio::time::Instant;
 use self::model::{Model, Samples, series};
 use self::oracle::{LOG_COPIES, Look, Oracle, Trouble};
 use self::plan::{Account, Named, OBJECTIVES, Plan};
+pub(crate) use self::witness::arrival_of;
 use self::witness::{Exchange, LIES, Lie, Verdict, Witness};
+#[cfg(feature = "demo")]
+use crate::app::golden;
 use crate::backup::ListingKind;
 use crate::clock::Clock;
 use crate::config::{Config, Scratch};
@@ -1327,6 +1330,20 @@ async fn soak(seed: u64, time: Duration) {
         let most = resident + resident / 4 + 16 * 1024;
         assert!(last.1 <= most, "memory: {first:?} {last:?}");
     }
+}
+
+/// What the exporter says and asks in so long a time.
+#[cfg(feature = "demo")]
+pub(crate) async fn recorded(seed: u64, time: Duration) -> Vec<(&'static str, String)> {
+    let soak = Soak::begin(seed).await;
+    soak.witness.journal.begin();
+    let (_, problems, soak) = soak.run(time).await;
+    assert!(problems.is_empty(), "seed {seed}:\n{}", problems.join("\n"));
+    let requests = soak.witness.journal.take();
+    let mut outputs = golden::pages(&soak.exporter.site).await;
+    soak.exporter.stop().await;
+    outputs.push(("requests.txt", requests));
+    outputs
 }
 
 #[tokio::test(start_paused = true)]

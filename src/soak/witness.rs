@@ -15,6 +15,8 @@ use sim::{Cloud, Fault, FaultKind, NoRows, ThrottleHeader, Undelivered, Vendor};
 use tokio::time::Instant;
 
 use super::reading;
+#[cfg(feature = "demo")]
+use crate::app::golden;
 use crate::clock::Clock;
 use crate::provider::error::Reason;
 use crate::provider::http::{Answer, Arrival, NoAnswer, Outgoing};
@@ -91,6 +93,8 @@ pub(super) struct Witness {
     weather: Mutex<Weather>,
     seen: Mutex<Vec<Exchange>>,
     accounts: Mutex<BTreeMap<String, String>>,
+    #[cfg(feature = "demo")]
+    pub(super) journal: golden::Journal,
 }
 
 /// The faults; with the reasons that the exporter may give for an attempt that ended with one.
@@ -182,6 +186,8 @@ impl Witness {
             }),
             seen: Mutex::default(),
             accounts: Mutex::default(),
+            #[cfg(feature = "demo")]
+            journal: golden::Journal::default(),
         })
     }
 
@@ -227,6 +233,8 @@ impl Witness {
 
     /// Answers a request of the exporter's.
     pub(super) fn answer(&self, outgoing: &Outgoing) -> Arrival {
+        #[cfg(feature = "demo")]
+        self.journal.note(outgoing);
         let (_, address) = outgoing.url.split_once("://").unwrap();
         let (host, path) = address.split_at(address.find('/').unwrap());
         let vendor = Vendor::ALL
@@ -267,17 +275,7 @@ impl Witness {
                 let seconds = self.weather().random.random_range(1..25);
                 Arrival::Answer(answer_of(&answer), Duration::from_secs(seconds))
             }
-            (_, Ok(answer)) => Arrival::Answer(answer_of(&answer), Duration::ZERO),
-            (_, Err(Undelivered::Late(answer, wait))) => Arrival::Answer(answer_of(&answer), wait),
-            (_, Err(Undelivered::Never)) => Arrival::Never,
-            (_, Err(Undelivered::Half(_) | Undelivered::Reset)) => Arrival::Lost(NoAnswer {
-                reason: Reason::Network,
-                detail: "the connection was lost".to_owned(),
-            }),
-            (_, Err(Undelivered::Huge(..))) => Arrival::Lost(NoAnswer {
-                reason: Reason::Malformed,
-                detail: "the answer is too long".to_owned(),
-            }),
+            (_, told) => arrival_of(told),
         };
         self.note(outgoing, fault, &arrival);
         arrival
@@ -440,6 +438,23 @@ fn plain(status: u16, body: &'static str) -> Answer {
         status,
         headers: HeaderMap::new(),
         body: Bytes::from_static(body.as_bytes()),
+    }
+}
+
+/// How an answer of a simulated cloud reaches a client without a network.
+pub(crate) fn arrival_of(told: Result<sim::Answer, Undelivered>) -> Arrival {
+    match told {
+        Ok(answer) => Arrival::Answer(answer_of(&answer), Duration::ZERO),
+        Err(Undelivered::Late(answer, wait)) => Arrival::Answer(answer_of(&answer), wait),
+        Err(Undelivered::Never) => Arrival::Never,
+        Err(Undelivered::Half(_) | Undelivered::Reset) => Arrival::Lost(NoAnswer {
+            reason: Reason::Network,
+            detail: "the connection was lost".to_owned(),
+        }),
+        Err(Undelivered::Huge(..)) => Arrival::Lost(NoAnswer {
+            reason: Reason::Malformed,
+            detail: "the answer is too long".to_owned(),
+        }),
     }
 }
 
