@@ -4,7 +4,8 @@ mod budget;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 pub(crate) mod golden;
 mod health;
 mod logging;

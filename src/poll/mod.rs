@@ -275,6 +275,7 @@ async fn run_for_ever(
         let mut due = timetable.next(&errand, facts, present(), backoff::dice());
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = sleep_until(due) => break,
                 () = news.notified() => {
