@@ -4,8 +4,8 @@ mod budget;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
-#[cfg(test)]
 #[cfg(feature = "demo")]
+#[cfg(test)]
 pub(crate) mod golden;
 mod health;
 mod logging;

@@ -125,7 +125,10 @@ fn sources(folder: &str) -> BTreeMap<String, Vec<(PathBuf, String)>> {
         .collect();
     let only_for_tests: BTreeSet<_> = files
         .iter()
-        .flat_map(|(_, text)| words_after(text, "#[cfg(test)]\nmod "))
+        .flat_map(|(_, text)| {
+            let own = words_after(text, "#[cfg(test)]\nmod ");
+            own.chain(words_after(text, "#[cfg(test)]\npub(crate) mod "))
+        })
         .collect();
     let mut modules: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (path, text) in &files {
