@@ -1446,7 +1446,8 @@ impl Model {
                 };
                 // What is gone, or said of itself that it is and has not been read since, is asked for seldom, and no less
                 // often than the ceiling.
-                let is_denied = watched.presence.denials > 0;
+                let is_denied = watched.presence.denials > 0
+                    || claim.failure.is_some_and(|(_, missing)| missing);
                 let longest = if watched.is_gone() || is_denied {
                     longest.max(self.plan.longest_minutes.unwrap_or(60))
                 } else {
