@@ -186,8 +186,8 @@ impl Coverage {
         Self {
             stretches,
             read_from: if !deleted.is_empty() {
-                // What is left of them is read once more.
-                Some(from)
+                // What is left of them is read once more, however far back this reading went: it may have been a lie.
+                None
             } else if is_whole {
                 Some(self.read_from.map_or(from, |read| read.min(from)))
             } else {
@@ -240,7 +240,7 @@ impl Coverage {
         if self.cut_at.is_some_and(|cut| now - cut < RETRY) {
             return None;
         }
-        let is_first = self.read_from.is_none_or(|read| read > base);
+        let is_first = self.read_from.is_none_or(|read| read >= base);
         let first = is_first.then_some(base);
         let is_late = self.lags(edge, lookback);
         let stopped = self.read_until.filter(|_| is_late);
@@ -443,6 +443,9 @@ mod tests {
         let lookback = std::time::Duration::from_secs(7200);
         let back = |known: &Coverage| known.reads_back_to(minutes_ago(600), lookback, now());
         assert!(back(&none).is_some());
+        // Also after a reading that went back beyond the set.
+        let emptied = day.followed_by(&logs(110, 0), &[], reading(900));
+        assert!(back(&emptied).is_some());
         // One that is left vouches for those before it.
         assert_eq!(later(&logs(10, 0)).stretches.len(), 1);
         let other = log_in("cn-beijing", 50, 40);
